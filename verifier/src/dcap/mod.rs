@@ -1,0 +1,1 @@
+//! What SGX and TDX share: quote signature data, PCK chain, TCB info, QE identity.

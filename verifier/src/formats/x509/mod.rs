@@ -1,0 +1,10 @@
+//! X.509 certificates and revocation lists, as attestation uses them. RFC 5280.
+
+mod certificate;
+mod chain;
+mod crl;
+pub(crate) mod pem;
+
+pub(crate) use certificate::Certificate;
+pub(crate) use chain::{ChainRules, VerifiedChain, verify_chain};
+pub(crate) use crl::{Crl, check_crl};

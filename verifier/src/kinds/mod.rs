@@ -1,0 +1,62 @@
+//! The kinds of evidence, one line each.
+
+pub(crate) mod nitro;
+pub(crate) mod sgx;
+pub(crate) mod snp;
+pub(crate) mod software;
+pub(crate) mod tdx;
+
+use crate::scheme::Scheme;
+
+/// A kind of evidence, as it stands in requests and claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EvidenceKind {
+    /// Intel SGX DCAP quote.
+    Sgx,
+    /// Intel TDX DCAP quote.
+    Tdx,
+    /// AMD SEV-SNP attestation report.
+    Snp,
+    /// AWS Nitro Enclaves attestation document.
+    Nitro,
+    /// The software attester: no hardware, for demonstrations and tests; no built-in anchor.
+    Software,
+}
+
+impl EvidenceKind {
+    /// Every kind.
+    pub const ALL: &'static [EvidenceKind] = &[Self::Sgx, Self::Tdx, Self::Snp, Self::Nitro, Self::Software];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sgx => "sgx",
+            Self::Tdx => "tdx",
+            Self::Snp => "snp",
+            Self::Nitro => "nitro",
+            Self::Software => "software",
+        }
+    }
+
+    /// Reads the word on the wire, exactly.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|k| k.as_str() == text)
+    }
+
+    /// The kind whose layout these bytes have, if exactly one fits. A guess, never a reason to trust.
+    pub fn guess(bytes: &[u8]) -> Option<Self> {
+        let mut fitting = Self::ALL.iter().copied().filter(|k| k.scheme().looks_like(bytes));
+        let first = fitting.next()?;
+        fitting.next().is_none().then_some(first)
+    }
+
+    pub(crate) fn scheme(self) -> &'static dyn Scheme {
+        match self {
+            Self::Sgx => &sgx::Sgx,
+            Self::Tdx => &tdx::Tdx,
+            Self::Snp => &snp::Snp,
+            Self::Nitro => &nitro::Nitro,
+            Self::Software => &software::Software,
+        }
+    }
+}

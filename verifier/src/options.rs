@@ -1,0 +1,38 @@
+//! What is accepted beyond the default; every loosening has a name and ends up as a claim.
+//!
+//! Debug and TCB status are the only two grounds of acceptance that the verifier knows. Everything else (VMPL, migration,
+//! service TD, SEPT_VE_DISABLE, a missing AMD revocation list) is a claim, and a rule decides on it.
+
+use std::collections::BTreeSet;
+
+use crate::verified::TcbStatus;
+
+/// Grounds of acceptance. [`Options::strict`] is the default of the house.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Accept debug evidence (SGX DEBUG, TDX DEBUG, SNP policy bit 19, Nitro with all-zero PCRs).
+    pub allow_debug: bool,
+    /// TCB statuses accepted. `Revoked` is never accepted, whatever stands here.
+    pub accept_tcb: BTreeSet<TcbStatus>,
+    /// Refuse SEV-SNP evidence when no revocation list of its signer is held.
+    pub require_amd_crl: bool,
+}
+
+impl Options {
+    /// `UpToDate` only, no debug evidence, AMD's revocation list not demanded.
+    pub fn strict() -> Self {
+        Self { allow_debug: false, accept_tcb: BTreeSet::from([TcbStatus::UpToDate]), require_amd_crl: false }
+    }
+
+    /// Everything that can be shown is shown: debug and every TCB status but `Revoked`. For callers that decide by claims.
+    pub fn show_all() -> Self {
+        let accept_tcb = TcbStatus::ALL.iter().copied().filter(|s| *s != TcbStatus::Revoked).collect();
+        Self { allow_debug: true, accept_tcb, require_amd_crl: false }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::strict()
+    }
+}

@@ -1,0 +1,161 @@
+//! Public keys and signature checks: the one module of the crate that asks OpenSSL whether a signature is right.
+//!
+//! The algorithm is fixed by the format that is read, never by what the evidence names (P2). Keys are built from their numbers
+//! by the type's own reader, never by the generic decoder. FIPS 186-5, RFC 8017.
+
+use std::fmt;
+
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::ecdsa::EcdsaSig;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Public};
+use openssl::rsa::{Padding, Rsa};
+use openssl::sign::{RsaPssSaltlen, Verifier};
+
+use crate::formats::x509::Certificate;
+
+/// A signature algorithm with the encoding of its signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Algorithm {
+    /// ECDSA P-256 with SHA-256, r ‖ s big-endian, 64 bytes.
+    P256Raw,
+    /// ECDSA P-256 with SHA-256, DER.
+    P256Der,
+    /// ECDSA P-384 with SHA-384, r ‖ s big-endian, 96 bytes.
+    P384Raw,
+    /// ECDSA P-384 with SHA-384, DER.
+    P384Der,
+    /// RSASSA-PSS with SHA-384, MGF1 SHA-384, salt 48.
+    PssSha384,
+}
+
+impl Algorithm {
+    pub const fn number(self) -> u8 {
+        match self {
+            Algorithm::P256Raw => 1,
+            Algorithm::P256Der => 2,
+            Algorithm::P384Raw => 3,
+            Algorithm::P384Der => 4,
+            Algorithm::PssSha384 => 5,
+        }
+    }
+}
+
+/// A public key of one of the types that attestation uses.
+pub(crate) enum PublicKey {
+    /// NIST P-256.
+    P256(EcKey<Public>, [u8; 32]),
+    /// NIST P-384.
+    P384(EcKey<Public>, [u8; 32]),
+    /// RSA, 2048 to 4096 bits.
+    Rsa(PKey<Public>, [u8; 32]),
+}
+
+impl PublicKey {
+    /// From an uncompressed point `04 ‖ x ‖ y`: 65 bytes on P-256, 97 on P-384. `None` when it is not on the curve.
+    pub fn from_point(point: &[u8]) -> Option<Self> {
+        let nid = match point.len() {
+            65 => Nid::X9_62_PRIME256V1,
+            97 => Nid::SECP384R1,
+            _ => return None,
+        };
+        if point.first() != Some(&4) {
+            return None;
+        }
+        let group = EcGroup::from_curve_name(nid).ok()?;
+        let mut context = BigNumContext::new().ok()?;
+        let on_curve = EcPoint::from_bytes(&group, point, &mut context).ok()?;
+        let key = EcKey::from_public_key(&group, &on_curve).ok()?;
+        let digest = openssl::sha::sha256(point);
+        Some(if nid == Nid::SECP384R1 { Self::P384(key, digest) } else { Self::P256(key, digest) })
+    }
+
+    /// From modulus and exponent, big-endian. `None` outside 2048 to 4096 bits or with an even or tiny number.
+    pub fn from_rsa(n: &[u8], e: &[u8]) -> Option<Self> {
+        let modulus = BigNum::from_slice(n).ok()?;
+        let exponent = BigNum::from_slice(e).ok()?;
+        let sized = (2048..=4096).contains(&modulus.num_bits()) && (2..=64).contains(&exponent.num_bits());
+        if !sized || !modulus.is_bit_set(0) || !exponent.is_bit_set(0) {
+            return None;
+        }
+        let mut bytes = n.to_vec();
+        bytes.push(0xff);
+        bytes.extend_from_slice(e);
+        let digest = openssl::sha::sha256(&bytes);
+        let key = PKey::from_rsa(Rsa::from_public_components(modulus, exponent).ok()?).ok()?;
+        Some(Self::Rsa(key, digest))
+    }
+
+    /// SHA-256 of the key's numbers.
+    pub fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::P256(_, d) | Self::P384(_, d) | Self::Rsa(_, d) => *d,
+        }
+    }
+
+    /// Whether `signature` over `message` is right. A key of another type than the algorithm's is simply wrong.
+    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        match (algorithm, self) {
+            (Algorithm::P256Raw, Self::P256(key, _)) => {
+                ecdsa(key, &openssl::sha::sha256(message), raw_signature(signature, 32))
+            }
+            (Algorithm::P256Der, Self::P256(key, _)) => {
+                ecdsa(key, &openssl::sha::sha256(message), der_signature(signature))
+            }
+            (Algorithm::P384Raw, Self::P384(key, _)) => {
+                ecdsa(key, &openssl::sha::sha384(message), raw_signature(signature, 48))
+            }
+            (Algorithm::P384Der, Self::P384(key, _)) => {
+                ecdsa(key, &openssl::sha::sha384(message), der_signature(signature))
+            }
+            (Algorithm::PssSha384, Self::Rsa(key, _)) => pss_sha384(key, message, signature).unwrap_or(false),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::P256(..) => "p-256",
+            Self::P384(..) => "p-384",
+            Self::Rsa(..) => "rsa",
+        };
+        write!(f, "{name}:{}", hex::encode(self.digest()))
+    }
+}
+
+/// Whether `certificate` carries a right signature by `key`, outside any memory: for anchors, once at start.
+pub(crate) fn certificate_signed_by(certificate: &Certificate, key: &PublicKey) -> bool {
+    certificate
+        .algorithm()
+        .is_some_and(|algorithm| key.verify(algorithm, certificate.signed_bytes(), certificate.signature()))
+}
+
+fn raw_signature(bytes: &[u8], half: usize) -> Option<EcdsaSig> {
+    if bytes.len() != half.checked_mul(2)? {
+        return None;
+    }
+    let (r, s) = bytes.split_at_checked(half)?;
+    EcdsaSig::from_private_components(BigNum::from_slice(r).ok()?, BigNum::from_slice(s).ok()?).ok()
+}
+
+fn der_signature(bytes: &[u8]) -> Option<EcdsaSig> {
+    let signature = EcdsaSig::from_der(bytes).ok()?;
+    // OpenSSL reads BER leniently: only the one DER form of the two numbers counts.
+    (signature.to_der().ok()?.as_slice() == bytes).then_some(signature)
+}
+
+fn ecdsa(key: &EcKey<Public>, digest: &[u8], signature: Option<EcdsaSig>) -> bool {
+    signature.is_some_and(|s| s.verify(digest, key).unwrap_or(false))
+}
+
+fn pss_sha384(key: &PKey<Public>, message: &[u8], signature: &[u8]) -> Result<bool, openssl::error::ErrorStack> {
+    let mut verifier = Verifier::new(MessageDigest::sha384(), key)?;
+    verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
+    verifier.set_rsa_mgf1_md(MessageDigest::sha384())?;
+    verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(48))?;
+    verifier.verify_oneshot(signature, message)
+}

@@ -1,0 +1,110 @@
+//! The one entrance: evidence, binding, endorsements, options and a time in; an outcome out.
+//!
+//! RFC 9334 sections 3 and 8: the Verifier's appraisal of Evidence against Endorsements.
+
+use serde_json::{Map, Value};
+
+use crate::anchors::Anchors;
+use crate::binding::Binding;
+use crate::endorsements::{CollateralId, Endorsements};
+use crate::error::VerifyError;
+use crate::kinds::EvidenceKind;
+use crate::memo::{Counts, Memo};
+use crate::options::Options;
+use crate::scheme::Given;
+use crate::time::UnixTime;
+use crate::verified::{Genuine, Verified};
+
+/// The largest piece of evidence that is looked at, in bytes.
+const MAX_EVIDENCE: usize = 1 << 20;
+
+/// Evidence as it arrived: nothing about it is known yet. RFC 9334 section 2.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What the sender says it is.
+    pub kind: EvidenceKind,
+    /// The bytes as the hardware gave them, at most 1 MiB.
+    pub bytes: &'a [u8],
+}
+
+/// What became of a piece of evidence that is not refused.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Cannot judge yet. Bring these, call again.
+    Wants(Vec<CollateralId>),
+    /// Genuine, bound and accepted.
+    Verified(Verified),
+    /// Genuine and bound, but its debug bit or TCB status is not accepted by the options: refused with `why`; the claims may
+    /// still be shown.
+    NotAccepted {
+        /// The refusal: `debug-rejected` or `tcb-rejected`.
+        why: VerifyError,
+        /// What the evidence says; cannot be used to release anything.
+        shown: Box<Genuine>,
+    },
+}
+
+/// Trust anchors and a memory of signatures that were found right before. Cheap to share, safe between threads.
+pub struct Verifier {
+    anchors: Anchors,
+    memo: Memo,
+}
+
+impl Verifier {
+    /// A verifier under these trust anchors.
+    pub fn new(anchors: Anchors) -> Self {
+        Self { anchors, memo: Memo::new() }
+    }
+
+    /// The anchors in use.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// How much work was done so far: exact counts, for tests and metrics.
+    pub fn counts(&self) -> Counts {
+        self.memo.counts()
+    }
+
+    /// Judges one piece of evidence. A pure function of its arguments; the memory only saves repeated signature checks.
+    ///
+    /// # Errors
+    /// Any [`VerifyError`]: the evidence is refused.
+    pub fn verify(
+        &self,
+        evidence: &Evidence<'_>,
+        binding: &Binding,
+        held: &Endorsements,
+        options: &Options,
+        now: UnixTime,
+    ) -> Result<Outcome, VerifyError> {
+        bounded(evidence.bytes)?;
+        let parsed = evidence.kind.scheme().parse(evidence.bytes)?;
+        let given = Given { anchors: &self.anchors, binding, held, options, now, memo: &self.memo };
+        let wants = parsed.wants(&given)?;
+        if !wants.is_empty() {
+            return Ok(Outcome::Wants(wants));
+        }
+        let genuine = parsed.verify(&given)?;
+        match genuine.refused_by(options) {
+            None => Ok(Outcome::Verified(Verified::assertion(genuine))),
+            Some(why) => Ok(Outcome::NotAccepted { why, shown: Box::new(genuine) }),
+        }
+    }
+
+    /// What the bytes say, unverified: nothing in it may be believed.
+    ///
+    /// # Errors
+    /// Bytes that do not parse as `evidence.kind`.
+    pub fn inspect(evidence: &Evidence<'_>) -> Result<Map<String, Value>, VerifyError> {
+        bounded(evidence.bytes)?;
+        Ok(evidence.kind.scheme().parse(evidence.bytes)?.inspect())
+    }
+}
+
+fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
+    if bytes.len() > MAX_EVIDENCE {
+        return Err(VerifyError::too_large("evidence", format!("{} bytes, at most {MAX_EVIDENCE}", bytes.len())));
+    }
+    Ok(())
+}
