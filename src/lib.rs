@@ -1,1 +1,4 @@
-//! .
+//! Keygate: a key-release broker gated on attestation.
+#![deny(missing_docs)]
+
+pub mod settings;
