@@ -113,8 +113,14 @@ fn the_broker_knows_no_http_and_no_settings() {
 #[test]
 fn the_pillars_do_not_know_each_other_nor_the_world() {
     let islands: [(&str, &[&str]); 3] = [
-        ("verifier/src", &["keygate_policies", "keygate_keystore", "std::net", "std::fs", "SystemTime", "tokio", "rand"]),
-        ("policies/src", &["keygate_verifier", "keygate_keystore", "std::net", "std::fs", "SystemTime", "tokio", "rand"]),
+        (
+            "verifier/src",
+            &["keygate_policies", "keygate_keystore", "std::net", "std::fs", "SystemTime", "tokio", "rand"],
+        ),
+        (
+            "policies/src",
+            &["keygate_verifier", "keygate_keystore", "std::net", "std::fs", "SystemTime", "tokio", "rand"],
+        ),
         ("keystore/src", &["keygate_verifier", "keygate_policies", "std::net", "SystemTime", "actix", "tokio"]),
     ];
     let mut wrong = Vec::new();
@@ -139,10 +145,16 @@ fn the_pillars_do_not_know_each_other_nor_the_world() {
 #[test]
 fn foreign_parsers_stay_in_their_folder() {
     for (path, text) in sources("verifier/src") {
-        assert!(path.starts_with("verifier/src/dcap/") || !code(&text).contains("dcap_qvl"), "{path} names the dcap parser");
+        assert!(
+            path.starts_with("verifier/src/dcap/") || !code(&text).contains("dcap_qvl"),
+            "{path} names the dcap parser"
+        );
     }
     for (path, text) in sources("keystore/src") {
-        assert!(path.contains("/storage/") || path.contains("backup") || !code(&text).contains("rusqlite"), "{path} names the database");
+        assert!(
+            path.contains("/storage/") || path.contains("backup") || !code(&text).contains("rusqlite"),
+            "{path} names the database"
+        );
     }
 }
 
