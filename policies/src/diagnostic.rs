@@ -57,12 +57,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic at `span`; symbol, expectation, place and help are added by the methods below.
-    pub(crate) fn new(
-        code: &'static str,
-        severity: Severity,
-        span: Span,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(code: &'static str, severity: Severity, span: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity,
@@ -82,10 +77,7 @@ impl Diagnostic {
         self
     }
 
-    pub(crate) fn expected<S: Into<String>>(
-        mut self,
-        expected: impl IntoIterator<Item = S>,
-    ) -> Self {
+    pub(crate) fn expected<S: Into<String>>(mut self, expected: impl IntoIterator<Item = S>) -> Self {
         self.expected = expected.into_iter().map(Into::into).collect();
         self
     }

@@ -122,10 +122,7 @@ impl Node {
     /// The member of that exact name, if this is an object that has it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
-        self.as_object()?
-            .iter()
-            .find(|member| member.name == name)
-            .map(|member| &member.value)
+        self.as_object()?.iter().find(|member| member.name == name).map(|member| &member.value)
     }
 
     /// What this is, for a message: `a list`, `a string`.
@@ -153,10 +150,7 @@ impl Node {
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(nodes) => Value::Array(nodes.iter().map(Node::to_value).collect()),
             Kind::Object(members) => Value::Object(
-                members
-                    .iter()
-                    .map(|member| (member.name.clone(), member.value.to_value()))
-                    .collect::<Map<_, _>>(),
+                members.iter().map(|member| (member.name.clone(), member.value.to_value())).collect::<Map<_, _>>(),
             ),
         }
     }

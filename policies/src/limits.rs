@@ -20,23 +20,11 @@ impl Limits {
     /// A request body: depth 32, 4,096 members, as many bytes as the caller says.
     #[must_use]
     pub const fn request(bytes: usize) -> Self {
-        Self {
-            bytes,
-            depth: 32,
-            members: 4_096,
-            name_bytes: 1_024,
-            number_bytes: 64,
-        }
+        Self { bytes, depth: 32, members: 4_096, name_bytes: 1_024, number_bytes: 64 }
     }
 
     /// A key's rules and options: 256 KiB, and room for [`RULE_NESTING`] levels of two brackets each.
-    pub const RULES: Self = Self {
-        bytes: 256 * 1_024,
-        depth: 48,
-        members: 4_096,
-        name_bytes: 1_024,
-        number_bytes: 64,
-    };
+    pub const RULES: Self = Self { bytes: 256 * 1_024, depth: 48, members: 4_096, name_bytes: 1_024, number_bytes: 64 };
 
     /// A claims object handed in for a trial: 1 MiB.
     pub const CLAIMS: Self = Self::request(1_024 * 1_024);

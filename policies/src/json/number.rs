@@ -43,9 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Kind, Diagnostic> {
     let written = reader.slice(start, reader.at());
     if integer && written != "-0" {
         return match written.parse::<i128>() {
-            Ok(value) if (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value) => {
-                Ok(Kind::Integer(value))
-            }
+            Ok(value) if (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value) => Ok(Kind::Integer(value)),
             _ => Err(reader.fault(start, "integer does not fit 64 bits")),
         };
     }

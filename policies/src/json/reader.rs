@@ -9,19 +9,8 @@ use crate::limits::Limits;
 
 pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Node, Diagnostic> {
     if bytes.len() > limits.bytes {
-        let message = format!(
-            "document is {} bytes, at most {}",
-            bytes.len(),
-            limits.bytes
-        );
-        return Err(too_large(
-            Span {
-                line: 1,
-                column: 1,
-                ..Span::default()
-            },
-            message,
-        ));
+        let message = format!("document is {} bytes, at most {}", bytes.len(), limits.bytes);
+        return Err(too_large(Span { line: 1, column: 1, ..Span::default() }, message));
     }
     let source = match std::str::from_utf8(bytes) {
         Ok(source) => source,
@@ -58,19 +47,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(source: &'a str, limits: &'a Limits) -> Self {
-        let mark = Span {
-            start: 0,
-            end: 0,
-            line: 1,
-            column: 1,
-        };
-        Self {
-            source,
-            at: 0,
-            limits,
-            members: 0,
-            mark,
-        }
+        let mark = Span { start: 0, end: 0, line: 1, column: 1 };
+        Self { source, at: 0, limits, members: 0, mark }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -98,16 +76,7 @@ impl<'a> Reader<'a> {
     }
 
     fn span(&mut self, start: usize, end: usize) -> Span {
-        let from = if start < self.mark.start {
-            Span {
-                start: 0,
-                end: 0,
-                line: 1,
-                column: 1,
-            }
-        } else {
-            self.mark
-        };
+        let from = if start < self.mark.start { Span { start: 0, end: 0, line: 1, column: 1 } } else { self.mark };
         let mut mark = Span { start, end, ..from };
         for character in self.slice(from.start, start).chars() {
             if character == '\n' {
@@ -136,15 +105,10 @@ impl<'a> Reader<'a> {
         let width = found.map_or(0, char::len_utf8);
         let span = self.span(self.at, self.at + width);
         let (message, symbol) = match found {
-            Some(character) => (
-                format!("unexpected `{}`", character.escape_default()),
-                character.to_string(),
-            ),
+            Some(character) => (format!("unexpected `{}`", character.escape_default()), character.to_string()),
             None => ("text ends too early".to_owned(), String::new()),
         };
-        malformed(span, message)
-            .symbol(&symbol)
-            .expected(expected.iter().copied())
+        malformed(span, message).symbol(&symbol).expected(expected.iter().copied())
     }
 
     fn space(&mut self) {
@@ -163,21 +127,11 @@ impl<'a> Reader<'a> {
             Some(b'-' | b'0'..=b'9') => number::read(self)?,
             _ => self.word()?,
         };
-        Ok(Node {
-            kind,
-            span: Span {
-                end: self.at,
-                ..begins
-            },
-        })
+        Ok(Node { kind, span: Span { end: self.at, ..begins } })
     }
 
     fn word(&mut self) -> Result<Kind, Diagnostic> {
-        for (word, kind) in [
-            ("true", Kind::Bool(true)),
-            ("false", Kind::Bool(false)),
-            ("null", Kind::Null),
-        ] {
+        for (word, kind) in [("true", Kind::Bool(true)), ("false", Kind::Bool(false)), ("null", Kind::Null)] {
             if self.rest().starts_with(word) {
                 self.at += word.len();
                 return Ok(kind);
@@ -257,10 +211,7 @@ impl<'a> Reader<'a> {
         if name.contains('\0') {
             return Err(malformed(begins, "member name holds a nul"));
         }
-        let name_span = Span {
-            end: self.at,
-            ..begins
-        };
+        let name_span = Span { end: self.at, ..begins };
         self.space();
         if self.peek() != Some(b':') {
             return Err(self.unexpected(&["`:`"]));
@@ -268,11 +219,7 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.space();
         let value = self.value(depth)?;
-        Ok(Member {
-            name,
-            name_span,
-            value,
-        })
+        Ok(Member { name, name_span, value })
     }
 
     /// After a member or element: true where a comma announces another one, false where the bracket closes.

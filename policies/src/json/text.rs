@@ -10,9 +10,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Diagnostic> {
     let mut out = String::new();
     loop {
         let rest = reader.rest();
-        let plain = rest
-            .find(|c: char| c == '"' || c == '\\' || c < ' ')
-            .unwrap_or(rest.len());
+        let plain = rest.find(|c: char| c == '"' || c == '\\' || c < ' ').unwrap_or(rest.len());
         out.push_str(rest.get(..plain).unwrap_or_default());
         reader.advance(plain);
         match reader.peek() {

@@ -53,28 +53,22 @@ impl Admission {
                     invalid(member.name_span, at, "`allOf` cannot join authorities")
                         .symbol(&member.name)
                         .expected(["anyOf"])
-                        .help("put the conditions below one authority: {\"anyOf\": [{\"authority\": …, \"allOf\": […]}]}"),
+                        .help(
+                            "put the conditions below one authority: {\"anyOf\": [{\"authority\": …, \"allOf\": […]}]}",
+                        ),
                 ),
                 _ => self.unknown(member, at, &["version", "anyOf"]),
             }
         }
         if !members.iter().any(|member| member.name == "version") {
             let missing = invalid(node.span, at, "rule has no `version`");
-            self.refuse(
-                missing
-                    .expected(["version"])
-                    .help("write \"version\": \"1.0.0\""),
-            );
+            self.refuse(missing.expected(["version"]).help("write \"version\": \"1.0.0\""));
         }
         if alternatives.is_none() {
             let missing = invalid(node.span, at, "rule names no authority");
             self.refuse(missing.expected(["anyOf"]));
         }
-        Some(ReleaseRule {
-            version: version?,
-            alternatives: alternatives??,
-            span: node.span,
-        })
+        Some(ReleaseRule { version: version?, alternatives: alternatives?? })
     }
 
     fn version(&mut self, node: &Node, at: &str) -> Option<String> {
@@ -85,28 +79,19 @@ impl Admission {
         let mut parts = version.split('.');
         let major_fits = parts.next() == Some("1");
         let rest: Vec<_> = parts.collect();
-        let numeric = |part: &&str| {
-            (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-        };
+        let numeric = |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         if (major_fits && rest.len() <= 2 && rest.iter().all(numeric)) || version == "0.2" {
             return Some(version.to_owned());
         }
-        let unknown = invalid(
-            node.span,
-            at,
-            format!("version `{}` is not known", shown(version)),
-        );
+        let unknown = invalid(node.span, at, format!("version `{}` is not known", shown(version)));
         self.refuse(unknown.symbol(version).expected(["1.0.0"]));
         None
     }
 
     fn alternatives(&mut self, node: &Node, at: &str) -> Option<Vec<Alternative>> {
         let nodes = self.list(node, at, "an authority")?;
-        let alternatives: Vec<_> = nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| self.alternative(node, &format!("{at}[{index}]")))
-            .collect();
+        let alternatives: Vec<_> =
+            nodes.iter().enumerate().map(|(index, node)| self.alternative(node, &format!("{at}[{index}]"))).collect();
         alternatives.into_iter().collect()
     }
 
@@ -115,9 +100,7 @@ impl Admission {
         let (mut authority, mut conditions) = (None, None);
         for member in members {
             match (member.name.as_str(), join_of(&member.name)) {
-                ("authority", _) => {
-                    authority = self.authority(&member.value, &below(at, "authority"))
-                }
+                ("authority", _) => authority = self.authority(&member.value, &below(at, "authority")),
                 (_, Some(join)) => {
                     if self.once(conditions.is_some(), member, at) {
                         conditions = Some(self.group(member, join, at, 1));
@@ -135,13 +118,7 @@ impl Admission {
             self.refuse(missing.expected(["allOf", "anyOf"]));
         }
         let (written, authority) = authority?;
-        Some(Alternative {
-            authority,
-            written,
-            conditions: conditions??,
-            at: at.to_owned(),
-            span: node.span,
-        })
+        Some(Alternative { authority, written, conditions: conditions??, at: at.to_owned(), span: node.span })
     }
 
     fn authority(&mut self, node: &Node, at: &str) -> Option<(String, RuleAuthority)> {
@@ -152,11 +129,7 @@ impl Admission {
         let Some(authority) = RuleAuthority::parse(written) else {
             let message = format!("authority `{}` is no URL of an issuer", shown(written));
             let expected = ["an issuer's https URL", "\"self\""];
-            self.refuse(
-                invalid(node.span, at, message)
-                    .symbol(written)
-                    .expected(expected),
-            );
+            self.refuse(invalid(node.span, at, message).symbol(written).expected(expected));
             return None;
         };
         Some((written.to_owned(), authority))
@@ -184,9 +157,7 @@ impl Admission {
         if let [member] = members
             && let Some(join) = join_of(&member.name)
         {
-            return self
-                .group(member, join, at, level + 1)
-                .map(Condition::Group);
+            return self.group(member, join, at, level + 1).map(Condition::Group);
         }
         self.test(node, members, at).map(Condition::Test)
     }
@@ -198,9 +169,7 @@ impl Admission {
         let (mut path, mut comparison, mut sound) = (None, None, true);
         for member in members {
             let name = member.name.as_str();
-            let operator = Operator::ALL
-                .into_iter()
-                .find(|operator| operator.as_str() == name);
+            let operator = Operator::ALL.into_iter().find(|operator| operator.as_str() == name);
             let taken = match (name, operator) {
                 ("claim" | "claimPointer", _) => {
                     let taken = path.is_some();
@@ -235,21 +204,11 @@ impl Admission {
         if operator == Operator::Contains && path_member == "claim" {
             let message = "`contains` stands beside `claimPointer` only";
             let help = "write the claim as a pointer: names parted by `/`, with one in front";
-            self.refuse(
-                invalid(member.name_span, at, message)
-                    .symbol("contains")
-                    .help(help),
-            );
+            self.refuse(invalid(member.name_span, at, message).symbol("contains").help(help));
             return None;
         }
         let operand = self.operand(operator, &member.value, &below(at, operator.as_str()))?;
-        let test = Test {
-            path: path?,
-            operator,
-            operand,
-            at: at.to_owned(),
-            span: node.span,
-        };
+        let test = Test { path: path?, operator, operand, at: at.to_owned(), span: node.span };
         sound.then_some(test)
     }
 
@@ -262,14 +221,10 @@ impl Admission {
         let operator = condition.value.as_text().unwrap_or("equals");
         let help = format!("write {{\"claim\": …, \"{}\": …}}", shown(operator));
         self.refuse(
-            invalid(
-                node.span,
-                at,
-                "`condition` with `value` is the form of the previews",
-            )
-            .symbol("condition")
-            .expected(Operator::ALL.map(Operator::as_str))
-            .help(help),
+            invalid(node.span, at, "`condition` with `value` is the form of the previews")
+                .symbol("condition")
+                .expected(Operator::ALL.map(Operator::as_str))
+                .help(help),
         );
         true
     }
@@ -311,12 +266,7 @@ impl Admission {
         Some(operand)
     }
 
-    pub(crate) fn object<'n>(
-        &mut self,
-        node: &'n Node,
-        at: &str,
-        what: &str,
-    ) -> Option<&'n [Member]> {
+    pub(crate) fn object<'n>(&mut self, node: &'n Node, at: &str, what: &str) -> Option<&'n [Member]> {
         let members = node.as_object();
         if members.is_none() {
             self.wrong_type(node, at, &format!("{what}, an object"), &["{"]);
@@ -346,9 +296,8 @@ impl Admission {
 
     pub(crate) fn unknown(&mut self, member: &Member, at: &str, known: &[&str]) {
         let message = format!("unknown member `{}`", shown(&member.name));
-        let mut diagnostic = invalid(member.name_span, at, message)
-            .symbol(&member.name)
-            .expected(known.iter().copied());
+        let mut diagnostic =
+            invalid(member.name_span, at, message).symbol(&member.name).expected(known.iter().copied());
         if let Some(near) = nearest(&member.name, known) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`"));
         }
@@ -360,11 +309,7 @@ impl Admission {
         if taken {
             let message = format!("`{}` is one too many", shown(&member.name));
             let help = "one condition has one claim and one operator; one authority has one list";
-            self.refuse(
-                invalid(member.name_span, at, message)
-                    .symbol(&member.name)
-                    .help(help),
-            );
+            self.refuse(invalid(member.name_span, at, message).symbol(&member.name).help(help));
         }
         !taken
     }
@@ -385,25 +330,15 @@ const TEST_MEMBERS: [&str; 10] = [
 
 /// Key Vault's grammar prints `anyof`, its tools write `anyOf`: the case of these two does not matter.
 fn join_of(name: &str) -> Option<Join> {
-    [Join::All, Join::Any]
-        .into_iter()
-        .find(|join| name.eq_ignore_ascii_case(join.as_str()))
+    [Join::All, Join::Any].into_iter().find(|join| name.eq_ignore_ascii_case(join.as_str()))
 }
 
 pub(crate) fn below(at: &str, name: &str) -> String {
-    if at.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{at}.{name}")
-    }
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
 pub(crate) fn shown(written: &str) -> String {
-    written
-        .chars()
-        .take(64)
-        .flat_map(char::escape_default)
-        .collect()
+    written.chars().take(64).flat_map(char::escape_default).collect()
 }
 
 pub(crate) fn invalid(span: Span, at: &str, message: impl Into<String>) -> Diagnostic {

@@ -31,11 +31,7 @@ impl RuleAuthority {
     }
 
     /// Whether the claims of `authority` count here. `canonical_issuer` is [`canonical`] of its issuer.
-    pub(crate) fn vouches(
-        &self,
-        authority: &Authority<'_>,
-        canonical_issuer: Option<&str>,
-    ) -> bool {
+    pub(crate) fn vouches(&self, authority: &Authority<'_>, canonical_issuer: Option<&str>) -> bool {
         match self {
             Self::Own => authority.own,
             Self::Issuer(url) => canonical_issuer == Some(url),
@@ -75,20 +71,11 @@ fn is_host_and_port(host_port: &str) -> bool {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (host_port, None),
     };
-    let port_fits = port.is_none_or(|port| {
-        !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let host_fits = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    let port_fits =
+        port.is_none_or(|port| !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host_fits = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        }
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
     };
     port_fits && host_fits
 }
@@ -106,11 +93,7 @@ mod tests {
             "https://attest.example:443",
             "https://ATTEST.example:443/",
         ] {
-            assert_eq!(
-                canonical(written).as_deref(),
-                Some("https://attest.example"),
-                "{written}"
-            );
+            assert_eq!(canonical(written).as_deref(), Some("https://attest.example"), "{written}");
         }
     }
 

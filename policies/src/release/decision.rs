@@ -139,14 +139,7 @@ pub enum RuleName {
 
 impl RuleName {
     /// All names, `default` first.
-    pub const ALL: [Self; 6] = [
-        Self::Default,
-        Self::Release,
-        Self::Unwrap,
-        Self::Generate,
-        Self::Sign,
-        Self::Wrap,
-    ];
+    pub const ALL: [Self; 6] = [Self::Default, Self::Release, Self::Unwrap, Self::Generate, Self::Sign, Self::Wrap];
 
     /// As written in the document.
     #[must_use]

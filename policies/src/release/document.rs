@@ -12,7 +12,7 @@ use super::options::Options;
 use super::rule::ReleaseRule;
 use super::{eval, lint};
 use crate::canonical;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::json::{self, Member, Node};
 use crate::limits::Limits;
 
@@ -21,12 +21,13 @@ use crate::limits::Limits;
 /// The digest is SHA-256 over the RFC 8785 form of `{"rules": …, "options": …}`: rules with their lists spelled in
 /// camel case and a bare rule as `default`, options **as given**. Defaults are not filled in before hashing, so that
 /// the digest names what an officer wrote and does not move when a later version gains an option.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct KeyRules {
     rules: BTreeMap<RuleName, ReleaseRule>,
     options: Options,
     value: Value,
     digest: [u8; 32],
+    option_spans: Vec<(String, Span)>,
 }
 
 impl KeyRules {
@@ -52,11 +53,7 @@ impl KeyRules {
     /// No rule and default options: every operation is refused.
     #[must_use]
     pub fn none() -> Self {
-        Self::assemble(
-            BTreeMap::new(),
-            Options::default(),
-            Value::Object(Map::new()),
-        )
+        Self::assemble(BTreeMap::new(), Options::default(), Value::Object(Map::new()))
     }
 
     /// Whether the operation (`release`, `unwrap`, `generate`, `sign`, `wrap`) may be done for whoever showed this.
@@ -71,9 +68,7 @@ impl KeyRules {
     #[must_use]
     pub fn rule(&self, operation: &str) -> Option<(RuleName, &ReleaseRule)> {
         let own = RuleName::of(operation).filter(|name| *name != RuleName::Default)?;
-        [own, RuleName::Default]
-            .into_iter()
-            .find_map(|name| self.rules.get(&name).map(|rule| (name, rule)))
+        [own, RuleName::Default].into_iter().find_map(|name| self.rules.get(&name).map(|rule| (name, rule)))
     }
 
     /// The rules by name, as they stand.
@@ -111,19 +106,18 @@ impl KeyRules {
         self.digest
     }
 
+    /// Where the option stands in the text; nowhere if it was not written.
+    pub(crate) fn option_span(&self, option: &str) -> Span {
+        let written = self.option_spans.iter().find(|(name, _)| name == option);
+        written.map_or_else(Span::default, |(_, span)| *span)
+    }
+
     fn assemble(rules: BTreeMap<RuleName, ReleaseRule>, options: Options, given: Value) -> Self {
-        let printed: Map<String, Value> = rules
-            .iter()
-            .map(|(name, rule)| (name.as_str().to_owned(), rule.to_value()))
-            .collect();
+        let printed: Map<String, Value> =
+            rules.iter().map(|(name, rule)| (name.as_str().to_owned(), rule.to_value())).collect();
         let value = serde_json::json!({"rules": printed, "options": given});
         let digest = canonical::digest(&value);
-        Self {
-            rules,
-            options,
-            value,
-            digest,
-        }
+        Self { rules, options, value, digest, option_spans: Vec::new() }
     }
 }
 
@@ -133,6 +127,7 @@ impl Admission {
         let is_document = |member: &Member| matches!(member.name.as_str(), "rules" | "options");
         let (mut rules, mut options) = (BTreeMap::new(), Some(Options::default()));
         let mut given = Value::Object(Map::new());
+        let mut option_spans = Vec::new();
         if !members.iter().any(is_document) {
             let rule = self.rule(node, "rules.default")?;
             rules.insert(RuleName::Default, rule);
@@ -144,19 +139,18 @@ impl Admission {
                 "options" => {
                     options = admit::options::options(self, &member.value);
                     given = member.value.to_value();
+                    let written = member.value.as_object().unwrap_or_default();
+                    option_spans = written.iter().map(|option| (option.name.clone(), option.value.span)).collect();
                 }
                 _ => self.unknown(member, "", &["rules", "options"]),
             }
         }
         if node.get("rules").is_none() {
             let missing = invalid(node.span, "", "options without `rules`");
-            self.refuse(
-                missing
-                    .expected(["rules"])
-                    .help("write \"rules\": {} for a key that nobody may use"),
-            );
+            self.refuse(missing.expected(["rules"]).help("write \"rules\": {} for a key that nobody may use"));
         }
-        options.map(|options| KeyRules::assemble(rules, options, given))
+        let rules = KeyRules::assemble(rules, options?, given);
+        Some(KeyRules { option_spans, ..rules })
     }
 
     fn rules(&mut self, node: &Node) -> Option<BTreeMap<RuleName, ReleaseRule>> {

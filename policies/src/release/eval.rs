@@ -17,15 +17,11 @@ pub(crate) fn decide(rules: &KeyRules, operation: &str, asked: &Asked<'_>) -> De
     let guards = guards::examine(rules.options(), operation, asked);
     let found = rules.rule(operation);
     let judged = found.map(|(_, rule)| judge(rule, &asked.authority, asked.claims));
-    let Judged {
-        alternatives,
-        leaves,
-    } = judged.unwrap_or_default();
+    let Judged { alternatives, leaves } = judged.unwrap_or_default();
 
     let holding = || alternatives.iter().filter(|alternative| alternative.holds);
-    let deciding = holding()
-        .find(|alternative| guards.hardware_holds(alternative.tests_that_hold()))
-        .or_else(|| holding().next());
+    let deciding =
+        holding().find(|alternative| guards.hardware_holds(alternative.tests_that_hold())).or_else(|| holding().next());
     let waivers = deciding.map(|alternative| alternative.tests_that_hold().collect::<Vec<_>>());
     let guarded = guards.settle(&waivers.unwrap_or_default());
 
@@ -37,32 +33,15 @@ pub(crate) fn decide(rules: &KeyRules, operation: &str, asked: &Asked<'_>) -> De
     };
     let mut all = guarded.leaves;
     all.extend(leaves);
-    Decision {
-        permit: code.is_none(),
-        code,
-        rule: found.map(|(name, _)| name),
-        leaves: all,
-    }
+    Decision { permit: code.is_none(), code, rule: found.map(|(name, _)| name), leaves: all }
 }
 
 /// A rule without the guards of a key's options.
-pub(crate) fn rule_alone(
-    rule: &ReleaseRule,
-    authority: &Authority<'_>,
-    claims: &Map<String, Value>,
-) -> Decision {
+pub(crate) fn rule_alone(rule: &ReleaseRule, authority: &Authority<'_>, claims: &Map<String, Value>) -> Decision {
     let judged = judge(rule, authority, claims);
-    let permit = judged
-        .alternatives
-        .iter()
-        .any(|alternative| alternative.holds);
+    let permit = judged.alternatives.iter().any(|alternative| alternative.holds);
     let code = (!permit).then_some("rule-not-satisfied");
-    Decision {
-        permit,
-        code,
-        rule: None,
-        leaves: judged.leaves,
-    }
+    Decision { permit, code, rule: None, leaves: judged.leaves }
 }
 
 #[derive(Default)]
@@ -79,36 +58,22 @@ struct Outcome<'r> {
 
 impl<'r> Outcome<'r> {
     fn tests_that_hold(&self) -> impl Iterator<Item = &'r Test> {
-        self.tests
-            .iter()
-            .filter(|(_, holds)| *holds)
-            .map(|(test, _)| *test)
+        self.tests.iter().filter(|(_, holds)| *holds).map(|(test, _)| *test)
     }
 }
 
-fn judge<'r>(
-    rule: &'r ReleaseRule,
-    authority: &Authority<'_>,
-    claims: &Map<String, Value>,
-) -> Judged<'r> {
+fn judge<'r>(rule: &'r ReleaseRule, authority: &Authority<'_>, claims: &Map<String, Value>) -> Judged<'r> {
     let issuer = canonical(authority.issuer);
     let mut judged = Judged::default();
     for alternative in &rule.alternatives {
         if alternative.authority.vouches(authority, issuer.as_deref()) {
             let mut tests = Vec::new();
-            let holds = group(
-                &alternative.conditions,
-                claims,
-                &mut tests,
-                &mut judged.leaves,
-            );
+            let holds = group(&alternative.conditions, claims, &mut tests, &mut judged.leaves);
             judged.alternatives.push(Outcome { holds, tests });
         }
     }
     if judged.alternatives.is_empty() {
-        judged
-            .leaves
-            .push(nobody_vouches(&rule.alternatives, authority));
+        judged.leaves.push(nobody_vouches(&rule.alternatives, authority));
     }
     judged
 }
@@ -154,9 +119,7 @@ fn look(test: &Test, claims: &Map<String, Value>) -> Leaf {
 
 /// The one leaf of a rule none of whose authorities is the issuer.
 fn nobody_vouches(alternatives: &[Alternative], authority: &Authority<'_>) -> Leaf {
-    let known = alternatives
-        .iter()
-        .map(|alternative| alternative.authority.as_str());
+    let known = alternatives.iter().map(|alternative| alternative.authority.as_str());
     Leaf {
         path: "iss".to_owned(),
         operator: "oneOf",
@@ -164,9 +127,7 @@ fn nobody_vouches(alternatives: &[Alternative], authority: &Authority<'_>) -> Le
         observed: Observed::Value(json!(authority.issuer)),
         result: false,
         kind: LeafKind::Rule,
-        at: alternatives.first().map_or_else(String::new, |first| {
-            first.at.trim_end_matches("[0]").to_owned()
-        }),
+        at: alternatives.first().map_or_else(String::new, |first| first.at.trim_end_matches("[0]").to_owned()),
     }
 }
 

@@ -40,10 +40,7 @@ pub(crate) fn examine(options: &Options, operation: &str, asked: &Asked<'_>) -> 
     let parts = parts(asked);
     Guards {
         options: options::examine(options, operation, asked, &parts),
-        hardware: parts
-            .iter()
-            .flat_map(|part| hardware::examine(part))
-            .collect(),
+        hardware: parts.iter().flat_map(|part| hardware::examine(part)).collect(),
     }
 }
 
@@ -51,17 +48,12 @@ impl Guards {
     /// Whether every hardware guard holds or is left to one of `tests`, all of which hold.
     pub(crate) fn hardware_holds<'t>(&self, tests: impl Iterator<Item = &'t Test>) -> bool {
         let tests: Vec<_> = tests.collect();
-        self.hardware
-            .iter()
-            .all(|guard| guard.leaf.result || guard.is_left_to(&tests))
+        self.hardware.iter().all(|guard| guard.leaf.result || guard.is_left_to(&tests))
     }
 
     /// The leaves as the decision shows them, guards that are left to the rule marked as such.
     pub(crate) fn settle(self, tests: &[&Test]) -> Settled {
-        let Self {
-            mut options,
-            mut hardware,
-        } = self;
+        let Self { mut options, mut hardware } = self;
         for guard in &mut hardware {
             if !guard.leaf.result && guard.is_left_to(tests) {
                 guard.leaf.result = true;
@@ -69,10 +61,7 @@ impl Guards {
             }
         }
         options.append(&mut hardware);
-        let code = options
-            .iter()
-            .find(|guard| !guard.leaf.result)
-            .map(|guard| guard.code);
+        let code = options.iter().find(|guard| !guard.leaf.result).map(|guard| guard.code);
         let leaves = options.into_iter().map(|guard| guard.leaf).collect();
         Settled { leaves, code }
     }
@@ -94,30 +83,17 @@ struct Part<'c> {
 /// The payload, and for our own appraisal of a composite each of its parts.
 fn parts<'c>(asked: &Asked<'c>) -> Vec<Part<'c>> {
     let own = asked.authority.own;
-    let mut parts = vec![Part {
-        prefix: Vec::new(),
-        claims: asked.claims,
-        own,
-    }];
+    let mut parts = vec![Part { prefix: Vec::new(), claims: asked.claims, own }];
     let named: Vec<(String, &Value)> = match asked.claims.get("parts") {
-        Some(Value::Object(members)) if own => members
-            .iter()
-            .map(|(name, value)| (name.clone(), value))
-            .collect(),
-        Some(Value::Array(elements)) if own => elements
-            .iter()
-            .enumerate()
-            .map(|(index, value)| (index.to_string(), value))
-            .collect(),
+        Some(Value::Object(members)) if own => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Some(Value::Array(elements)) if own => {
+            elements.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+        }
         _ => Vec::new(),
     };
     for (name, value) in named {
         if let Value::Object(claims) = value {
-            parts.push(Part {
-                prefix: vec!["parts".to_owned(), name],
-                claims,
-                own,
-            });
+            parts.push(Part { prefix: vec!["parts".to_owned(), name], claims, own });
         }
     }
     parts
@@ -127,8 +103,7 @@ impl<'c> Part<'c> {
     /// The claim below this part, if it is there.
     fn find(&self, names: &[&str]) -> Option<&'c Value> {
         let (first, rest) = names.split_first()?;
-        rest.iter()
-            .try_fold(self.claims.get(*first)?, |value, name| value.get(*name))
+        rest.iter().try_fold(self.claims.get(*first)?, |value, name| value.get(*name))
     }
 
     fn kind(&self) -> Option<&'c str> {
@@ -136,14 +111,7 @@ impl<'c> Part<'c> {
     }
 
     /// A guard on the claim of these names: what was expected there, and whether it holds.
-    fn guard(
-        &self,
-        names: &[&str],
-        code: &'static str,
-        operator: &'static str,
-        expected: Value,
-        holds: bool,
-    ) -> Guard {
+    fn guard(&self, names: &[&str], code: &'static str, operator: &'static str, expected: Value, holds: bool) -> Guard {
         let mut full = self.prefix.clone();
         full.extend(names.iter().map(|name| (*name).to_owned()));
         let leaf = Leaf {
@@ -155,10 +123,6 @@ impl<'c> Part<'c> {
             kind: LeafKind::Guard,
             at: String::new(),
         };
-        Guard {
-            leaf,
-            code,
-            names: full,
-        }
+        Guard { leaf, code, names: full }
     }
 }

@@ -15,9 +15,7 @@ mod path;
 mod print;
 mod rule;
 
-pub use decision::{
-    Asked, Authority, Decision, FreshnessShown, Leaf, LeafKind, Observed, RuleName,
-};
+pub use decision::{Asked, Authority, Decision, FreshnessShown, Leaf, LeafKind, Observed, RuleName};
 pub use document::KeyRules;
 pub use options::{Clear, Explain, Freshness, Options, Tcb, TcbStatus, Wrappings};
 pub use rule::ReleaseRule;

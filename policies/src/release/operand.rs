@@ -57,10 +57,7 @@ impl Operator {
     /// Whether it orders integers.
     #[must_use]
     pub const fn is_relational(self) -> bool {
-        matches!(
-            self,
-            Self::Less | Self::LessOrEquals | Self::Greater | Self::GreaterOrEquals
-        )
+        matches!(self, Self::Less | Self::LessOrEquals | Self::Greater | Self::GreaterOrEquals)
     }
 
     /// Compares a claim, if there is one, with the operand. Whatever does not fit is false.
@@ -80,10 +77,7 @@ impl Operator {
             Self::GreaterOrEquals => order(claim, operand).is_some_and(Ordering::is_ge),
             Self::Contains => claim.as_array().is_some_and(|elements| {
                 let wanted = operand.text();
-                elements
-                    .iter()
-                    .filter_map(text_of)
-                    .any(|text| text == wanted)
+                elements.iter().filter_map(text_of).any(|text| text == wanted)
             }),
         }
     }
@@ -129,9 +123,7 @@ fn text_of(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Bool(truth) => Some(Cow::Borrowed(truth_text(*truth))),
-        Value::Number(number) if number.is_i64() || number.is_u64() => {
-            Some(Cow::Owned(number.to_string()))
-        }
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(Cow::Owned(number.to_string())),
         _ => None,
     }
 }
@@ -191,16 +183,10 @@ mod tests {
         assert!(!Operator::Equals.holds(Some(&claim), &Operand::Integer(9_007_199_254_740_992)));
         assert!(Operator::Greater.holds(Some(&claim), &Operand::Integer(9_007_199_254_740_992)));
         let huge = json!("340282366920938463463374607431768211457");
-        assert!(Operator::Greater.holds(
-            Some(&huge),
-            &text("340282366920938463463374607431768211456")
-        ));
+        assert!(Operator::Greater.holds(Some(&huge), &text("340282366920938463463374607431768211456")));
         assert!(Operator::Less.holds(Some(&json!("-10")), &text("-9")));
         assert!(Operator::Less.holds(Some(&json!(-1)), &Operand::Integer(0)));
-        assert!(Operator::Greater.holds(
-            Some(&json!(u64::MAX)),
-            &Operand::Integer(i128::from(i64::MAX))
-        ));
+        assert!(Operator::Greater.holds(Some(&json!(u64::MAX)), &Operand::Integer(i128::from(i64::MAX))));
     }
 
     #[test]
@@ -222,14 +208,8 @@ mod tests {
             json!(null),
             json!([1]),
         ] {
-            assert!(
-                !Operator::GreaterOrEquals.holds(Some(&claim), &Operand::Integer(0)),
-                "{claim}"
-            );
-            assert!(
-                !Operator::LessOrEquals.holds(Some(&claim), &Operand::Integer(9)),
-                "{claim}"
-            );
+            assert!(!Operator::GreaterOrEquals.holds(Some(&claim), &Operand::Integer(0)), "{claim}");
+            assert!(!Operator::LessOrEquals.holds(Some(&claim), &Operand::Integer(9)), "{claim}");
         }
         assert!(!Operator::Equals.holds(Some(&json!(1.0)), &Operand::Integer(1)));
         assert!(!Operator::NotEquals.holds(Some(&json!(1.5)), &Operand::Integer(1)));
@@ -257,10 +237,7 @@ mod tests {
         assert!(Operator::Contains.holds(Some(&list), &text("STABLE")));
         assert!(Operator::Contains.holds(Some(&list), &text("7")));
         for other in ["USABLE", "LATEST", "null", "STABL", "stable"] {
-            assert!(
-                !Operator::Contains.holds(Some(&list), &text(other)),
-                "{other}"
-            );
+            assert!(!Operator::Contains.holds(Some(&list), &text(other)), "{other}");
         }
         assert!(!Operator::Contains.holds(Some(&json!("STABLE")), &text("STABLE")));
     }

@@ -73,10 +73,7 @@ pub struct Tcb {
 
 impl Default for Tcb {
     fn default() -> Self {
-        Self {
-            accept: vec![TcbStatus::UpToDate],
-            advisories: Vec::new(),
-        }
+        Self { accept: vec![TcbStatus::UpToDate], advisories: Vec::new() }
     }
 }
 
@@ -133,13 +130,8 @@ pub enum Wrappings {
 
 impl Wrappings {
     /// Names an option may list: the native door's two, and those of the dialect doors.
-    pub const NAMES: [&'static str; 5] = [
-        "RSA_AES_KEY_WRAP_256",
-        "JWE",
-        "RSA_AES_KEY_WRAP_384",
-        "CKM_RSA_AES_KEY_WRAP",
-        "RSAES_OAEP_SHA_256",
-    ];
+    pub const NAMES: [&'static str; 5] =
+        ["RSA_AES_KEY_WRAP_256", "JWE", "RSA_AES_KEY_WRAP_384", "CKM_RSA_AES_KEY_WRAP", "RSAES_OAEP_SHA_256"];
 
     /// Whether an answer may be sealed in that form.
     #[must_use]

@@ -14,15 +14,14 @@ use crate::json::{self, Node};
 use crate::limits::Limits;
 
 /// Key Vault's release policy, parsed: an OR over authorities.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ReleaseRule {
     pub(crate) version: String,
     pub(crate) alternatives: Vec<Alternative>,
-    pub(crate) span: Span,
 }
 
 /// One authority and what its claims must say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Alternative {
     pub(crate) authority: RuleAuthority,
     pub(crate) written: String,
@@ -32,7 +31,7 @@ pub struct Alternative {
 }
 
 /// A list of conditions, never empty, and how they are joined.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Group {
     pub(crate) join: Join,
     pub(crate) conditions: Vec<Condition>,
@@ -57,7 +56,7 @@ impl Join {
 }
 
 /// A test, or a list of conditions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Condition {
     /// One claim, one operator, one operand.
     Test(Test),
@@ -66,7 +65,7 @@ pub enum Condition {
 }
 
 /// One claim, one operator, one operand.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Test {
     pub(crate) path: ClaimPath,
     pub(crate) operator: Operator,

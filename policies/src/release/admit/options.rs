@@ -5,16 +5,7 @@ use super::{Admission, below, invalid, shown};
 use crate::json::Node;
 use crate::release::options::{Clear, Explain, Freshness, Options, Tcb, TcbStatus, Wrappings};
 
-const NAMES: [&str; 8] = [
-    "freshness",
-    "session_seconds",
-    "anchors",
-    "tcb",
-    "debug",
-    "wrappings",
-    "explain",
-    "clear",
-];
+const NAMES: [&str; 8] = ["freshness", "session_seconds", "anchors", "tcb", "debug", "wrappings", "explain", "clear"];
 
 /// Names of anchors and advisories are short and printable.
 const MOST_NAME_BYTES: usize = 64;
@@ -30,10 +21,7 @@ pub(crate) fn options(admission: &mut Admission, node: &Node) -> Option<Options>
                 options.freshness = admission.word(value, &at, &known)?;
             }
             "session_seconds" => options.session_seconds = admission.seconds(value, &at)?,
-            "anchors" => {
-                options.anchors =
-                    admission.names(value, &at, "the name of a trust anchor", false)?
-            }
+            "anchors" => options.anchors = admission.names(value, &at, "the name of a trust anchor", false)?,
             "tcb" => options.tcb = admission.tcb(value, &at)?,
             "debug" => options.debug = admission.truth(value, &at)?,
             "wrappings" => options.wrappings = admission.wrappings(value, &at)?,
@@ -63,11 +51,7 @@ impl Admission {
             return Some(*word);
         }
         let message = format!("`{}` is not known here", shown(written));
-        self.refuse(
-            invalid(node.span, at, message)
-                .symbol(written)
-                .expected(names),
-        );
+        self.refuse(invalid(node.span, at, message).symbol(written).expected(names));
         None
     }
 
@@ -84,9 +68,7 @@ impl Admission {
             self.wrong_type(node, at, "an integer", &["60 to 3600"]);
             return None;
         };
-        let seconds = u32::try_from(integer)
-            .ok()
-            .filter(|seconds| (60..=3_600).contains(seconds));
+        let seconds = u32::try_from(integer).ok().filter(|seconds| (60..=3_600).contains(seconds));
         if seconds.is_none() {
             let message = format!("`{integer}` seconds is out of range");
             let diagnostic = invalid(node.span, at, message).symbol(&integer.to_string());
@@ -96,13 +78,7 @@ impl Admission {
     }
 
     /// A list of printable names, none twice. Only advisories may be an empty list.
-    fn names(
-        &mut self,
-        node: &Node,
-        at: &str,
-        of: &str,
-        may_be_empty: bool,
-    ) -> Option<Vec<String>> {
+    fn names(&mut self, node: &Node, at: &str, of: &str, may_be_empty: bool) -> Option<Vec<String>> {
         if may_be_empty && node.as_list().is_some_and(<[_]>::is_empty) {
             return Some(Vec::new());
         }
@@ -115,10 +91,7 @@ impl Admission {
             };
             let printable = name.bytes().all(|byte| byte.is_ascii_graphic());
             if name.is_empty() || name.len() > MOST_NAME_BYTES || !printable {
-                let message = format!(
-                    "`{}` is no name of 1 to 64 printable characters",
-                    shown(name)
-                );
+                let message = format!("`{}` is no name of 1 to 64 printable characters", shown(name));
                 self.refuse(invalid(node.span, &at, message).symbol(name).expected([of]));
                 return None;
             }

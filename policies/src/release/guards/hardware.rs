@@ -39,26 +39,16 @@ fn below(part: &Part<'_>, prefix: &[&str]) -> Vec<Guard> {
         guard(VMPL, "equals", json!(0), zero);
     }
     if is_snp || claim(MIGRATION).is_some() {
-        let none = claim(MIGRATION)
-            .is_some_and(|allowed| *allowed == json!(false) || *allowed == json!("false"));
+        let none = claim(MIGRATION).is_some_and(|allowed| *allowed == json!(false) || *allowed == json!("false"));
         guard(MIGRATION, "equals", json!(false), none);
     }
     if is_snp || claim(CHIP).is_some() || claim(SIGNING_KEY).is_some() {
         let nameless_by_design = claim(SIGNING_KEY) == Some(&json!("vlek"));
-        let named = claim(CHIP)
-            .and_then(Value::as_str)
-            .is_some_and(|chip| !is_zero(chip));
-        guard(
-            CHIP,
-            "notEquals",
-            json!("all zero under a vcek"),
-            named || nameless_by_design,
-        );
+        let named = claim(CHIP).and_then(Value::as_str).is_some_and(|chip| !is_zero(chip));
+        guard(CHIP, "notEquals", json!("all zero under a vcek"), named || nameless_by_design);
     }
     if claim(SERVICE_TD).is_some() || claim(SECOND_SVN).is_some() {
-        let none = claim(SERVICE_TD)
-            .and_then(Value::as_str)
-            .is_some_and(is_zero);
+        let none = claim(SERVICE_TD).and_then(Value::as_str).is_some_and(is_zero);
         guard(SERVICE_TD, "equals", json!("all zero"), none);
     }
     guards

@@ -8,12 +8,7 @@ use crate::release::decision::{Asked, FreshnessShown, Leaf, LeafKind, Observed};
 use crate::release::options::{Freshness, Options, TcbStatus, Wrappings};
 
 /// All of them, in the order in which codes are told.
-pub(super) fn examine(
-    options: &Options,
-    operation: &str,
-    asked: &Asked<'_>,
-    parts: &[Part<'_>],
-) -> Vec<Guard> {
+pub(super) fn examine(options: &Options, operation: &str, asked: &Asked<'_>, parts: &[Part<'_>]) -> Vec<Guard> {
     let mut guards = vec![freshness(options, asked.freshness)];
     guards.extend(parts.iter().filter_map(|part| anchor(options, part)));
     guards.extend(parts.iter().filter_map(|part| debug(options, part)));
@@ -41,15 +36,8 @@ fn freshness(options: &Options, shown: FreshnessShown) -> Guard {
         FreshnessShown::Session { age } => format!("session of {age} s"),
         FreshnessShown::IssuerOnly => "issuer".to_owned(),
     };
-    request_guard(
-        "freshness",
-        "atLeast",
-        "freshness-failed",
-        json!(expected),
-        json!(observed),
-        holds,
-    )
-    .at("options.freshness")
+    request_guard("freshness", "atLeast", "freshness-failed", json!(expected), json!(observed), holds)
+        .at("options.freshness")
 }
 
 /// Our own appraisal always names an anchor; a foreign token is trusted through its issuer, and judged here only where
@@ -60,16 +48,9 @@ fn anchor(options: &Options, part: &Part<'_>) -> Option<Guard> {
     if anchor.is_none() && !part.own {
         return None;
     }
-    let holds = anchor
-        .and_then(Value::as_str)
-        .is_some_and(|anchor| options.anchors.iter().any(|accepted| accepted == anchor));
-    let guard = part.guard(
-        &names,
-        "chain-untrusted",
-        "oneOf",
-        json!(options.anchors),
-        holds,
-    );
+    let holds =
+        anchor.and_then(Value::as_str).is_some_and(|anchor| options.anchors.iter().any(|accepted| accepted == anchor));
+    let guard = part.guard(&names, "chain-untrusted", "oneOf", json!(options.anchors), holds);
     Some(guard.at("options.anchors"))
 }
 
@@ -89,44 +70,25 @@ fn debug(options: &Options, part: &Part<'_>) -> Option<Guard> {
 fn tcb(options: &Options, part: &Part<'_>) -> Vec<Guard> {
     let status_names: &[&str] = match part.find(&["keygate", "tcb"]) {
         Some(_) => &["keygate", "tcb", "status"],
-        None if part.own && matches!(part.kind(), Some("sgx" | "tdx")) => {
-            &["keygate", "tcb", "status"]
-        }
-        None if part.find(&["keygate", "platform", "tcb_status"]).is_some() => {
-            &["keygate", "platform", "tcb_status"]
-        }
+        None if part.own && matches!(part.kind(), Some("sgx" | "tdx")) => &["keygate", "tcb", "status"],
+        None if part.find(&["keygate", "platform", "tcb_status"]).is_some() => &["keygate", "platform", "tcb_status"],
         None => return Vec::new(),
     };
     let accepted = options.tcb.accept.iter().map(|status| status.as_str());
     let status = part.find(status_names).and_then(Value::as_str);
     let holds = status.is_some_and(|status| accepted.clone().any(|accepted| accepted == status));
     let expected = json!(accepted.collect::<Vec<_>>());
-    let mut guards = vec![
-        part.guard(status_names, "tcb-rejected", "oneOf", expected, holds)
-            .at("options.tcb.accept"),
-    ];
+    let mut guards = vec![part.guard(status_names, "tcb-rejected", "oneOf", expected, holds).at("options.tcb.accept")];
     let names = ["keygate", "tcb", "advisories"];
     let has_advisories = status_names.get(1) == Some(&"tcb");
     if has_advisories && status != Some(TcbStatus::UpToDate.as_str()) {
         let known = |advisory: &Value| {
             let name = advisory.as_str();
-            name.is_some_and(|name| {
-                options
-                    .tcb
-                    .advisories
-                    .iter()
-                    .any(|accepted| accepted == name)
-            })
+            name.is_some_and(|name| options.tcb.advisories.iter().any(|accepted| accepted == name))
         };
-        let holds = part
-            .find(&names)
-            .and_then(Value::as_array)
-            .is_some_and(|advisories| advisories.iter().all(known));
+        let holds = part.find(&names).and_then(Value::as_array).is_some_and(|advisories| advisories.iter().all(known));
         let expected = json!(options.tcb.advisories);
-        guards.push(
-            part.guard(&names, "tcb-rejected", "within", expected, holds)
-                .at("options.tcb.advisories"),
-        );
+        guards.push(part.guard(&names, "tcb-rejected", "within", expected, holds).at("options.tcb.advisories"));
     }
     guards
 }
@@ -140,14 +102,7 @@ fn wrapping(options: &Options, operation: &str, wrapping: &str) -> Option<Guard>
         return None;
     }
     let holds = options.wrappings.allow(wrapping);
-    let guard = request_guard(
-        "wrapping",
-        "oneOf",
-        "operation-not-allowed",
-        json!(names),
-        json!(wrapping),
-        holds,
-    );
+    let guard = request_guard("wrapping", "oneOf", "operation-not-allowed", json!(names), json!(wrapping), holds);
     Some(guard.at("options.wrappings"))
 }
 
@@ -169,11 +124,7 @@ fn request_guard(
         kind: LeafKind::Guard,
         at: String::new(),
     };
-    Guard {
-        leaf,
-        code,
-        names: Vec::new(),
-    }
+    Guard { leaf, code, names: Vec::new() }
 }
 
 impl Guard {
