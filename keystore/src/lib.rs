@@ -4,7 +4,7 @@
 //! sections 2 and 3 (how keys rest). The crate is synchronous: it starts no task and reads no clock;
 //! time is an argument.
 //!
-//! * [`key`] names the kinds of keys, [`KeyMaterial`] is a key in the clear, as short as possible.
+//! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
 //! * [`import`] is the only door for foreign key material.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
 //! * [`wrap`] seals what leaves to the key of a [`Recipient`].
@@ -20,12 +20,19 @@
     )
 )]
 
+mod encoding;
 pub mod error;
+pub mod import;
 pub mod key;
+pub mod material;
 pub mod names;
+pub mod operations;
+pub mod primitives;
 pub mod wrap;
 
 pub use error::{KeyStateReason, KeystoreError};
-pub use key::{KeyMaterial, KeyType, Operation};
+pub use import::ImportFormat;
+pub use key::{Curve, KeyType, Operation};
+pub use material::{KeyMaterial, PublicPart};
 pub use names::{KeyName, ProviderId, VersionId};
 pub use wrap::{Wrapped, Wrapping};
