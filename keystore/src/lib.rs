@@ -35,4 +35,4 @@ pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
 pub use material::{KeyMaterial, PublicPart};
 pub use names::{KeyName, ProviderId, VersionId};
-pub use wrap::{Wrapped, Wrapping};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

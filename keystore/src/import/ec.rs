@@ -9,12 +9,15 @@ use openssl::error::ErrorStack;
 use crate::error::KeystoreError;
 use crate::key::Curve;
 
+/// The two coordinates of a point, each as long as the field.
+type Coordinates = (Vec<u8>, Vec<u8>);
+
 /// Checks the scalar, and the point if one is given; gives the coordinates of the public point.
 pub fn check(
     curve: Curve,
     scalar: &[u8],
     point: Option<(&[u8], &[u8])>,
-) -> Result<(Vec<u8>, Vec<u8>), KeystoreError> {
+) -> Result<Coordinates, KeystoreError> {
     if scalar.len() != curve.field_length() {
         return Err(KeystoreError::Malformed(
             "the scalar has not the length of the field",
@@ -33,7 +36,7 @@ pub fn check(
 }
 
 /// Scalar times generator, or nothing if the scalar is zero or not below the order.
-fn public_point(curve: Curve, scalar: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, ErrorStack> {
+fn public_point(curve: Curve, scalar: &[u8]) -> Result<Option<Coordinates>, ErrorStack> {
     let group = EcGroup::from_curve_name(curve.nid())?;
     let mut context = BigNumContext::new_secure()?;
     let mut order = BigNum::new()?;

@@ -77,7 +77,7 @@ pub fn unwrap(
     }
     check_aad(encryption, aad)?;
     if encryption == Encryption::Oaep && is_bare(key.key_type(), ciphertext) {
-        return oaep::decrypt(&key.rsa()?, &[], ciphertext);
+        return oaep::decrypt(&key.rsa()?, ciphertext);
     }
     let blob = Blob::read(ciphertext)
         .filter(|blob| blob.number == number)
@@ -85,7 +85,7 @@ pub fn unwrap(
     match encryption {
         Encryption::Gcm => open(key, algorithm, &blob, aad),
         Encryption::KeyWrap(padding) => key_wrap::unwrap(key.symmetric(), padding, blob.body),
-        Encryption::Oaep => oaep::decrypt(&key.rsa()?, &[], blob.body),
+        Encryption::Oaep => oaep::decrypt(&key.rsa()?, blob.body),
     }
 }
 

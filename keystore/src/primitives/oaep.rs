@@ -1,7 +1,7 @@
 //! RSA-OAEP with SHA-256 for the label and for the mask, and no other pair.
 //!
 //! RFC 8017 section 7.1. OpenSSL lets the mask's hash follow the label's unless both are set, and
-//! vaults of other makers mix SHA-1 in: both are set, always (`dependencies.md` section 2).
+//! vaults of other makers mix SHA-1 in: both are set, always (`dependencies.md` section 2). The label is empty.
 
 use openssl::bn::BigNum;
 use openssl::error::ErrorStack;
@@ -45,7 +45,6 @@ pub fn encrypt(key: &PKey<Public>, plaintext: &[u8]) -> Result<Vec<u8>, Keystore
 /// A ciphertext that has not exactly the length of the modulus is refused before the key is used.
 pub fn decrypt(
     key: &PKey<Private>,
-    label: &[u8],
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     if ciphertext.len() != key.size() {
@@ -57,9 +56,6 @@ pub fn decrypt(
         context.set_rsa_padding(Padding::PKCS1_OAEP)?;
         context.set_rsa_oaep_md(Md::sha256())?;
         context.set_rsa_mgf1_md(Md::sha256())?;
-        if !label.is_empty() {
-            context.set_rsa_oaep_label(label)?;
-        }
         let mut plaintext = Zeroizing::new(vec![0; key.size()]);
         let written = context.decrypt(ciphertext, Some(&mut plaintext))?;
         plaintext.truncate(written);
