@@ -2,7 +2,7 @@
 //! Intel DCAP ECDSA quote library reference, appendix A.4 table 9 (certification data types).
 
 use super::quote::Parts;
-use super::{Intel, SgxFault};
+use super::{Intel, SgxFault, intel_name, serial};
 use crate::base64;
 use crate::keys;
 
@@ -36,6 +36,7 @@ impl Intel {
                 self.root_cert(&stranger).sign(&stranger),
                 self.ca_cert(&stranger).sign(&stranger),
             ),
+            (Some(SgxFault::RootRenamed), _) => self.renamed_root(),
             (_, Some(broken)) => (
                 self.root_der(),
                 self.ca_cert(&self.root).sign_with(&self.root, Some(broken)),
@@ -57,6 +58,10 @@ impl Intel {
             Some(SgxFault::ChainSwapped) => [ca, leaf, root].concat(),
             Some(SgxFault::ChainLeafOnly) => leaf,
             Some(SgxFault::PemThousand) => [leaf, ca.repeat(998), root].concat(),
+            Some(SgxFault::SameNameAuthorities) => {
+                let others: String = (0..8).map(|_| block(&self.namesake())).collect();
+                [leaf, others, ca, root].concat()
+            }
             Some(SgxFault::PemNul) => [&leaf, "\0\0", &ca, &root].concat(),
             Some(SgxFault::PemLabel) => {
                 let other = base64::pem("X509 CRL", &[0x30, 0]);
@@ -67,6 +72,25 @@ impl Intel {
             _ if parts.root_second => [leaf, root, ca].concat(),
             _ => [leaf, ca, root].concat(),
         }
+    }
+
+    /// The root's key under another name, and the PCK authority below it.
+    fn renamed_root(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut root = self.root_cert(&self.root);
+        root.subject = intel_name("Intel SGX Root CA 2");
+        root.issuer = root.subject.clone();
+        let mut ca = self.ca_cert(&self.root);
+        ca.issuer = root.subject.clone();
+        (root.sign(&self.root), ca.sign(&self.root))
+    }
+
+    /// A PCK authority with the right name, signed by the root, for a key that signed nothing.
+    fn namesake(&self) -> Vec<u8> {
+        let key = keys::p256();
+        let mut cert = self.ca_cert(&self.root);
+        cert.serial = serial(&key);
+        cert.spki = keys::spki(&key);
+        cert.sign(&self.root)
     }
 }
 

@@ -76,6 +76,8 @@ faults! {
         ChainLeafOnly => ("SGX-21", "chain-untrusted" | "malformed"),
         /// Chain under a root with the right name and another key.
         SelfMadeRoot => ("SGX-21", "chain-untrusted"),
+        /// Chain under the right root key with another name.
+        RootRenamed => ("X509-13", "chain-untrusted"),
         /// The PCK certificate expired a second ago.
         PckExpired => ("SGX-21", "chain-untrusted"),
         /// The PCK certificate is valid from the next second.
@@ -96,6 +98,8 @@ faults! {
         CertType7 => ("SGX-23", "unsupported" | "malformed"),
         /// A thousand certificates.
         PemThousand => ("SGX-24", "too-large" | "malformed"),
+        /// Eight authorities with the same name and other keys before the right one.
+        SameNameAuthorities => ("X509-02", "chain-untrusted" | "too-large" | "malformed"),
         /// NUL bytes between the certificates.
         PemNul => ("SGX-24", "malformed"),
         /// A block with another label between the certificates.

@@ -183,7 +183,12 @@ fn tolerated(fault: SgxFault) -> bool {
     use SgxFault as F;
     let surroundings = matches!(
         fault,
-        F::Trailing | F::TooManyZeros | F::PemNul | F::PemLabel | F::PemText
+        F::Trailing
+            | F::TooManyZeros
+            | F::PemNul
+            | F::PemLabel
+            | F::PemText
+            | F::SameNameAuthorities
     );
     // it reads the CPUSVN instead of the components, and the first FMSPC
     let pck = matches!(
