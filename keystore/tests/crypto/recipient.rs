@@ -12,7 +12,7 @@ fn parse(jwk: &Value) -> Result<Recipient, KeystoreError> {
 
 #[track_caller]
 fn refused(jwk: &Value, code: &str) {
-    assert_eq!(parse(jwk).err().expect("refused").code(), code);
+    assert_eq!(parse(jwk).expect_err("refused").code(), code);
 }
 
 fn with(jwk: &Value, name: &str, value: impl Into<Value>) -> Value {
@@ -60,7 +60,7 @@ fn key_06_rsa_recipients_of_other_sizes_and_exponents() {
     let small = Recipient::rsa(&key.n().to_vec(), &[1, 0, 1]);
     assert_eq!(small.err().unwrap().code(), "unsupported");
     let n = Rsa::generate(2048).unwrap().n().to_vec();
-    let code = |n: &[u8], e: &[u8]| Recipient::rsa(n, e).err().expect("refused").code();
+    let code = |n: &[u8], e: &[u8]| Recipient::rsa(n, e).expect_err("refused").code();
     assert!(Recipient::rsa(&n, &[1, 0, 1]).is_ok());
     assert!(Recipient::rsa(&n, &[0xff; 4]).is_ok());
     assert_eq!(code(&n, &[1, 0, 0, 0, 1]), "unsupported");
