@@ -38,7 +38,12 @@ pub(crate) fn verify(
     let mut previous = [0; 32];
     while let Some(row) = rows.next().map_err(&failed)? {
         let row = JournalRow::read(row).map_err(&failed)?;
-        let broken = |what| Ok(JournalVerdict::Broken { seq: expected, what });
+        let broken = |what| {
+            Ok(JournalVerdict::Broken {
+                seq: expected,
+                what,
+            })
+        };
         let Ok(seq) = u64::try_from(row.seq) else {
             return broken(Damage::Inserted);
         };

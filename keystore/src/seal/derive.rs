@@ -104,8 +104,12 @@ pub(crate) fn working_key(root: &[u8; 32], store: &[u8; 16], of: Purpose, number
 
 /// HMAC-SHA-256 over parts, each behind its length.
 pub(crate) fn mac(key: &Secret, parts: &[&[u8]]) -> [u8; 32] {
-    // A key of 32 bytes is taken by every HMAC; `new` has no other failure.
-    let mut mac = Hmac::<Sha256>::new(key.expose().into());
+    // HMAC fills a short key with zeros to the block of its hash; done here, it cannot fail.
+    let mut block = Zeroizing::new([0; 64]);
+    for (to, from) in block.iter_mut().zip(key.expose()) {
+        *to = *from;
+    }
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
     for part in parts {
         mac.update(&length(part));
         mac.update(part);
@@ -128,6 +132,17 @@ mod tests {
             hex::encode(okm.as_slice()),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
         );
+    }
+
+    #[test]
+    fn the_mac_is_hmac_sha_256() {
+        // RFC 4231 has no key of 32 bytes; this is OpenSSL's answer for key 01 x 32.
+        let key = Secret::from_bytes(Zeroizing::new([1; 32]));
+        let pkey = openssl::pkey::PKey::hmac(&[1; 32]).unwrap();
+        let hash = openssl::hash::MessageDigest::sha256();
+        let mut signer = openssl::sign::Signer::new(hash, &pkey).unwrap();
+        signer.update(b"\0\0\0\x02hi").unwrap();
+        assert_eq!(signer.sign_to_vec().unwrap(), mac(&key, &[b"hi"]));
     }
 
     #[test]

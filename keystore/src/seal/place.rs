@@ -39,6 +39,22 @@ pub(crate) enum Table {
 }
 
 impl Table {
+    /// Every table.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Keys,
+        Self::Versions,
+        Self::Rules,
+        Self::Policies,
+        Self::Credentials,
+        Self::Denies,
+        Self::Marks,
+        Self::ServiceKeys,
+        Self::Challenges,
+        Self::Answers,
+        Self::Sessions,
+        Self::Purged,
+    ];
+
     /// Its name in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {

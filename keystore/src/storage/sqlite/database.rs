@@ -40,7 +40,9 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 /// Opens the file for writing; it must exist. Nothing is written yet, not even when it is closed.
 pub(crate) fn open_untouched(path: &Path) -> Result<Connection, KeystoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(KeystoreError::Unsupported("the library of SQLite is too old"));
+        return Err(KeystoreError::Unsupported(
+            "the library of SQLite is too old",
+        ));
     }
     let file = files::open_private(path, Access::Write)?;
     files::refuse_network(&file, path)?;

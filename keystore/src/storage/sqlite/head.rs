@@ -10,11 +10,11 @@ use super::row::{counter, stored};
 use super::{unreadable, unwritable};
 use crate::error::KeystoreError;
 use crate::root::RootSecret;
+use crate::seal::KeyRing;
 use crate::seal::derive::mac;
 use crate::seal::place::FORMAT;
 use crate::seal::ring::check_value;
 use crate::seal::secret::{random, same};
-use crate::seal::KeyRing;
 
 /// The row that says which store this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,10 +167,7 @@ impl HeadState {
     }
 
     fn masked(&self, ring: &KeyRing, salt: &[u8; 16]) -> [u8; 32] {
-        let mut masked = mac(
-            &ring.head,
-            &[b"mask", &self.generation.to_be_bytes(), salt],
-        );
+        let mut masked = mac(&ring.head, &[b"mask", &self.generation.to_be_bytes(), salt]);
         for (byte, part) in masked.iter_mut().zip(self.accumulator.0) {
             *byte ^= part;
         }

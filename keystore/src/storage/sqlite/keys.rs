@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::row::{
-    Row, blob, counter, flag, int_or_null, parsed, select, select_one, stored, text,
-};
+use super::row::{Row, blob, counter, flag, int_or_null, parsed, select, select_one, stored, text};
 use crate::error::KeystoreError;
-use crate::key::{KeyMaterial, KeyType, Operation};
+use crate::key::{KeyType, Operation};
+use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::seal::ring::damaged;
 use crate::seal::{Cell, KeyRing, Place, Secret, Table};
@@ -151,7 +150,9 @@ impl KeyRow {
         )?;
         // The row is genuine; it must also be the one that was asked for.
         match found {
-            Some(row) if row.provider != *provider || row.name != *name => Err(damaged(&row.place())),
+            Some(row) if row.provider != *provider || row.name != *name => {
+                Err(damaged(&row.place()))
+            }
             found => Ok(found),
         }
     }
@@ -184,9 +185,11 @@ impl KeyRow {
             "WHERE key_id = ?1 ORDER BY number",
             &[&self.row_id],
         )?;
-        let complete = rows.len() as u64 == self.versions
-            && rows.iter().all(|v| v.key_id == self.row_id);
-        complete.then_some(rows).ok_or_else(|| damaged(&self.place()))
+        let complete =
+            rows.len() as u64 == self.versions && rows.iter().all(|v| v.key_id == self.row_id);
+        complete
+            .then_some(rows)
+            .ok_or_else(|| damaged(&self.place()))
     }
 
     /// The rule in force, verified against what the key is bound to.
@@ -211,11 +214,7 @@ impl KeyRow {
     }
 
     /// What is shown of it.
-    pub(crate) fn view(
-        self,
-        conn: &Connection,
-        ring: &KeyRing,
-    ) -> Result<KeyView, KeystoreError> {
+    pub(crate) fn view(self, conn: &Connection, ring: &KeyRing) -> Result<KeyView, KeystoreError> {
         let versions = self.load_versions(conn, ring)?;
         let rule = self.load_rule(conn, ring)?;
         Ok(KeyView {
@@ -332,7 +331,13 @@ impl VersionRow {
         data_key: &Secret,
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
         let (place, columns) = (self.place(), self.plain_digest());
-        ring.open(Some(data_key), &place, Cell::Material, &columns, &self.material)
+        ring.open(
+            Some(data_key),
+            &place,
+            Cell::Material,
+            &columns,
+            &self.material,
+        )
     }
 
     /// Opens the material as a key.

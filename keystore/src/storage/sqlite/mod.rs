@@ -2,6 +2,7 @@
 //!
 //! `store-durability.md` sections 6.1 (settings) and 7 (head and accumulator).
 
+pub(crate) mod census;
 pub(crate) mod database;
 pub(crate) mod head;
 pub(crate) mod journal;

@@ -82,11 +82,7 @@ pub(crate) fn select<R: Row>(
     params: &[&dyn ToSql],
 ) -> Result<Vec<R>, KeystoreError> {
     let failed = unreadable(R::TABLE.name());
-    let sql = format!(
-        "SELECT {} FROM {} {condition}",
-        R::COLUMNS,
-        R::TABLE.name()
-    );
+    let sql = format!("SELECT {} FROM {} {condition}", R::COLUMNS, R::TABLE.name());
     let mut statement = conn.prepare_cached(&sql).map_err(&failed)?;
     let mut rows = statement.query(params).map_err(&failed)?;
     let mut found = Vec::new();

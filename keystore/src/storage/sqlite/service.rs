@@ -6,7 +6,8 @@ use rusqlite::types::Value;
 
 use super::row::{Row, blob, counter, parsed, stored, text};
 use crate::error::KeystoreError;
-use crate::key::{KeyMaterial, KeyType};
+use crate::key::KeyType;
+use crate::material::KeyMaterial;
 use crate::names::ProviderId;
 use crate::seal::ring::damaged;
 use crate::seal::{Cell, KeyRing, Place, Secret, Table};
@@ -110,7 +111,13 @@ impl ServiceKeyRow {
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
         let (place, columns) = (self.place(), self.plain_digest());
         let data_key = ring.open_data_key(&place, &columns, &self.data_key)?;
-        ring.open(Some(&data_key), &place, Cell::Material, &columns, &self.material)
+        ring.open(
+            Some(&data_key),
+            &place,
+            Cell::Material,
+            &columns,
+            &self.material,
+        )
     }
 
     /// Opens the material as a key.
@@ -130,6 +137,12 @@ impl ServiceKeyRow {
             public,
         })
     }
+}
+
+/// Each certificate behind its length in four bytes.
+pub(crate) fn joined(certificates: &[Vec<u8>]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
+    crate::seal::derive::joined(&parts)
 }
 
 fn split(mut joined: &[u8]) -> Option<Vec<Vec<u8>>> {

@@ -4,9 +4,7 @@
 
 use rusqlite::types::Value;
 
-use super::row::{
-    Row, blob, counter, int_or_null, parsed, row_id_of, stored, text, text_or_null,
-};
+use super::row::{Row, blob, counter, int_or_null, parsed, row_id_of, stored, text, text_or_null};
 use crate::names::ProviderId;
 use crate::seal::{Place, Table};
 use crate::views::{CredentialView, DenyEntry};
