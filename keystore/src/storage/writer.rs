@@ -279,9 +279,7 @@ impl Worker {
         }
         if !self.shared.failed() {
             // A clean file for the next start; what is committed does not depend on it.
-            let _ = self
-                .conn
-                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize");
+            let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
     }
 
