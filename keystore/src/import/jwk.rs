@@ -90,6 +90,9 @@ fn rsa(members: &Members) -> Result<KeyMaterial, KeystoreError> {
 /// `alg`, `use` and `key_ops` must agree with the key and with one another.
 fn check_description(members: &Members, key_type: KeyType) -> Result<(), KeystoreError> {
     let contradiction = KeystoreError::Malformed("`alg`, `use` and the key contradict one another");
+    let algorithm = optional(members, "alg")?
+        .map(Algorithm::parse)
+        .transpose()?;
     let marked = match optional(members, "use")? {
         None => None,
         Some("sig") => Some(Purpose::Signing),
@@ -104,8 +107,7 @@ fn check_description(members: &Members, key_type: KeyType) -> Result<(), Keystor
     if marked.is_some_and(|purpose| !allowed.contains(&purpose)) {
         return Err(contradiction);
     }
-    if let Some(name) = optional(members, "alg")? {
-        let algorithm = Algorithm::parse(name)?;
+    if let Some(algorithm) = algorithm {
         let agrees = marked.is_none_or(|purpose| purpose == algorithm.purpose());
         if !agrees || !algorithm.fits(key_type) {
             return Err(contradiction);
