@@ -21,7 +21,22 @@ use crate::primitives::random;
 /// Longest secret in bytes, `store-durability.md` R10.
 pub const LONGEST_SECRET: usize = 65_536;
 
-/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized.
+/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized:
+///
+/// ```compile_fail
+/// fn printed<T: std::fmt::Debug>() {}
+/// printed::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn copied<T: Clone>() {}
+/// copied::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn serialized<T: serde::Serialize>() {}
+/// serialized::<keygate_keystore::KeyMaterial>();
+/// ```
 pub struct KeyMaterial {
     key_type: KeyType,
     /// Raw bytes, PKCS#1 DER, or SEC1 DER with curve and public point.

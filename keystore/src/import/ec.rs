@@ -45,10 +45,14 @@ fn public_point(curve: Curve, scalar: &[u8]) -> Result<Option<Coordinates>, Erro
     number.copy_from_slice(scalar)?;
     number.set_const_time();
     if number.num_bits() == 0 || number >= order {
+        number.clear();
         return Ok(None);
     }
     let mut point = EcPoint::new(&group)?;
-    point.mul_generator2(&group, &number, &mut context)?;
+    let multiplied = point.mul_generator2(&group, &number, &mut context);
+    // numbers of OpenSSL are freed without being zeroed
+    number.clear();
+    multiplied?;
     let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
     point.affine_coordinates(&group, &mut x, &mut y, &mut context)?;
     let width = curve.field_length() as i32;
