@@ -29,10 +29,11 @@ struct Guard {
     names: Vec<String>,
 }
 
-/// Leaves of all guards and the code of the first that failed.
+/// Leaves of all guards, and of each family the code of the first that failed.
 pub(crate) struct Settled {
     pub(crate) leaves: Vec<Leaf>,
-    pub(crate) code: Option<&'static str>,
+    pub(crate) options: Option<&'static str>,
+    pub(crate) hardware: Option<&'static str>,
 }
 
 /// Looks at everything that is guarded, in the order in which codes are told.
@@ -53,17 +54,17 @@ impl Guards {
 
     /// The leaves as the decision shows them, guards that are left to the rule marked as such.
     pub(crate) fn settle(self, tests: &[&Test]) -> Settled {
-        let Self { mut options, mut hardware } = self;
+        let Self { options, mut hardware } = self;
         for guard in &mut hardware {
             if !guard.leaf.result && guard.is_left_to(tests) {
                 guard.leaf.result = true;
                 guard.leaf.operator = "leftToRule";
             }
         }
-        options.append(&mut hardware);
-        let code = options.iter().find(|guard| !guard.leaf.result).map(|guard| guard.code);
-        let leaves = options.into_iter().map(|guard| guard.leaf).collect();
-        Settled { leaves, code }
+        let failed = |guards: &[Guard]| guards.iter().find(|guard| !guard.leaf.result).map(|guard| guard.code);
+        let codes = (failed(&options), failed(&hardware));
+        let leaves = options.into_iter().chain(hardware).map(|guard| guard.leaf).collect();
+        Settled { leaves, options: codes.0, hardware: codes.1 }
     }
 }
 
