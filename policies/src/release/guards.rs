@@ -22,7 +22,7 @@ pub(crate) struct Guards {
     hardware: Vec<Guard>,
 }
 
-/// One guard: its leaf, the code of its denial, and the names of the claim it looks at.
+/// One guard: its leaf, the code of its denial, and, if it failed, the names of the claim it looks at.
 struct Guard {
     leaf: Leaf,
     code: &'static str,
@@ -111,19 +111,33 @@ impl<'c> Part<'c> {
         self.find(&["keygate", "kind"])?.as_str()
     }
 
-    /// A guard on the claim of these names: what was expected there, and whether it holds.
-    fn guard(&self, names: &[&str], code: &'static str, operator: &'static str, expected: Value, holds: bool) -> Guard {
-        let mut full = self.prefix.clone();
-        full.extend(names.iter().map(|name| (*name).to_owned()));
+    /// A guard on the claim of these names: what stands there, what was expected, and whether it holds.
+    fn guard(
+        &self,
+        names: &[&str],
+        claim: Option<&Value>,
+        code: &'static str,
+        operator: &'static str,
+        expected: Value,
+        holds: bool,
+    ) -> Guard {
+        let full = || self.prefix.iter().map(String::as_str).chain(names.iter().copied());
+        let mut path = String::with_capacity(40);
+        for (index, name) in full().enumerate() {
+            path.push_str(if index > 0 { "." } else { "" });
+            path.push_str(name);
+        }
         let leaf = Leaf {
-            path: full.join("."),
+            path,
             operator,
             expected,
-            observed: observed(self.find(names)),
+            observed: observed(claim),
             result: holds,
             kind: LeafKind::Guard,
             at: String::new(),
         };
-        Guard { leaf, code, names: full }
+        // only a guard that fails can be left to the rule
+        let names = if holds { Vec::new() } else { full().map(str::to_owned).collect() };
+        Guard { leaf, code, names }
     }
 }
