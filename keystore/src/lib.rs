@@ -20,12 +20,31 @@
     )
 )]
 
+mod authorized;
+mod change;
 pub mod error;
 pub mod key;
+mod keystore;
 pub mod names;
+mod root;
+mod views;
 pub mod wrap;
 
+pub use authorized::{
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
+    Spend, StoredAnswer, Target, Use,
+};
+pub use change::{
+    AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument,
+};
 pub use error::{KeyStateReason, KeystoreError};
 pub use key::{KeyMaterial, KeyType, Operation};
+pub use keystore::{Keystore, MacPurpose};
 pub use names::{KeyName, ProviderId, VersionId};
-pub use wrap::{Wrapped, Wrapping};
+pub use root::{FileRoot, RootKey, RootSecret};
+pub use views::{
+    BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head,
+    JournalVerdict, KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose,
+    StoreStatus, VersionView,
+};
+pub use wrap::{Recipient, Wrapped, Wrapping};

@@ -51,3 +51,6 @@ pub enum Wrapped {
         jwe: String,
     },
 }
+
+/// Placeholder until the wrapping half has it.
+pub struct Recipient;
