@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use crate::authorized::{Entry, Record, RepeatKey};
-use crate::key::{KeyMaterial, KeyType, Operation};
+use crate::key::{KeyType, Operation};
+use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::views::KeyView;
 

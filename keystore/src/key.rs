@@ -1,9 +1,8 @@
-//! Kinds of keys, what may be done with them, and a key in the clear.
+//! Kinds of keys, and what may be done with them.
 //!
-//! `native-api.md` sections 2 and 3; sealed forms after `store-durability.md` R10 and
-//! `performance-floor.md` section 3, trap 1.
+//! `native-api.md` sections 2 and 3.
 
-use zeroize::Zeroizing;
+use openssl::nid::Nid;
 
 use crate::error::KeystoreError;
 
@@ -70,6 +69,36 @@ impl KeyType {
             .find(|t| t.as_str() == text)
             .ok_or(KeystoreError::Unsupported("not a type of key"))
     }
+
+    /// Length of an AES key in bytes.
+    pub fn oct_length(self) -> Option<usize> {
+        match self {
+            Self::Oct128 => Some(16),
+            Self::Oct192 => Some(24),
+            Self::Oct256 => Some(32),
+            _ => None,
+        }
+    }
+
+    /// Length of an RSA modulus in bits.
+    pub fn rsa_bits(self) -> Option<usize> {
+        match self {
+            Self::Rsa2048 => Some(2048),
+            Self::Rsa3072 => Some(3072),
+            Self::Rsa4096 => Some(4096),
+            _ => None,
+        }
+    }
+
+    /// The curve of an EC key.
+    pub fn curve(self) -> Option<Curve> {
+        match self {
+            Self::EcP256 => Some(Curve::P256),
+            Self::EcP384 => Some(Curve::P384),
+            Self::EcP521 => Some(Curve::P521),
+            _ => None,
+        }
+    }
 }
 
 /// What a key may be used for.
@@ -117,21 +146,77 @@ impl Operation {
     }
 }
 
-/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized.
-pub struct KeyMaterial {
-    key_type: KeyType,
-    /// Raw bytes, PKCS#1 DER or SEC1 DER with curve and public point.
-    sealed_form: Zeroizing<Vec<u8>>,
+/// The curves of NIST SP 800-186 that keys may lie on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Curve {
+    /// secp256r1
+    P256,
+    /// secp384r1
+    P384,
+    /// secp521r1
+    P521,
 }
 
-impl KeyMaterial {
-    /// Type and size.
-    pub fn key_type(&self) -> KeyType {
-        self.key_type
+impl Curve {
+    /// Every curve.
+    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+
+    /// The name in a JWK.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
     }
 
-    /// The form in which the key is kept, to be sealed at once: raw bytes, PKCS#1 DER or SEC1 DER.
-    pub fn sealed_form(&self) -> Zeroizing<Vec<u8>> {
-        self.sealed_form.clone()
+    /// Reads the name in a JWK; another one is `unsupported`.
+    pub fn parse(text: &str) -> Result<Self, KeystoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|c| c.as_str() == text)
+            .ok_or(KeystoreError::Unsupported("the curve is not served"))
+    }
+
+    /// Length of a coordinate and of a scalar in bytes.
+    pub fn field_length(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    /// The type of a key on this curve.
+    pub fn key_type(self) -> KeyType {
+        match self {
+            Self::P256 => KeyType::EcP256,
+            Self::P384 => KeyType::EcP384,
+            Self::P521 => KeyType::EcP521,
+        }
+    }
+
+    pub(crate) fn nid(self) -> Nid {
+        match self {
+            Self::P256 => Nid::X9_62_PRIME256V1,
+            Self::P384 => Nid::SECP384R1,
+            Self::P521 => Nid::SECP521R1,
+        }
+    }
+
+    /// The content of its object identifier.
+    pub(crate) fn object_identifier(self) -> &'static [u8] {
+        match self {
+            Self::P256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+            Self::P384 => &[0x2b, 0x81, 0x04, 0x00, 0x22],
+            Self::P521 => &[0x2b, 0x81, 0x04, 0x00, 0x23],
+        }
+    }
+
+    pub(crate) fn from_object_identifier(content: &[u8]) -> Result<Self, KeystoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|c| c.object_identifier() == content)
+            .ok_or(KeystoreError::Unsupported("the curve is not served"))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::authorized::{AttestOrder, Authorized, Entry, Performed, Record, Repeated};
 use crate::change::{ChangeOrder, Changed};
 use crate::error::KeystoreError;
-use crate::key::KeyMaterial;
+use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId};
 use crate::root::RootKey;
 use crate::views::*;

@@ -4,7 +4,7 @@
 //! sections 2 and 3 (how keys rest). The crate is synchronous: it starts no task and reads no clock;
 //! time is an argument.
 //!
-//! * [`key`] names the kinds of keys, [`KeyMaterial`] is a key in the clear, as short as possible.
+//! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
 //! * [`import`] is the only door for foreign key material.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
 //! * [`wrap`] seals what leaves to the key of a [`Recipient`].
@@ -22,12 +22,17 @@
 
 mod authorized;
 mod change;
+mod encoding;
 pub mod error;
+pub mod import;
 pub mod key;
 mod keystore;
 pub mod names;
 mod root;
 mod views;
+pub mod material;
+pub mod operations;
+pub mod primitives;
 pub mod wrap;
 
 pub use authorized::{
@@ -38,8 +43,10 @@ pub use change::{
     AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument,
 };
 pub use error::{KeyStateReason, KeystoreError};
-pub use key::{KeyMaterial, KeyType, Operation};
+pub use import::ImportFormat;
+pub use key::{Curve, KeyType, Operation};
 pub use keystore::{Keystore, MacPurpose};
+pub use material::{KeyMaterial, PublicPart};
 pub use names::{KeyName, ProviderId, VersionId};
 pub use root::{FileRoot, RootKey, RootSecret};
 pub use views::{
@@ -47,4 +54,4 @@ pub use views::{
     JournalVerdict, KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose,
     StoreStatus, VersionView,
 };
-pub use wrap::{Recipient, Wrapped, Wrapping};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};
