@@ -28,6 +28,7 @@ pub struct Nitro {
     zonal: Key,
     instance: Key,
     leaf: Key,
+    root_der: Vec<u8>,
 }
 
 /// The certificates of one document.
@@ -41,19 +42,22 @@ pub(crate) struct Bundle {
 impl Nitro {
     /// A hierarchy valid around `now` (unix seconds).
     pub fn new(now: i64) -> Self {
-        Self {
+        let mut nitro = Self {
             now,
             root: keys::p384(),
             regional: keys::p384(),
             zonal: keys::p384(),
             instance: keys::p384(),
             leaf: keys::p384(),
-        }
+            root_der: Vec::new(),
+        };
+        nitro.root_der = nitro.root_cert(&nitro.root).sign(&nitro.root);
+        nitro
     }
 
     /// Self-signed root, DER: the anchor a verifier pins.
     pub fn root_der(&self) -> Vec<u8> {
-        self.root_cert(&self.root).sign(&self.root)
+        self.root_der.clone()
     }
 
     /// The enclave's private key, to sign something else with.
@@ -115,7 +119,10 @@ impl Nitro {
             (-2 * HOUR, 22 * HOUR),
         );
         let cabundle = vec![
-            self.root_cert(root).sign(root),
+            match fault {
+                Some(NitroFault::SelfMadeRoot) => self.root_cert(root).sign(root),
+                _ => self.root_der(),
+            },
             regional.sign(root),
             zonal.sign(&self.regional),
             instance.sign_with(&self.zonal, authority_fault),

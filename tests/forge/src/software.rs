@@ -14,6 +14,7 @@ pub struct Software {
     root: Key,
     authority: Key,
     leaf: Key,
+    root_der: Vec<u8>,
 }
 
 /// What the evidence is to say. [`SoftwareEvidence::new`] gives a sound one.
@@ -100,18 +101,21 @@ faults! {
 impl Software {
     /// A hierarchy valid around `now` (unix seconds).
     pub fn new(now: i64) -> Self {
-        Self {
+        let mut software = Self {
             now,
             root: keys::p256(),
             authority: keys::p256(),
             leaf: keys::p256(),
-        }
+            root_der: Vec::new(),
+        };
+        let root = software.authority_cert(ROOT, &software.root, None, None);
+        software.root_der = root.sign(&software.root);
+        software
     }
 
     /// Self-signed root, DER: the anchor of kind `software` that a verifier trusts.
     pub fn root_der(&self) -> Vec<u8> {
-        self.authority_cert(ROOT, &self.root, None, None)
-            .sign(&self.root)
+        self.root_der.clone()
     }
 
     /// The attester's private key, to sign something else with.

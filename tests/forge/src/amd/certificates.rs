@@ -4,6 +4,9 @@
 use super::{Amd, Authorities, Product, SigningKey, SnpFault, Tcb, authorities, fault};
 use crate::der;
 use crate::keys::{self, Key, SigAlg};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use crate::x509::{self, Cert, CertFault, Crl, Extension, key_id, usage};
 
 const PSS: SigAlg = SigAlg::RsaPssSha384 { salt: 48 };
@@ -20,8 +23,10 @@ pub(super) struct Chain {
 
 impl Amd {
     /// Self-signed root of the product, DER: the anchor a verifier pins.
+    ///
+    /// The same bytes for the same product and instant, as long as the process lives.
     pub fn ark_der(&self) -> Vec<u8> {
-        ark(self.product, self.now, &authorities(self.product).ark)
+        anchor(self.product, self.now)
     }
 
     /// Authority of VCEKs, DER.
@@ -131,7 +136,10 @@ impl Amd {
         Chain {
             vek: vek.sign(vek_key),
             authority: authority.sign_with(&keys.ark, authority_fault),
-            root: ark(product, self.now, &keys.ark),
+            root: match fault {
+                Some(SnpFault::SelfMadeArk) => ark(product, self.now, &keys.ark),
+                _ => anchor(product, self.now),
+            },
         }
     }
 
@@ -296,6 +304,16 @@ fn serial(product: Product, signer: SigningKey) -> Vec<u8> {
         SigningKey::Vcek => vec![product, 0, 2],
         SigningKey::Vlek => vec![product, 1, 1],
     }
+}
+
+/// The root of a product, signed once: signatures of this kind differ each time.
+fn anchor(product: Product, now: i64) -> Vec<u8> {
+    static SIGNED: Mutex<BTreeMap<(&str, i64), Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut signed = SIGNED.lock().unwrap();
+    signed
+        .entry((product.name(), now))
+        .or_insert_with(|| ark(product, now, &authorities(product).ark))
+        .clone()
 }
 
 fn ark(product: Product, now: i64, key: &Key) -> Vec<u8> {
