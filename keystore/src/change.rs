@@ -3,6 +3,10 @@
 //! `native-api.md` section 3 for the objects, `store-durability.md` sections 6.2 and 9 for their
 //! life. Every change moves the epoch, so that no decision made before it can be used after it.
 
+mod apply;
+mod keys;
+mod trust;
+
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;

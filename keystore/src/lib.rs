@@ -21,18 +21,24 @@
 )]
 
 mod authorized;
+mod backup;
 mod change;
 mod encoding;
 pub mod error;
 pub mod import;
+mod journal;
 pub mod key;
 mod keystore;
-pub mod names;
-mod root;
-mod views;
 pub mod material;
+pub mod names;
 pub mod operations;
+mod perform;
 pub mod primitives;
+mod root;
+mod seal;
+mod service;
+mod storage;
+mod views;
 pub mod wrap;
 
 pub use authorized::{
