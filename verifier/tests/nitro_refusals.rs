@@ -155,9 +155,15 @@ fn nit_09_a_certificate_that_is_not_on_the_path_is_chain_untrusted() {
     let enclave = fleet.enclave();
     let verifier = under(fleet.root());
     judge(&verifier, &fleet.document(&enclave, b"1")).unwrap();
-    for (at, what) in [(1, "after the root"), (4, "at the end"), (0, "before the root")] {
+    let (zone, namesake) = (fleet.bundle[2].clone(), fleet.namesake_of_root());
+    for (at, extra, what) in [
+        (1, &zone, "after the root"),
+        (4, &zone, "at the end"),
+        (0, &zone, "before the root"),
+        (1, &namesake, "in order by its names, and yet not on the path"),
+    ] {
         let mut bundle: Vec<_> = fleet.bundle.iter().map(|der| cbor::bytes(der)).collect();
-        bundle.insert(at, cbor::bytes(&fleet.bundle[2]));
+        bundle.insert(at, cbor::bytes(extra));
         let members = with(fleet.members(&enclave, b"1"), "cabundle", cbor::array(&bundle));
         let refused = judge(&verifier, &enclave.sign(&cbor::map(&members))).expect_err(what);
         assert_eq!(refused.code(), "chain-untrusted", "{what}");

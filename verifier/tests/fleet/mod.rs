@@ -13,6 +13,7 @@ const HOUR: i64 = 3_600;
 pub struct Fleet {
     /// The instant around which everything is valid, unix seconds.
     pub now: i64,
+    root: Key,
     instance: Key,
     /// Root first, DER.
     pub bundle: Vec<Vec<u8>>,
@@ -41,12 +42,17 @@ impl Fleet {
                 certificate.sign(&keys[above])
             })
             .collect();
-        Self { now, instance: keys[3].clone(), bundle }
+        Self { now, root: keys[0].clone(), instance: keys[3].clone(), bundle }
     }
 
     /// The root, DER: the anchor to pin.
     pub fn root(&self) -> &[u8] {
         &self.bundle[0]
+    }
+
+    /// A CA certificate by the root over another key, with the root's own name, DER.
+    pub fn namesake_of_root(&self) -> Vec<u8> {
+        certificate("root", "root", &keys::p384(), self.now, vec![Extension::authority(None)]).sign(&self.root)
     }
 
     /// A new enclave on the instance, with a key on P-384.
