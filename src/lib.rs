@@ -1,1 +1,5 @@
-//! .
+//! Keygate: a key-release broker gated on attestation.
+#![deny(missing_docs)]
+
+pub mod collateral;
+pub mod settings;

@@ -1,1 +1,38 @@
-//! .
+//! Keys sealed at rest, used only by authorization, handed out only wrapped for a recipient.
+//!
+//! `native-api.md` sections 1, 3 and 5 (what a key is, how answers are sealed), `store-durability.md`
+//! sections 2 and 3 (how keys rest). The crate is synchronous: it starts no task and reads no clock;
+//! time is an argument.
+//!
+//! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
+//! * [`import`] is the only door for foreign key material.
+//! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
+//! * [`wrap`] seals what leaves to the key of a [`Recipient`].
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod encoding;
+pub mod error;
+pub mod import;
+pub mod key;
+pub mod material;
+pub mod names;
+pub mod operations;
+pub mod primitives;
+pub mod wrap;
+
+pub use error::{KeyStateReason, KeystoreError};
+pub use import::ImportFormat;
+pub use key::{Curve, KeyType, Operation};
+pub use material::{KeyMaterial, PublicPart};
+pub use names::{KeyName, ProviderId, VersionId};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

@@ -3,6 +3,7 @@
 //! Endorsements in the sense of RFC 9334 section 8.2: vendor certificates, TCB information, revocation lists. Held pieces
 //! are only hints until a verification has checked their signatures, dates and fit.
 
+mod archive;
 mod id;
 mod recognise;
 
