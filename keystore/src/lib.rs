@@ -20,19 +20,43 @@
     )
 )]
 
+mod authorized;
+mod change;
 mod encoding;
 pub mod error;
 pub mod import;
+mod journal;
 pub mod key;
+mod keystore;
 pub mod material;
 pub mod names;
 pub mod operations;
+mod perform;
 pub mod primitives;
+mod root;
+mod seal;
+mod service;
+mod storage;
+mod views;
 pub mod wrap;
 
+pub use authorized::{
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
+    Spend, StoredAnswer, Target, Use,
+};
+pub use change::{
+    AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument,
+};
 pub use error::{KeyStateReason, KeystoreError};
 pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
+pub use keystore::{Keystore, MacPurpose};
 pub use material::{KeyMaterial, PublicPart};
 pub use names::{KeyName, ProviderId, VersionId};
+pub use root::{FileRoot, RootKey, RootSecret};
+pub use views::{
+    BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head,
+    JournalVerdict, KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose,
+    StoreStatus, VersionView,
+};
 pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

@@ -133,7 +133,8 @@ impl KeyMaterial {
         Ok(match &self.public {
             PublicPart::Symmetric => self.sealed_form.clone(),
             PublicPart::Rsa { .. } => pkcs8::write_rsa(&self.sealed_form),
-            PublicPart::Ec { curve, .. } => pkcs8::write_ec(*curve, &self.sealed_form),
+            PublicPart::Ec { curve, .. } => pkcs8::write_ec(*curve, &self.sealed_form)
+                .ok_or(KeystoreError::Malformed("the key does not fit its type"))?,
         })
     }
 

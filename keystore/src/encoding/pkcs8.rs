@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use super::der::{self, Reader};
+use super::sec1;
 use crate::error::KeystoreError;
 use crate::key::Curve;
 
@@ -85,10 +86,13 @@ pub fn write_rsa(pkcs1: &[u8]) -> Zeroizing<Vec<u8>> {
     write(RSA_ENCRYPTION, &parameters, pkcs1)
 }
 
-/// Writes `PrivateKeyInfo` around `ECPrivateKey`.
-pub fn write_ec(curve: Curve, sec1: &[u8]) -> Zeroizing<Vec<u8>> {
+/// Writes `PrivateKeyInfo` around `ECPrivateKey`, given in our own form. The curve is named outside
+/// alone: some readers refuse it inside. `None` if it is not our own form.
+pub fn write_ec(curve: Curve, own: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (scalar, x, y) = sec1::read_own(curve, own)?;
+    let inner = sec1::write_bare(scalar, x, y);
     let parameters = der::element(der::OBJECT_IDENTIFIER, curve.object_identifier());
-    write(EC_PUBLIC_KEY, &parameters, sec1)
+    Some(write(EC_PUBLIC_KEY, &parameters, &inner))
 }
 
 fn write(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {

@@ -74,17 +74,26 @@ pub fn coordinates(curve: Curve, point: &[u8]) -> Option<(&[u8], &[u8])> {
     both.split_at_checked(curve.field_length())
 }
 
-/// Writes our own form.
+/// Writes our own form, which names the curve.
 pub fn write(curve: Curve, scalar: &[u8], x: &[u8], y: &[u8]) -> Zeroizing<Vec<u8>> {
     let oid = der::element(der::OBJECT_IDENTIFIER, curve.object_identifier());
-    let bits = der::sequence(der::BIT_STRING, &[&[0, 4], x, y]);
+    sequence(scalar, &der::element(der::CONTEXT_0, &oid), x, y)
+}
+
+/// Writes the form inside PKCS#8, which leaves the curve to what stands around it.
+pub fn write_bare(scalar: &[u8], x: &[u8], y: &[u8]) -> Zeroizing<Vec<u8>> {
+    sequence(scalar, &[], x, y)
+}
+
+fn sequence(scalar: &[u8], parameters: &[u8], x: &[u8], y: &[u8]) -> Zeroizing<Vec<u8>> {
+    let point = der::sequence(der::BIT_STRING, &[&[0, 4], x, y]);
     der::sequence(
         der::SEQUENCE,
         &[
             &der::unsigned(&[1]),
             &der::element(der::OCTET_STRING, scalar),
-            &der::element(der::CONTEXT_0, &oid),
-            &der::element(der::CONTEXT_1, &bits),
+            parameters,
+            &der::element(der::CONTEXT_1, &point),
         ],
     )
 }
