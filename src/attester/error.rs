@@ -15,20 +15,17 @@ pub enum AttesterError {
         name: String,
     },
     /// `auto` found nothing.
-    #[error(
-        "nothing on this machine attests: no Gramine, Nitro, TDX or SEV-SNP device; run inside a TEE, or give the software \
-         attester an identity"
-    )]
+    #[error("nothing on this machine attests: no Gramine, Nitro, TDX or SEV-SNP device")]
     Nothing,
     /// The device of the attester that was asked for is not here.
-    #[error("no `{}` on this machine: {source}; {what_to_do}", path.display())]
+    #[error("no `{}` on this machine: {source}", path.display())]
     Absent {
         /// The path that was looked for.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
         /// The advice.
-        what_to_do: &'static str,
+        help: &'static str,
     },
     /// The device is here and fails.
     #[error("`{}` failed: {source}", path.display())]
@@ -47,7 +44,7 @@ pub enum AttesterError {
         detail: String,
     },
     /// The software attester was asked for without an identity.
-    #[error("the software attester needs an identity: a file with a private key and its certificates, in PEM")]
+    #[error("the software attester has no identity")]
     NoIdentity,
     /// The identity of the software attester is no identity.
     #[error("identity `{}`: {detail}", path.display())]
@@ -69,8 +66,14 @@ pub enum AttesterError {
         /// The bound.
         most: usize,
     },
+    /// The measurement for the software attester is none.
+    #[error("`{given}` is no measurement")]
+    Measurement {
+        /// As it was given.
+        given: String,
+    },
     /// OpenSSL failed.
-    #[error("the statement could not be signed: {0}")]
+    #[error("signing failed: {0}")]
     Sign(#[from] openssl::error::ErrorStack),
 }
 
@@ -78,10 +81,32 @@ impl AttesterError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } | Self::NoIdentity | Self::Identity { .. } => "config-invalid",
+            Self::Unknown { .. } | Self::NoIdentity | Self::Identity { .. } | Self::Measurement { .. } => {
+                "config-invalid"
+            }
             Self::Nothing | Self::Absent { .. } | Self::Device { .. } | Self::Answer { .. } => "dependency-unavailable",
             Self::TooLong { .. } => "too-large",
             Self::Sign(_) => "crypto-failed",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "name one of these, or leave it to `auto`",
+            Self::Nothing => "run inside a TEE, or give the software attester an identity",
+            Self::Absent { help, .. } => help,
+            Self::Device { .. } => "look whether this user may use the device, and into the kernel's log",
+            Self::Answer { .. } => {
+                "try once more; if it stays so, look into the kernel's log and ask the host's operator"
+            }
+            Self::NoIdentity => "name a PEM file with a private key on p-256 and its certificates, leaf first",
+            Self::Identity { .. } => {
+                "a PEM file with a private key on p-256 and its certificates, leaf first, mode 0600"
+            }
+            Self::Measurement { .. } => "a measurement has 96 hex digits",
+            Self::TooLong { .. } => "use a shorter one",
+            Self::Sign(_) => "look whether OpenSSL works on this machine",
         }
     }
 }

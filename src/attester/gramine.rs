@@ -2,7 +2,7 @@
 //!
 //! Gramine documentation, *Attestation and Secret Provisioning*, section on `/dev/attestation`.
 
-use super::{Attester, AttesterError, AttesterOptions, Wanted, present, read_bounded, write_whole};
+use super::{Attester, AttesterError, Options, Wanted, present, read_bounded, write_whole};
 
 /// Shows that the process runs in an enclave under Gramine with remote attestation switched on.
 pub(super) const DEVICE: &str = "dev/attestation/quote";
@@ -11,9 +11,9 @@ const TYPE: &str = "dev/attestation/attestation_type";
 /// The most bytes of a quote; real ones have about five thousand.
 const MAX_QUOTE: u64 = 64 * 1024;
 
-struct Gramine(AttesterOptions);
+struct Gramine(Options);
 
-pub(super) fn make(options: &AttesterOptions) -> Result<Box<dyn Attester>, AttesterError> {
+pub(super) fn make(options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     present(
         &options.path(REPORT_DATA),
         "run under Gramine in an SGX enclave, with `sgx.remote_attestation = \"dcap\"` in its manifest",

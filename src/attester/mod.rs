@@ -6,6 +6,7 @@
 mod configfs;
 mod error;
 mod gramine;
+mod identity;
 mod nitro;
 mod nsm;
 mod sev_guest;
@@ -16,6 +17,7 @@ mod tdx;
 use std::path::{Path, PathBuf};
 
 pub use error::AttesterError;
+pub use identity::SoftwareIdentity;
 
 /// What the evidence is to carry. Each kind takes the members that it has room for.
 #[derive(Debug, Clone)]
@@ -46,24 +48,24 @@ pub trait Attester: Send + Sync {
 
 /// Where attesters find what they need.
 #[derive(Debug, Clone)]
-pub struct AttesterOptions {
+pub struct Options {
     /// The root of device and system paths: `/`, or a copy of such a tree.
     pub root: PathBuf,
     /// The software attester's identity: a PEM file with one private key on P-256 and its certificates, leaf first.
-    pub identity: Option<PathBuf>,
-    /// What the software attester says it measured; by default the SHA-384 of this program's own file.
-    pub measurement: Option<[u8; 48]>,
+    pub software_identity: Option<PathBuf>,
+    /// What the software attester says it measured, 96 hex digits; by default the SHA-384 of this program's own file.
+    pub software_measurement: Option<String>,
     /// What the software attester calls this machine; by default its host name.
-    pub host: Option<String>,
+    pub software_host: Option<String>,
 }
 
-impl Default for AttesterOptions {
+impl Default for Options {
     fn default() -> Self {
-        Self { root: PathBuf::from("/"), identity: None, measurement: None, host: None }
+        Self { root: PathBuf::from("/"), software_identity: None, software_measurement: None, software_host: None }
     }
 }
 
-impl AttesterOptions {
+impl Options {
     fn path(&self, below_root: &str) -> PathBuf {
         self.root.join(below_root)
     }
@@ -73,7 +75,7 @@ impl AttesterOptions {
 struct Known {
     name: &'static str,
     device: &'static str,
-    make: fn(&AttesterOptions) -> Result<Box<dyn Attester>, AttesterError>,
+    make: fn(&Options) -> Result<Box<dyn Attester>, AttesterError>,
 }
 
 /// Every attester on hardware, in the order in which `auto` looks for them: the innermost environment first.
@@ -92,11 +94,11 @@ pub const NAMES: &[&str] = &["auto", "snp", "tdx", "sgx", "nitro", "software"];
 ///
 /// # Errors
 /// [`AttesterError`]: an unknown name, no such device, an identity that cannot be read.
-pub fn choose(name: &str, options: &AttesterOptions) -> Result<Box<dyn Attester>, AttesterError> {
+pub fn choose(name: &str, options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     if name == "auto" {
         return match HARDWARE.iter().find(|known| options.path(known.device).exists()) {
             Some(known) => (known.make)(options),
-            None if options.identity.is_some() => software::make(options),
+            None if options.software_identity.is_some() => software::make(options),
             None => Err(AttesterError::Nothing),
         };
     }
@@ -107,11 +109,11 @@ pub fn choose(name: &str, options: &AttesterOptions) -> Result<Box<dyn Attester>
     (known.ok_or_else(|| AttesterError::Unknown { name: name.to_owned() })?.make)(options)
 }
 
-/// Fails with what to do where `path` does not exist.
-fn present(path: &Path, what_to_do: &'static str) -> Result<(), AttesterError> {
+/// Fails with advice where `path` does not exist.
+fn present(path: &Path, help: &'static str) -> Result<(), AttesterError> {
     match path.metadata() {
         Ok(_) => Ok(()),
-        Err(source) => Err(AttesterError::Absent { path: path.to_owned(), source, what_to_do }),
+        Err(source) => Err(AttesterError::Absent { path: path.to_owned(), source, help }),
     }
 }
 

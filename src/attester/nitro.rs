@@ -5,16 +5,16 @@
 
 use ciborium::Value;
 
-use super::{Attester, AttesterError, AttesterOptions, Wanted, nsm, present};
+use super::{Attester, AttesterError, Options, Wanted, nsm, present};
 
 /// Shows that the process runs in an enclave.
 pub(super) const DEVICE: &str = "dev/nsm";
 /// The most bytes in each of the three members.
 const MAX_GIVEN: usize = 1_024;
 
-struct Nitro(AttesterOptions);
+struct Nitro(Options);
 
-pub(super) fn make(options: &AttesterOptions) -> Result<Box<dyn Attester>, AttesterError> {
+pub(super) fn make(options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     present(&options.path(DEVICE), "run inside a Nitro enclave, or name another attester")?;
     Ok(Box::new(Nitro(options.clone())))
 }

@@ -3,14 +3,14 @@
 //! Linux, `configfs-tsm-report`, provider `sev_guest`; on older kernels the device `/dev/sev-guest`. GHCB specification
 //! (AMD 56421) section 4.1.8.1 for the certificate table.
 
-use super::{Attester, AttesterError, AttesterOptions, Wanted, configfs, present, sev_guest};
+use super::{Attester, AttesterError, Options, Wanted, configfs, present, sev_guest};
 
 /// Shows that the machine is an SNP guest.
 pub(super) const DEVICE: &str = "dev/sev-guest";
 
-struct Snp(AttesterOptions);
+struct Snp(Options);
 
-pub(super) fn make(options: &AttesterOptions) -> Result<Box<dyn Attester>, AttesterError> {
+pub(super) fn make(options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     if !configfs::is_here(&options.root) {
         present(
             &options.path(DEVICE),

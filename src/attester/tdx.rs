@@ -2,14 +2,14 @@
 //!
 //! Linux, `configfs-tsm-report`, provider `tdx_guest`; the quoting enclave runs on the host, so a quote can take a second.
 
-use super::{Attester, AttesterError, AttesterOptions, Wanted, configfs, present};
+use super::{Attester, AttesterError, Options, Wanted, configfs, present};
 
 /// Shows that the machine is a trust domain.
 pub(super) const DEVICE: &str = "dev/tdx_guest";
 
-struct Tdx(AttesterOptions);
+struct Tdx(Options);
 
-pub(super) fn make(options: &AttesterOptions) -> Result<Box<dyn Attester>, AttesterError> {
+pub(super) fn make(options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     present(
         &options.path(configfs::FOLDER),
         "run inside a TDX virtual machine with Linux 6.7 or newer and configfs mounted on /sys/kernel/config",

@@ -8,8 +8,8 @@ use keygate_forge::keys::{self, SigAlg};
 use keygate_forge::nitro::{Nitro, NitroDocument};
 use keygate_forge::x509::{Cert, Extension, name, usage};
 use keygate_verifier::{
-    Anchors, Binding, BoundKey, Endorsements, Evidence, EvidenceKind, NativeBinding, Options, Outcome, RecipientKey,
-    UnixTime, Verifier,
+    Anchors, Binding, BoundKey, Endorsements, Evidence, EvidenceKind, NativeBinding, Outcome, RecipientKey, UnixTime,
+    Verified, Verifier,
 };
 use openssl::x509::X509;
 use tempfile::TempDir;
@@ -23,14 +23,14 @@ fn wanted() -> Wanted {
 }
 
 /// A tree with these files in it.
-fn tree(files: &[(&str, &[u8])]) -> (TempDir, AttesterOptions) {
+fn tree(files: &[(&str, &[u8])]) -> (TempDir, super::Options) {
     let dir = TempDir::new().unwrap();
     for (path, bytes) in files {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let options = AttesterOptions { root: dir.path().to_owned(), ..AttesterOptions::default() };
+    let options = super::Options { root: dir.path().to_owned(), ..super::Options::default() };
     (dir, options)
 }
 
@@ -46,7 +46,8 @@ fn without_a_device_every_attester_says_what_to_do() {
         let refused = choose(name, &options).err().unwrap();
         assert_eq!(refused.code(), "dependency-unavailable");
         let text = refused.to_string();
-        assert!(text.contains(missing) && text.contains("on this machine") && text.contains("; run "), "{text}");
+        assert!(text.contains(missing) && text.contains("on this machine"), "{text}");
+        assert!(refused.help().starts_with("run "), "{}", refused.help());
     }
     assert!(matches!(choose("auto", &options), Err(AttesterError::Nothing)));
     assert_eq!(choose("tpm9", &options).err().unwrap().code(), "config-invalid");
@@ -190,6 +191,7 @@ fn identity(dir: &Path, mode: u32) -> (std::path::PathBuf, Vec<u8>) {
         subject: name(&[("CN", subject)]),
         not_before: NOW - 10,
         not_after: NOW + 10,
+        raw_validity: None,
         spki: keys::spki(key),
         extensions,
         algorithm: SigAlg::EcdsaSha256,
@@ -205,27 +207,59 @@ fn identity(dir: &Path, mode: u32) -> (std::path::PathBuf, Vec<u8>) {
     (path, root)
 }
 
+fn accepted(root: &[u8], bytes: &[u8], native: &NativeBinding) -> Verified {
+    let mut anchors = Anchors::none();
+    anchors.add("software", EvidenceKind::Software, root).unwrap();
+    let outcome = Verifier::new(anchors).verify(
+        &Evidence { kind: EvidenceKind::Software, bytes },
+        &Binding::Native(Box::new(native.clone())),
+        &Endorsements::default(),
+        &keygate_verifier::Options::strict(),
+        UnixTime::from_secs(NOW),
+    );
+    match outcome {
+        Ok(Outcome::Verified(verified)) => verified,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn native() -> NativeBinding {
+    let recipient = RecipientKey::from_spki(&keys::spki(&keys::p256())).unwrap();
+    NativeBinding::new([8; 32], "kms.example", &[4; 32], recipient, b"")
+}
+
+#[test]
+fn a_new_identity_is_written_once_read_again_and_accepted_under_its_root() {
+    let (dir, mut options) = tree(&[("proc/sys/kernel/hostname", b"here\n")]);
+    let path = dir.path().join("new.pem");
+    let (identity, root) = SoftwareIdentity::make(&"a very long name ".repeat(9), NOW, 3_600).unwrap();
+    identity.write(&path).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(identity.write(&path).is_err(), "a file that exists is never overwritten");
+
+    options.software_identity = Some(path);
+    options.software_measurement = Some("0a".repeat(48));
+    let native = native();
+    let bytes = choose("software", &options).unwrap();
+    let bytes = bytes.evidence(&Wanted { report_data: *native.report_data(), ..wanted() }).unwrap();
+    assert_eq!(accepted(&root, &bytes, &native).measurements(), ["0a".repeat(48)]);
+
+    options.software_measurement = Some("0a".repeat(47));
+    let refused = choose("software", &options).err().unwrap();
+    assert_eq!(refused.help(), "a measurement has 96 hex digits");
+}
+
 #[test]
 fn a_software_statement_goes_round_and_is_accepted() {
     let (dir, mut options) = tree(&[("proc/sys/kernel/hostname", b"here\n"), ("proc/self/exe", b"a program")]);
     let (path, root) = identity(dir.path(), 0o600);
-    options.identity = Some(path);
-    let recipient = RecipientKey::from_spki(&keys::spki(&keys::p256())).unwrap();
-    let native = NativeBinding::new([8; 32], "kms.example", &[4; 32], recipient, b"");
+    options.software_identity = Some(path);
+    let native = native();
     let attester = choose("auto", &options).unwrap();
     assert_eq!(attester.kind(), "software");
     let bytes = attester.evidence(&Wanted { report_data: *native.report_data(), ..wanted() }).unwrap();
 
-    let mut anchors = Anchors::none();
-    anchors.add("software", EvidenceKind::Software, &root).unwrap();
-    let outcome = Verifier::new(anchors).verify(
-        &Evidence { kind: EvidenceKind::Software, bytes: &bytes },
-        &Binding::Native(Box::new(native.clone())),
-        &Endorsements::default(),
-        &Options::strict(),
-        UnixTime::from_secs(NOW),
-    );
-    let Ok(Outcome::Verified(verified)) = outcome else { panic!("{outcome:?}") };
+    let verified = accepted(&root, &bytes, &native);
     assert_eq!(verified.bound_key(), &BoundKey::Present(native.recipient().clone()));
     assert_eq!(verified.claims()["software"]["host"], "here");
     assert_eq!(verified.measurements(), [hex::encode(openssl::sha::sha384(b"a program"))]);
@@ -234,11 +268,11 @@ fn a_software_statement_goes_round_and_is_accepted() {
 #[test]
 fn cfg_02_an_identity_that_others_may_read_or_that_is_none_is_refused() {
     let (dir, mut options) = tree(&[]);
-    options.measurement = Some([1; 48]);
-    options.host = Some("here".to_owned());
+    options.software_measurement = Some("0a".repeat(48));
+    options.software_host = Some("here".to_owned());
     let (path, _) = identity(dir.path(), 0o640);
-    options.identity = Some(path.clone());
-    assert!(choose("software", &options).err().unwrap().to_string().contains("chmod 600"));
+    options.software_identity = Some(path.clone());
+    assert!(choose("software", &options).err().unwrap().to_string().contains("others may read it"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(choose("software", &options).is_ok());
 

@@ -159,6 +159,7 @@ impl Hand {
             subject: name(&[("CN", subject)]),
             not_before: NOW - 10,
             not_after: NOW + 10,
+            raw_validity: None,
             spki: keys::spki(key),
             extensions,
             algorithm: keys::SigAlg::EcdsaSha256,

@@ -115,6 +115,7 @@ fn certificate(issuer: &str, subject: &str, key: &Key, now: i64, extensions: Vec
         subject: name(&[("CN", subject)]),
         not_before: now - HOUR,
         not_after: now + 2 * HOUR,
+        raw_validity: None,
         spki: keys::spki(key),
         extensions,
         algorithm: SigAlg::EcdsaSha384,
