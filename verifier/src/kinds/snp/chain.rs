@@ -43,7 +43,8 @@ pub(super) fn verify(
             }
         }
     }
-    let why = refused.or_else(|| certificates.broken().cloned());
+    // Bytes that are no certificate may have been the right issuer: they are the better reason.
+    let why = certificates.broken().cloned().or(refused);
     Err(why.unwrap_or_else(|| VerifyError::chain(PART, "no path leads to a configured trust anchor")))
 }
 
