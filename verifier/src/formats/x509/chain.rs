@@ -71,7 +71,10 @@ pub(crate) fn verify_chain<'a>(
     let mut current = Arc::clone(leaf);
     in_force(&current, rules)?;
     loop {
-        if let Some(anchor) = anchors.clone().find(|a| a.certificate().subject() == current.issuer()) {
+        let mut named = anchors.clone().filter(|a| a.certificate().subject() == current.issuer());
+        // Two anchors may share a name: the certificate says which key it means.
+        let keyed = named.clone().find(|a| a.certificate().subject_key() == current.authority_key());
+        if let Some(anchor) = keyed.or_else(|| named.next()) {
             let root = anchor.certificate();
             issued_by(&current, root, links.len().saturating_sub(1), rules, memo)?;
             in_force(root, rules)?;
@@ -139,7 +142,8 @@ fn issued_by(
             return Err(VerifyError::unsupported(rules.part, detail));
         }
     };
-    if !memo.check_kept(algorithm, issuer.key(), certificate.signed_bytes(), certificate.signature()) {
+    let seal = certificate.digest();
+    if !memo.check_sealed(algorithm, issuer.key(), &seal, certificate.signed_bytes(), certificate.signature()) {
         return Err(VerifyError::signature(rules.part, format!("the signature on certificate `{name}` is wrong")));
     }
     Ok(())

@@ -129,7 +129,7 @@ pub(crate) fn check_crl(
     let Some(algorithm) = crl.algorithm else {
         return Err(VerifyError::unsupported(part, "the revocation list is signed by an unknown algorithm"));
     };
-    if !memo.check_kept(algorithm, issuer.key(), &crl.signed, &crl.signature) {
+    if !memo.check_sealed(algorithm, issuer.key(), &crl.digest, &crl.signed, &crl.signature) {
         return Err(VerifyError::signature(part, "the signature on the revocation list is wrong"));
     }
     if let Some(id) = crl.unknown_critical {
