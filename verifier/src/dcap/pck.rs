@@ -16,7 +16,7 @@ use crate::memo::Memo;
 const PART: &str = "pck-chain";
 const SGX_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1");
 
-/// The chain of a quote in any order: the leaf is the one certificate with the SGX extension.
+/// The chain of a quote: the leaf first, its CAs behind it in any order.
 pub(crate) struct PckChain {
     pub leaf: Arc<Certificate>,
     /// Every other certificate of the quote. A root among them is not used: the path ends at a pinned anchor.
@@ -43,29 +43,25 @@ impl PckChain {
     /// The chain of a quote, parsed once per text of it.
     ///
     /// # Errors
-    /// `malformed` or `too-large` for text that is no chain; `chain-untrusted` when no certificate of it is a PCK leaf whose
-    /// issuer, a PCK CA, is there too.
+    /// `malformed` or `too-large` for text that is no chain; `chain-untrusted` when the first certificate is no leaf or its issuer,
+    /// a PCK CA, does not stand behind it.
     pub fn read(text: &[u8], memo: &Memo) -> Result<Arc<Self>, VerifyError> {
         memo.document(&openssl::sha::sha256(text), || Self::parse(text, memo))
     }
 
     fn parse(text: &[u8], memo: &Memo) -> Result<Self, VerifyError> {
-        let mut leaves = Vec::new();
-        let mut others = Vec::new();
+        let mut certificates = Vec::new();
         for der in pem::certificates(text, PART)? {
-            let certificate = memo.certificate(&der)?;
-            if certificate.extension(&SGX_EXTENSION).is_some() { &mut leaves } else { &mut others }.push(certificate);
+            certificates.push(memo.certificate(&der)?);
         }
-        let leaf = match leaves.len() {
-            1 => leaves.swap_remove(0),
-            found => {
-                return Err(VerifyError::chain(
-                    PART,
-                    format!("{found} PCK certificates stand in the quote instead of one"),
-                ));
-            }
-        };
-        let extension = leaf.extension(&SGX_EXTENSION).unwrap_or_default();
+        let mut certificates = certificates.into_iter();
+        let leaf =
+            certificates.next().ok_or_else(|| VerifyError::malformed(PART, "no certificate stands in the quote"))?;
+        let others: Vec<_> = certificates.collect();
+        if leaf.is_ca() {
+            return Err(VerifyError::chain(PART, "the first certificate in the quote is not the platform's"));
+        }
+        let extension = leaf.extension(&SGX_EXTENSION).ok_or_else(|| bad("is missing"))?;
         let platform = PckExtension::parse(extension)?;
         let issuer = others
             .iter()

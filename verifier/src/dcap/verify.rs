@@ -44,7 +44,7 @@ pub(crate) struct Digests {
     pub root_crl: [u8; 32],
 }
 
-/// The collateral that is lacking for `quote`. A wish is only made for a platform whose certificate chain holds: nobody can have
+/// The collateral that is lacking for `quote`. A wish is only made for a quote whose own signatures hold: nobody can have
 /// collateral fetched for a platform that Intel never certified.
 ///
 /// # Errors
@@ -55,6 +55,7 @@ pub(crate) fn missing(quote: &Quote<'_>, given: &Given<'_>) -> Result<Vec<Collat
     let missing = Held::find(given, quote.tee, &chain).missing(quote.tee, &chain);
     if !missing.is_empty() {
         verify_pck_chain(&chain, quote.tee, given)?;
+        check_signatures(quote, &chain, given)?;
     }
     Ok(missing)
 }
@@ -67,8 +68,7 @@ pub(crate) fn appraise(quote: &Quote<'_>, given: &Given<'_>) -> Result<Platform,
     check_vendor(quote)?;
     let pck = PckChain::read(&quote.chain, given.memo)?;
     let (chain, anchor) = verify_pck_chain(&pck, quote.tee, given)?;
-    quoting_enclave::check_report(quote, pck.leaf.key(), given.memo)?;
-    check_quote_signature(quote, given)?;
+    check_signatures(quote, &pck, given)?;
 
     let held = Held::find(given, quote.tee, &pck);
     let (tcb_info, tcb_document, tcb_signer) = first_good(&held.tcb_infos, "tcb-info", |(document, info)| {
@@ -180,7 +180,9 @@ fn verify_pck_chain<'a>(
     }
 }
 
-fn check_quote_signature(quote: &Quote<'_>, given: &Given<'_>) -> Result<(), VerifyError> {
+/// From the PCK down: the quoting enclave's report, the attestation key in it, the quote.
+fn check_signatures(quote: &Quote<'_>, pck: &PckChain, given: &Given<'_>) -> Result<(), VerifyError> {
+    quoting_enclave::check_report(quote, pck.leaf.key(), given.memo)?;
     let point = [&[4], quote.attestation_key.as_slice()].concat();
     let key = PublicKey::from_point(&point)
         .ok_or_else(|| VerifyError::signature("attestation-key", "the attestation key is not on p-256"))?;
