@@ -105,6 +105,16 @@ pub(crate) struct Signer {
 }
 
 impl SignedDocument {
+    /// Whether the text is a TCB info at all, of whatever version.
+    pub(crate) fn check_tcb_info(&self) -> Result<(), VerifyError> {
+        json::<TcbInfoHead>(&self.text, "tcb-info").map(drop)
+    }
+
+    /// Whether the text is a QE identity at all, of whatever version.
+    pub(crate) fn check_qe_identity(&self) -> Result<(), VerifyError> {
+        json::<QeIdentityHead>(&self.text, "qe-identity").map(drop)
+    }
+
     pub(crate) fn as_tcb_info(&self, memo: &Memo) -> Result<Arc<TcbInfo>, VerifyError> {
         let read = || memo.document(&self.digest, || TcbInfo::parse(&self.text));
         self.reading.tcb_info.get_or_init(read).clone()
@@ -141,10 +151,11 @@ struct TcbInfoHead {
 impl TcbInfo {
     fn parse(text: &[u8]) -> Result<Self, VerifyError> {
         let head: TcbInfoHead = json(text, "tcb-info")?;
-        let tee = match (head.id.as_deref(), head.version) {
-            (Some("SGX"), _) | (None, 2) => IntelTee::Sgx,
-            (Some("TDX"), _) => IntelTee::Tdx,
-            _ => return Err(VerifyError::unsupported("tcb-info", "tcb info of an unknown technology")),
+        let tee = match head.id.as_deref() {
+            // Before version 3 the text did not say, and there was no TDX.
+            Some("SGX") | None => IntelTee::Sgx,
+            Some("TDX") => IntelTee::Tdx,
+            Some(_) => return Err(VerifyError::unsupported("tcb-info", "tcb info of an unknown technology")),
         };
         let content = match (tee, head.version) {
             (_, 3) => json(text, "tcb-info").and_then(TcbContent::from_version_3),

@@ -58,8 +58,8 @@ impl VerifiedChain {
 /// Finds the one path from `leaf` through `given` (in any order, each used at most once) to one of `anchors`.
 ///
 /// # Errors
-/// `chain-untrusted`: no path, a date outside validity, a CA that may not issue, an unknown critical extension;
-/// `signature-invalid`: a link's signature is wrong; `unsupported`: an algorithm that the technology does not use.
+/// `chain-untrusted`: no path, a link that its issuer did not sign, a date outside validity, a CA that may not issue, an unknown
+/// critical extension; `unsupported`: an algorithm that the technology does not use.
 pub(crate) fn verify_chain<'a>(
     leaf: &Arc<Certificate>,
     given: &[Arc<Certificate>],
@@ -144,7 +144,7 @@ fn issued_by(
     };
     let seal = certificate.digest();
     if !memo.check_sealed(algorithm, issuer.key(), &seal, certificate.signed_bytes(), certificate.signature()) {
-        return Err(VerifyError::signature(rules.part, format!("the signature on certificate `{name}` is wrong")));
+        return untrusted("it is not signed by the issuer that it names");
     }
     Ok(())
 }

@@ -11,7 +11,7 @@
 //! platform is free of side channels (the TCB status and its advisories speak of the known ones), that an attacker with the
 //! machine in his hands gets nothing. A debug enclave promises nothing at all: its memory can be read from outside.
 //!
-//! A quote comes in version 3, or in versions 4 and 5 with an enclave's body; with or without Open Enclave's header.
+//! A quote comes in version 3, with or without Open Enclave's header.
 
 mod claims;
 mod verify;
