@@ -81,6 +81,11 @@ impl Endorsements {
             hexed("qe_identity_signature")?,
             chain("qe_identity_issuer_chain")?,
         );
+        // What is no document or no list at all is refused here, by the file that it stands in.
+        tcb_info.check_tcb_info()?;
+        qe_identity.check_qe_identity()?;
+        Crl::parse(&root_crl)?;
+        Crl::parse(&pck_crl)?;
         for der in &crl_chain {
             self.add_certificate(der);
         }
