@@ -1,6 +1,8 @@
 //! What the tests of SGX and TDX share: collateral from files, a verifier with the vendors' roots, one verdict per piece.
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
+pub mod lab;
+
 use keygate_verifier::{
     Anchors, Binding, Endorsements, Evidence, EvidenceKind, Genuine, Options, Outcome, UnixTime, Verifier,
 };
