@@ -73,7 +73,7 @@ fn many_at_once_share_flushes_and_each_is_acknowledged_once() {
 }
 
 #[test]
-fn fre_64_replays_of_one_challenge_give_one_success() {
+fn sixty_four_replays_of_one_challenge_give_one_success() {
     let scene = with_key();
     let gate = Barrier::new(64);
     let results: Vec<_> = std::thread::scope(|scope| {
@@ -119,7 +119,7 @@ fn a_challenge_stays_spent_after_a_restart_and_when_it_is_forgotten() {
 }
 
 #[test]
-fn a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
+fn key_17_a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
     let scene = Scene::new();
     scene.store.change(import_secret("k", b"secret")).unwrap();
     let once = |body| {
@@ -205,6 +205,47 @@ fn a_repeated_change_is_done_once() {
 }
 
 #[test]
+fn key_18_the_first_answer_outlives_a_restart() {
+    let scene = Scene::new();
+    scene.store.change(import_secret("k", b"secret")).unwrap();
+    let once = |scene: &Scene| {
+        let permit = Permit::for_key(&scene.store, "k")
+            .spending(7)
+            .named("request", 1);
+        scene.store.perform(permit.usage(Use::Release)).unwrap()
+    };
+    let first = once(&scene);
+    let scene = scene.close().reopen();
+    let again = once(&scene);
+    assert!(again.repeat);
+    assert_eq!(first.outcome, again.outcome);
+    assert_eq!(first.entry, again.entry);
+}
+
+#[test]
+fn key_19_of_two_parallel_creates_one_wins() {
+    let scene = Scene::new();
+    let gate = Barrier::new(8);
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let authors: Vec<_> = (0..8)
+            .map(|_| {
+                let (store, gate) = (&scene.store, &gate);
+                scope.spawn(move || {
+                    gate.wait();
+                    store.change(create_key("k", KeyType::Oct256))
+                })
+            })
+            .collect();
+        authors.into_iter().map(|a| a.join().unwrap()).collect()
+    });
+    assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
+    for refused in made.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.code(), "conflict");
+    }
+    assert_eq!(scene.store.head().unwrap().seq, 1);
+}
+
+#[test]
 fn whatever_changes_after_the_decision_stops_the_use() {
     let scene = with_key();
     scene
@@ -273,7 +314,7 @@ fn whatever_changes_after_the_decision_stops_the_use() {
 }
 
 #[test]
-fn a_use_that_raced_with_a_revocation_never_comes_after_it() {
+fn key_08_a_use_that_raced_with_a_revocation_never_comes_after_it() {
     let scene = with_key();
     let set = |enabled| {
         order(Change::SetAttributes {
