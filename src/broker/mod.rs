@@ -14,6 +14,7 @@ pub mod request;
 
 mod appraise;
 mod attest;
+pub mod bootstrap;
 mod decide;
 mod describe;
 mod journal;
@@ -29,6 +30,7 @@ use keygate_verifier::{UnixTime, Verifier};
 
 pub use caller::Caller;
 pub use challenge::Challenge;
+pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
 pub use keygate_keystore::{KeyName, Operation, VersionId, Wrapping};
@@ -164,6 +166,11 @@ impl Broker {
         let provider = self.known_provider(id)?;
         let hosts = if hosts.is_empty() { &provider.setup().hosts } else { hosts };
         provider.signers().server(hosts, self.fit()?.secs())
+    }
+
+    /// How a roll-back of the whole store would be noticed: `none` without an anchor.
+    pub fn rollback_protection(&self) -> &'static str {
+        self.keystore.status().rollback
     }
 
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.
