@@ -55,7 +55,8 @@ fn check_age(statement: &Statement<'_>, binding: &Binding, now: UnixTime) -> Res
 
 /// The path: `x5c` in its order, each certificate issued by the next, the last by an anchor of this kind.
 fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedChain, VerifyError> {
-    if given.anchors.of(AnchorScope::Software).next().is_none() {
+    let anchors: Vec<_> = given.anchors.of(AnchorScope::Software).collect();
+    if anchors.is_empty() {
         return Err(VerifyError::chain(CHAIN, "no trust anchor is configured for the software attester"));
     }
     let mut links = Vec::with_capacity(statement.chain.len());
@@ -74,7 +75,7 @@ fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedC
         intermediates: MAX_CHAIN,
         now: given.now,
     };
-    let chain = verify_chain(leaf, issuers, given.anchors.of(AnchorScope::Software), &rules, given.memo)?;
+    let chain = verify_chain(leaf, issuers, anchors.into_iter(), &rules, given.memo)?;
     // All but the anchor must be what was sent, in the order in which it was sent.
     let sent = links.iter().map(|link| link.digest());
     if !chain.links.iter().take(chain.links.len().saturating_sub(1)).map(|link| link.digest()).eq(sent) {
