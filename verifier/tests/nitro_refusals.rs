@@ -60,6 +60,14 @@ fn row(row: &str, least: usize) {
 }
 
 #[test]
+fn every_fault_of_the_forge_stands_in_a_row_that_is_tested_here() {
+    let tested = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "13", "15", "17"];
+    for fault in NitroFault::ALL {
+        assert!(tested.iter().any(|n| fault.row() == format!("NIT-{n}")), "{fault:?}: {}", fault.row());
+    }
+}
+
+#[test]
 fn nit_01_other_envelopes_are_malformed() {
     row("NIT-01", 4);
 }
@@ -168,6 +176,18 @@ fn nit_09_a_certificate_that_is_not_on_the_path_is_chain_untrusted() {
         let refused = judge(&verifier, &enclave.sign(&cbor::map(&members))).expect_err(what);
         assert_eq!(refused.code(), "chain-untrusted", "{what}");
     }
+}
+
+#[test]
+fn nit_09_the_bundle_is_in_order_between_its_ends_too() {
+    let fleet = Fleet::new(NOW);
+    let enclave = fleet.enclave();
+    let verifier = under(fleet.root());
+    let mut bundle: Vec<_> = fleet.bundle.iter().map(|der| cbor::bytes(der)).collect();
+    bundle.swap(1, 2);
+    let members = with(fleet.members(&enclave, b"1"), "cabundle", cbor::array(&bundle));
+    assert_eq!(judge(&verifier, &enclave.sign(&cbor::map(&members))).unwrap_err().code(), "chain-untrusted");
+    assert_eq!(verifier.counts().signature_checks, 0);
 }
 
 #[test]
