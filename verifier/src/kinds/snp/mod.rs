@@ -76,11 +76,14 @@ impl Parsed for Evidence<'_> {
     }
 
     fn inspect(&self) -> Map<String, Value> {
-        let read = |product: &_| self.report.tcbs(*product).ok().map(|tcbs| (*product, tcbs));
-        match self.report.products.iter().find_map(read) {
-            Some((product, tcbs)) => claims::of_report(&self.report, product, &tcbs),
-            None => Map::new(),
+        // Without CPUID and chip id the layout is not known: that of the older products is shown.
+        let read = |product: &_| self.report.tcbs(*product).ok();
+        let Some(tcbs) = self.report.products.iter().find_map(read) else { return Map::new() };
+        let mut claims = claims::of_report(&self.report, &tcbs);
+        if let [product] = self.report.products.as_slice() {
+            claims::add_product(&mut claims, *product);
         }
+        claims
     }
 }
 

@@ -14,8 +14,8 @@ use crate::roots;
 use crate::scheme::Given;
 
 const PART: &str = "vek-certificate";
-/// The most certificates of the same chip and level that are tried: AMD issues one anew at every request.
-const MAX_FITTING: usize = 4;
+/// The most certificates of the same chip (or of no chip) and level that are tried: AMD issues one anew at every request.
+const MAX_FITTING: usize = 8;
 /// The most issuers of the same name that are tried.
 const MAX_ISSUERS: usize = 4;
 
@@ -50,17 +50,22 @@ impl Certificates {
     /// Parses what is at hand; a piece that stands twice counts once.
     pub fn gather(given: &Given<'_>, table: &Table) -> Self {
         let held = given.held.certificates();
-        let hints = table.certificates.iter().map(Vec::as_slice);
-        let hints = hints.filter(|der| held.iter().all(|known| known.der != *der));
         let mut all = Self { parsed: Vec::new(), broken_veks: Vec::new(), broken: None };
-        for der in held.iter().map(|bytes| bytes.der.as_slice()).chain(hints) {
-            match given.memo.certificate(der) {
-                Ok(certificate) => all.parsed.push(certificate),
-                Err(why) if certs::resembles_vek(der) => all.broken_veks.push(why),
-                Err(why) => all.broken = all.broken.or(Some(why)),
-            }
+        for bytes in held {
+            all.add(given.memo.held_certificate(bytes), &bytes.der);
+        }
+        for der in table.certificates.iter().filter(|der| held.iter().all(|known| known.der != **der)) {
+            all.add(given.memo.certificate(der), der);
         }
         all
+    }
+
+    fn add(&mut self, parsed: Result<Arc<Certificate>, VerifyError>, der: &[u8]) {
+        match parsed {
+            Ok(certificate) => self.parsed.push(certificate),
+            Err(why) if certs::resembles_vek(der) => self.broken_veks.push(why),
+            Err(why) => self.broken = self.broken.take().or(Some(why)),
+        }
     }
 
     /// The certificate of the key that signed `report`.
@@ -91,7 +96,7 @@ impl Certificates {
     pub fn issuers(&self, candidate: &Candidate, given: &Given<'_>) -> Result<Vec<Arc<Certificate>>, VerifyError> {
         let mut issuers: Vec<_> = self.parsed.iter().map(Arc::clone).collect();
         if candidate.signer == AmdSigner::Vcek {
-            let embedded = given.memo.certificate(roots::amd_ask(candidate.vek.product))?;
+            let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product))?;
             if issuers.iter().all(|c| c.digest() != embedded.digest()) {
                 issuers.push(embedded);
             }

@@ -101,7 +101,8 @@ fn judge(
     let bound = bound(report, given)?;
 
     let mut genuine = Genuine::assertion(EvidenceKind::Snp, &chain.anchor, bound);
-    genuine.attested = claims::of_report(report, product, &tcbs);
+    genuine.attested = claims::of_report(report, &tcbs);
+    claims::add_product(&mut genuine.attested, product);
     if let Holder::Provider(name) = &candidate.vek.holder {
         claims::add_provider(&mut genuine.attested, name);
     }
