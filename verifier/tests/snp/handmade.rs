@@ -2,7 +2,7 @@
 //!
 //! VCEK and VLEK certificates and KDS interface (AMD 57230) section 3; bad inputs, SNP-10, SNP-12, SNP-14 and SNP-27.
 
-use keygate_forge::amd::{Amd, GUID_ASK, GUID_CRL, GUID_VCEK, Product, SigningKey, SnpReport, certificate_table};
+use keygate_forge::amd::{Amd, GUID_ASK, GUID_CRL, GUID_VCEK, Product, SigningKey, SnpReport, Tcb, certificate_table};
 use keygate_forge::der;
 use keygate_forge::keys::{self, Key, SigAlg};
 use keygate_forge::x509::{self, Cert, Crl, Extension, key_id, usage};
@@ -236,6 +236,9 @@ fn snp_14_tables_with_pieces_that_do_not_belong() {
     open[16] = 24;
     assert_eq!(judge(&open), "malformed");
     assert!(Endorsements::default().add_file(&[0; 24]).is_err());
+    // A certificate for other levels, left over in the host's table, is no reason to refuse.
+    let stale = amd.vcek_der(Tcb { microcode: 115, ..Tcb::default() });
+    assert_eq!(judge(&table(&[(GUID_VCEK, &stale), (GUID_ASK, ask)])), "wants");
     // Padding behind the pieces is usual.
     assert_eq!(judge(&[evidence.table.as_slice(), &[0; 512]].concat()), "verified");
 }

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::wire::{Firmware, Report, Tcbs};
+use super::levels::Tcbs;
+use super::wire::{Firmware, Report};
 use crate::endorsements::{AmdProduct, AmdTcb};
 
 const PREFIX: &str = "x-ms-sevsnpvm-";

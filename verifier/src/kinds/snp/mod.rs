@@ -23,13 +23,14 @@
 //!
 //! # How the files follow each other
 //!
-//! [`wire`] reads the report, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
+//! [`wire`] reads the report and [`levels`] its patch levels, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
 //! key; [`select`] finds the right certificate or names the wished one, [`chain`] leads it to the pinned ARK, [`verify`] says in
 //! which order all this happens, [`claims`] spells the outcome.
 
 mod certs;
 mod chain;
 mod claims;
+mod levels;
 mod select;
 mod table;
 mod verify;

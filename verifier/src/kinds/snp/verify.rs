@@ -5,9 +5,10 @@
 use super::certs::Holder;
 use super::chain::{self, Looked};
 use super::claims;
+use super::levels::Tcbs;
 use super::select::{Candidate, Certificates, Found, wish};
 use super::table::Table;
-use super::wire::{Report, Tcbs};
+use super::wire::Report;
 use crate::binding::Binding;
 use crate::endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId};
 use crate::error::VerifyError;
