@@ -49,6 +49,13 @@ pub(crate) struct Bytes {
     pub digest: [u8; 32],
 }
 
+impl Bytes {
+    /// The bytes with their digest.
+    pub fn new(der: &[u8]) -> Self {
+        Self { der: der.to_vec(), digest: openssl::sha::sha256(der) }
+    }
+}
+
 /// Everything held for one verification. Cheap to clone: pieces are shared. No piece stands twice.
 #[derive(Debug, Clone, Default)]
 pub struct Endorsements {

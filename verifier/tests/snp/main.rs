@@ -7,6 +7,7 @@ mod support;
 
 mod counts;
 mod forged;
+mod handmade;
 mod layout;
 mod real;
 mod revocation;

@@ -129,10 +129,11 @@ pub(super) fn lacks_list(product: AmdProduct, table: &Table, given: &Given<'_>) 
 }
 
 fn lists(table: &Table, given: &Given<'_>, broken: &mut Option<VerifyError>) -> Vec<Arc<Crl>> {
-    let held = given.held.crls().iter().map(|bytes| bytes.der.as_slice());
+    let held = given.held.crls().iter().map(|bytes| given.memo.held_crl(bytes));
+    let hints = table.crls.iter().map(|der| given.memo.crl(der));
     let mut lists = Vec::new();
-    for der in held.chain(table.crls.iter().map(Vec::as_slice)) {
-        match given.memo.crl(der) {
+    for list in held.chain(hints) {
+        match list {
             Ok(crl) => lists.push(crl),
             Err(why) => *broken = broken.take().or(Some(why)),
         }

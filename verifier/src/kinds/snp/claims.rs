@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::wire::{Firmware, Report, Tcbs};
+use super::levels::Tcbs;
+use super::wire::{Firmware, Report};
 use crate::endorsements::{AmdProduct, AmdTcb};
 
 const PREFIX: &str = "x-ms-sevsnpvm-";
@@ -33,13 +34,12 @@ const PLATFORM: &[(u32, u32, &str)] = &[
     (5, 7, "tio-enabled"),
 ];
 
-/// All claims of the report.
-pub(super) fn of_report(report: &Report<'_>, product: AmdProduct, tcbs: &Tcbs) -> Map<String, Value> {
+/// All claims of the report, its levels read in the layout of its product.
+pub(super) fn of_report(report: &Report<'_>, tcbs: &Tcbs) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("x-ms-attestation-type".to_owned(), json!("sevsnpvm"));
     let mut add = |name: &str, value: Value| drop(claims.insert(format!("{PREFIX}{name}"), value));
     add("report-version", json!(report.version));
-    add("product", json!(product.as_str()));
     add("guestsvn", json!(report.guest_svn));
     add("vmpl", json!(report.vmpl));
     add("familyId", hexed(report.family_id));
@@ -89,6 +89,11 @@ pub(super) fn of_report(report: &Report<'_>, product: AmdProduct, tcbs: &Tcbs) -
         }
     }
     claims
+}
+
+/// The product line that CPUID or the certificate names.
+pub(super) fn add_product(claims: &mut Map<String, Value>, product: AmdProduct) {
+    claims.insert(format!("{PREFIX}product"), json!(product.as_str()));
 }
 
 /// The provider for which a VLEK was made.

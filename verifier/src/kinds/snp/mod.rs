@@ -23,13 +23,14 @@
 //!
 //! # How the files follow each other
 //!
-//! [`wire`] reads the report, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
+//! [`wire`] reads the report and [`levels`] its patch levels, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
 //! key; [`select`] finds the right certificate or names the wished one, [`chain`] leads it to the pinned ARK, [`verify`] says in
 //! which order all this happens, [`claims`] spells the outcome.
 
 mod certs;
 mod chain;
 mod claims;
+mod levels;
 mod select;
 mod table;
 mod verify;
@@ -76,11 +77,14 @@ impl Parsed for Evidence<'_> {
     }
 
     fn inspect(&self) -> Map<String, Value> {
-        let read = |product: &_| self.report.tcbs(*product).ok().map(|tcbs| (*product, tcbs));
-        match self.report.products.iter().find_map(read) {
-            Some((product, tcbs)) => claims::of_report(&self.report, product, &tcbs),
-            None => Map::new(),
+        // Without CPUID and chip id the layout is not known: that of the older products is shown.
+        let read = |product: &_| self.report.tcbs(*product).ok();
+        let Some(tcbs) = self.report.products.iter().find_map(read) else { return Map::new() };
+        let mut claims = claims::of_report(&self.report, &tcbs);
+        if let [product] = self.report.products.as_slice() {
+            claims::add_product(&mut claims, *product);
         }
+        claims
     }
 }
 

@@ -14,8 +14,8 @@ use crate::roots;
 use crate::scheme::Given;
 
 const PART: &str = "vek-certificate";
-/// The most certificates of the same chip and level that are tried: AMD issues one anew at every request.
-const MAX_FITTING: usize = 4;
+/// The most certificates of the same chip (or of no chip) and level that are tried: AMD issues one anew at every request.
+const MAX_FITTING: usize = 8;
 /// The most issuers of the same name that are tried.
 const MAX_ISSUERS: usize = 4;
 
@@ -31,48 +31,57 @@ pub(super) struct Candidate {
 pub(super) enum Found {
     /// These fit; those in force stand first.
     Fitting(Vec<Candidate>),
-    /// There is one, and it does not fit.
+    /// One is held, and it does not fit.
     Misfit(VerifyError),
     /// None, or several of which none fits.
     Nothing,
 }
 
-/// All certificates at hand: those held, and those that came with the evidence as a hint.
+/// All certificates at hand.
 pub(super) struct Certificates {
-    parsed: Vec<Arc<Certificate>>,
-    /// What was wrong with bytes that were meant to be a VEK's certificate.
+    held: Vec<Arc<Certificate>>,
+    /// Came with the evidence: used where they fit, and never a reason to refuse. A host's table may be older than its firmware.
+    hints: Vec<Arc<Certificate>>,
+    /// What was wrong with held bytes that were meant to be a VEK's certificate.
     broken_veks: Vec<VerifyError>,
-    /// What was wrong with the first bytes that were no certificate.
+    /// What was wrong with the first held bytes that were no certificate.
     broken: Option<VerifyError>,
 }
 
 impl Certificates {
     /// Parses what is at hand; a piece that stands twice counts once.
     pub fn gather(given: &Given<'_>, table: &Table) -> Self {
-        let held = given.held.certificates();
-        let hints = table.certificates.iter().map(Vec::as_slice);
-        let hints = hints.filter(|der| held.iter().all(|known| known.der != *der));
-        let mut all = Self { parsed: Vec::new(), broken_veks: Vec::new(), broken: None };
-        for der in held.iter().map(|bytes| bytes.der.as_slice()).chain(hints) {
-            match given.memo.certificate(der) {
-                Ok(certificate) => all.parsed.push(certificate),
-                Err(why) if certs::resembles_vek(der) => all.broken_veks.push(why),
+        let mut all = Self { held: Vec::new(), hints: Vec::new(), broken_veks: Vec::new(), broken: None };
+        for bytes in given.held.certificates() {
+            match given.memo.held_certificate(bytes) {
+                Ok(certificate) => all.held.push(certificate),
+                Err(why) if certs::resembles_vek(&bytes.der) => all.broken_veks.push(why),
                 Err(why) => all.broken = all.broken.or(Some(why)),
             }
         }
+        let hints = table.certificates.iter().filter_map(|der| given.memo.certificate(der).ok());
+        all.hints = hints.filter(|hint| all.held.iter().all(|known| known.digest() != hint.digest())).collect();
         all
     }
 
     /// The certificate of the key that signed `report`.
     pub fn find(&self, report: &Report<'_>, signer: AmdSigner, given: &Given<'_>) -> Found {
+        let candidate = |certificate: &Arc<Certificate>| {
+            fit(certificate, report, signer, given).map(|vek| Candidate {
+                certificate: Arc::clone(certificate),
+                vek,
+                signer,
+            })
+        };
         let mut fitting = Vec::new();
         let mut misfits = self.broken_veks.clone();
-        for certificate in self.parsed.iter().filter(|c| certs::is_vek(c)) {
-            match fit(certificate, report, signer, given) {
-                Ok(vek) => fitting.push(Candidate { certificate: Arc::clone(certificate), vek, signer }),
+        for certificate in self.held.iter().filter(|c| certs::is_vek(c)) {
+            match candidate(certificate) {
+                Ok(found) => fitting.push(found),
                 Err(why) => misfits.push(why),
             }
         }
+        fitting.extend(self.hints.iter().filter(|c| certs::is_vek(c)).filter_map(|c| candidate(c).ok()));
         if fitting.is_empty() {
             let mut misfits = misfits.into_iter();
             return match (misfits.next(), misfits.next()) {
@@ -89,9 +98,9 @@ impl Certificates {
 
     /// Certificates with the name of the candidate's issuer; the embedded ASK stands last.
     pub fn issuers(&self, candidate: &Candidate, given: &Given<'_>) -> Result<Vec<Arc<Certificate>>, VerifyError> {
-        let mut issuers: Vec<_> = self.parsed.iter().map(Arc::clone).collect();
+        let mut issuers: Vec<_> = self.held.iter().chain(&self.hints).map(Arc::clone).collect();
         if candidate.signer == AmdSigner::Vcek {
-            let embedded = given.memo.certificate(roots::amd_ask(candidate.vek.product))?;
+            let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product))?;
             if issuers.iter().all(|c| c.digest() != embedded.digest()) {
                 issuers.push(embedded);
             }
@@ -101,7 +110,7 @@ impl Certificates {
         Ok(issuers)
     }
 
-    /// Why some bytes at hand are no certificate, if there were such.
+    /// Why some held bytes are no certificate, if there were such.
     pub fn broken(&self) -> Option<&VerifyError> {
         self.broken.as_ref()
     }

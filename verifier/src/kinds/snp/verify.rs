@@ -5,9 +5,10 @@
 use super::certs::Holder;
 use super::chain::{self, Looked};
 use super::claims;
+use super::levels::Tcbs;
 use super::select::{Candidate, Certificates, Found, wish};
 use super::table::Table;
-use super::wire::{Report, Tcbs};
+use super::wire::Report;
 use crate::binding::Binding;
 use crate::endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId};
 use crate::error::VerifyError;
@@ -101,7 +102,8 @@ fn judge(
     let bound = bound(report, given)?;
 
     let mut genuine = Genuine::assertion(EvidenceKind::Snp, &chain.anchor, bound);
-    genuine.attested = claims::of_report(report, product, &tcbs);
+    genuine.attested = claims::of_report(report, &tcbs);
+    claims::add_product(&mut genuine.attested, product);
     if let Holder::Provider(name) = &candidate.vek.holder {
         claims::add_provider(&mut genuine.attested, name);
     }
