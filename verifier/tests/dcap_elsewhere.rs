@@ -146,7 +146,13 @@ fn check(known: &Known, verifier: &Verifier, sets: &[Set]) {
             assert_eq!(claims["x-ms-sgx-collateral"]["quotehash"], json!(digest));
         }
     }
-    assert_eq!(verified.len(), known.verifies, "{}: {:?}", known.path, verified.iter().map(|v| v.0).collect::<Vec<_>>());
+    assert_eq!(
+        verified.len(),
+        known.verifies,
+        "{}: {:?}",
+        known.path,
+        verified.iter().map(|v| v.0).collect::<Vec<_>>()
+    );
 }
 
 #[test]
