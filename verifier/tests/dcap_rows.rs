@@ -332,3 +332,12 @@ fn x509_13_an_anchor_is_name_and_key() {
 fn x509_14_weak_signatures_are_unsupported() {
     row("X509-14");
 }
+
+#[test]
+fn tdx_12_tcb_info_of_sgx_does_not_serve_a_td() {
+    let lab = Lab::new();
+    let quote = lab.intel.tdx_quote(&TdxQuote::new([7; 64]));
+    let collateral = lab.collateral(Tee::Tdx, Some(CollateralFault::TcbInfoOfOtherTee));
+    assert_eq!(code(lab.judge(EvidenceKind::Tdx, &quote, &collateral)), "collateral-unavailable");
+    assert_eq!(code(lab.judge(EvidenceKind::Tdx, &quote, &lab.collateral(Tee::Tdx, None))), "accepted");
+}
