@@ -112,14 +112,11 @@ fn nit_06_every_truncation_is_refused() {
 #[test]
 fn nit_07_a_debug_enclave_is_debug_rejected() {
     row("NIT-07", 1);
-    // One register of the image that is zero is enough.
     let nitro = Nitro::new(NOW);
     let verifier = under(&nitro.root_der());
-    for index in 0..3 {
-        let mut document = NitroDocument::new();
-        document.pcrs.insert(index, vec![0; 48]);
-        assert_eq!(judge(&verifier, &nitro.document(&document)).unwrap_err().code(), "debug-rejected", "{index}");
-    }
+    let mut document = NitroDocument::new();
+    document.pcrs.insert(0, vec![0; 48]);
+    assert_eq!(judge(&verifier, &nitro.document(&document)).unwrap_err().code(), "debug-rejected");
     let mut document = NitroDocument::new();
     document.pcrs.insert(3, vec![0; 48]);
     judge(&verifier, &nitro.document(&document)).expect("register 3 is no measurement of the image");
@@ -149,6 +146,8 @@ fn nit_08_registers_that_do_not_exist_or_fit_are_malformed() {
     }
     judge(&verifier, &nitro.document(&document)).expect("a module has 32 registers");
     document.pcrs.remove(&1);
+    judge(&verifier, &nitro.document(&document)).expect("no register but the first must be there");
+    document.pcrs.remove(&0);
     assert_eq!(judge(&verifier, &nitro.document(&document)).unwrap_err().code(), "malformed");
 }
 
