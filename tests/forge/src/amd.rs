@@ -3,6 +3,7 @@
 
 mod certificates;
 mod evidence;
+mod extensions;
 mod fault;
 mod report;
 mod table;

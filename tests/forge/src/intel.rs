@@ -1,9 +1,11 @@
 //! A throw-away Intel hierarchy: root, PCK authority, PCK, TCB signer, and one platform's quoting enclave.
 //! Intel SGX PCK certificate and CRL profile, sections 1 to 3; Intel DCAP ECDSA quote library reference, appendix A.
 
+mod certification;
 mod collateral;
 mod collateral_fault;
 mod collateral_json;
+mod collateral_text;
 mod fault;
 mod pck;
 mod quote;
@@ -168,6 +170,7 @@ impl Intel {
             subject: root_name(),
             not_before: self.now - 8 * YEAR,
             not_after: self.now + 23 * YEAR,
+            raw_validity: None,
             spki: keys::spki(key),
             extensions: vec![
                 Extension::authority_key(&key_id(key)),
@@ -187,6 +190,7 @@ impl Intel {
             subject: self.ca_name(),
             not_before: self.now - 8 * YEAR,
             not_after: self.now + 7 * YEAR,
+            raw_validity: None,
             spki: keys::spki(&self.ca),
             extensions: vec![
                 Extension::authority_key(&key_id(root)),
@@ -206,6 +210,7 @@ impl Intel {
             subject: intel_name("Intel SGX TCB Signing"),
             not_before: self.now - YEAR,
             not_after: self.now + 6 * YEAR,
+            raw_validity: None,
             spki: keys::spki(&self.tcb_signer),
             extensions: vec![
                 Extension::authority_key(&key_id(root)),

@@ -33,6 +33,11 @@ pub fn from_pem(pem: &str) -> Key {
     PKey::private_key_from_pem(pem.as_bytes()).unwrap()
 }
 
+/// An RSA key of 1,024 bits: too short, on purpose.
+pub fn rsa_1024() -> Key {
+    from_pem(include_str!("../data/throw-away-rsa-1024.pem"))
+}
+
 /// SubjectPublicKeyInfo of a key, DER.
 pub fn spki(key: &Key) -> Vec<u8> {
     key.public_key_to_der().unwrap()
@@ -82,10 +87,10 @@ pub enum SigAlg {
     EcdsaSha384,
     /// ECDSA with SHA-1: too weak, on purpose.
     EcdsaSha1,
-    /// RSASSA-PSS with SHA-384, MGF1 of the same and a salt of this many bytes.
+    /// RSASSA-PSS with SHA-384, MGF1 of the same and a salt of 48 bytes.
     RsaPssSha384 {
-        /// Bytes of salt; 48 is what AMD uses.
-        salt: u8,
+        /// Whether the default trailer field is spelled out, as AMD's authorities do.
+        trailer: bool,
     },
     /// RSASSA-PSS signed with a salt of 32 bytes while its parameters claim 48.
     RsaPssSha384WrongSalt,
@@ -101,7 +106,7 @@ pub fn sign(key: &Key, algorithm: SigAlg, message: &[u8]) -> Vec<u8> {
         SigAlg::EcdsaSha256 | SigAlg::RsaSha256 => (MessageDigest::sha256(), None),
         SigAlg::EcdsaSha384 => (MessageDigest::sha384(), None),
         SigAlg::EcdsaSha1 | SigAlg::RsaSha1 => (MessageDigest::sha1(), None),
-        SigAlg::RsaPssSha384 { salt } => (MessageDigest::sha384(), Some(salt)),
+        SigAlg::RsaPssSha384 { .. } => (MessageDigest::sha384(), Some(48)),
         SigAlg::RsaPssSha384WrongSalt => (MessageDigest::sha384(), Some(32)),
     };
     let mut signer = Signer::new(digest, key).unwrap();
@@ -109,7 +114,7 @@ pub fn sign(key: &Key, algorithm: SigAlg, message: &[u8]) -> Vec<u8> {
         signer.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
         signer.set_rsa_mgf1_md(digest).unwrap();
         signer
-            .set_rsa_pss_saltlen(RsaPssSaltlen::custom(i32::from(salt)))
+            .set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt))
             .unwrap();
     }
     signer.sign_oneshot_to_vec(message).unwrap()

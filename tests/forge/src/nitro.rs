@@ -142,6 +142,7 @@ impl Nitro {
             )),
             not_before: self.now - 60,
             not_after: self.now - 60 + 3 * HOUR,
+            raw_validity: None,
             spki: keys::spki(&self.leaf),
             extensions: vec![
                 Extension::end_entity(),
@@ -187,6 +188,7 @@ impl Nitro {
             subject: name(subject),
             not_before: self.now + validity.0,
             not_after: self.now + validity.1,
+            raw_validity: None,
             spki: keys::spki(key),
             extensions,
             algorithm: SigAlg::EcdsaSha384,

@@ -55,44 +55,44 @@ impl SoftwareEvidence {
 }
 
 faults! {
-    /// One thing wrong with software evidence.
+    /// One thing wrong with software evidence; rows name the nearest kin, as the format is ours.
     SoftwareFault {
         /// Two parts instead of three.
-        TwoParts => ("JWT-30", "malformed"),
+        TwoParts => ("JWT-33", "malformed"),
         /// Header member `alg` is `none` and the signature empty.
-        AlgNone => ("JWT-01", "unsupported" | "malformed"),
+        AlgNone => ("JWT-01", "unsupported" | "malformed" | "token-invalid" | "signature-invalid"),
         /// Header member `alg` is `ES384`.
-        AlgOther => ("JWT-03", "unsupported" | "malformed"),
+        AlgOther => ("JWT-21", "unsupported" | "malformed" | "token-invalid"),
         /// Header member `typ` is another one.
-        OtherType => ("JWT-30", "unsupported" | "malformed"),
+        OtherType => ("JWT-43", "unsupported" | "malformed" | "token-invalid"),
         /// Header member `crit` names something.
-        Crit => ("JWT-30", "malformed" | "unsupported"),
+        Crit => ("JWT-16", "malformed" | "unsupported" | "token-invalid"),
         /// Header lacks `x5c`.
         NoChain => ("JWT-10", "malformed"),
         /// Header member `x5c` is empty.
-        EmptyChain => ("JWT-10", "malformed"),
+        EmptyChain => ("JWT-10", "malformed" | "chain-untrusted"),
         /// Header carries a `jwk` of its own.
-        EmbeddedKey => ("JWT-06", "malformed" | "unsupported"),
+        EmbeddedKey => ("JWT-06", "malformed" | "unsupported" | "token-invalid"),
         /// Signed by a key that is not the leaf's.
         ForeignSigner => ("JWT-11", "signature-invalid"),
         /// Payload changed after signing.
         PayloadChanged => ("JWT-11", "signature-invalid"),
         /// Signature is DER instead of 64 bytes.
-        DerSignature => ("CRY-01", "signature-invalid"),
+        DerSignature => ("JWT-19", "signature-invalid"),
         /// Chain under a root with the right name and another key.
         SelfMadeRoot => ("JWT-10", "chain-untrusted"),
         /// The leaf expired.
-        LeafExpired => ("SNP-24", "chain-untrusted"),
+        LeafExpired => ("JWT-10", "chain-untrusted"),
         /// The leaf is not yet valid.
-        LeafNotYetValid => ("SNP-24", "chain-untrusted"),
+        LeafNotYetValid => ("JWT-10", "chain-untrusted"),
         /// Measurement of 47 bytes.
-        ShortMeasurement => ("SNP-01", "malformed"),
+        ShortMeasurement => ("JWT-47", "malformed"),
         /// Report data of 63 bytes.
-        ShortReportData => ("SNP-01", "malformed"),
+        ShortReportData => ("JWT-47", "malformed"),
         /// Payload member `measurement` twice.
-        DuplicateMember => ("NIT-06", "malformed"),
+        DuplicateMember => ("JWT-30", "malformed"),
         /// Payload lacks `debug`.
-        MissingDebug => ("NIT-06", "malformed"),
+        MissingDebug => ("JWT-25", "malformed"),
         /// The attester says it may be debugged.
         Debug => ("SGX-26", "debug-rejected"),
     }
@@ -237,6 +237,7 @@ impl Software {
             subject: software_name("keygate-forge software attester"),
             not_before: self.now - DAY,
             not_after: self.now + 30 * DAY,
+            raw_validity: None,
             spki: keys::spki(&self.leaf),
             extensions: vec![
                 Extension::end_entity(),
@@ -279,6 +280,7 @@ impl Software {
             subject: software_name(subject),
             not_before: self.now - 365 * DAY,
             not_after: self.now + 3650 * DAY,
+            raw_validity: None,
             spki: keys::spki(key),
             extensions,
             algorithm: SigAlg::EcdsaSha256,
@@ -292,3 +294,6 @@ const AUTHORITY: &str = "keygate-forge software authority";
 fn software_name(common: &str) -> Vec<u8> {
     name(&[("O", "throw-away"), ("CN", common)])
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,20 +149,26 @@ pub fn algorithm(algorithm: SigAlg) -> Vec<u8> {
         SigAlg::EcdsaSha1 => plain("1.2.840.10045.4.1"),
         SigAlg::RsaSha256 => with_null("1.2.840.113549.1.1.11"),
         SigAlg::RsaSha1 => with_null("1.2.840.113549.1.1.5"),
-        SigAlg::RsaPssSha384 { salt } => pss(salt),
-        SigAlg::RsaPssSha384WrongSalt => pss(48),
+        SigAlg::RsaPssSha384 { trailer } => pss(trailer),
+        SigAlg::RsaPssSha384WrongSalt => pss(false),
     }
 }
 
-fn pss(salt: u8) -> Vec<u8> {
+fn pss(trailer: bool) -> Vec<u8> {
     let sha384 = der::sequence(&[der::oid("2.16.840.1.101.3.4.2.2"), der::null()]);
     let mgf = der::sequence(&[der::oid("1.2.840.113549.1.1.8"), sha384.clone()]);
-    let parameters = der::sequence(&[
+    let mut parameters = vec![
         der::explicit(0, &sha384),
         der::explicit(1, &mgf),
-        der::explicit(2, &der::integer(salt.into())),
-    ]);
-    der::sequence(&[der::oid("1.2.840.113549.1.1.10"), parameters])
+        der::explicit(2, &der::integer(48)),
+    ];
+    if trailer {
+        parameters.push(der::explicit(3, &der::integer(1)));
+    }
+    der::sequence(&[
+        der::oid("1.2.840.113549.1.1.10"),
+        der::sequence(&parameters),
+    ])
 }
 
 /// What is to be signed as a certificate. Every member may be changed before [`Cert::sign`].
@@ -178,6 +184,8 @@ pub struct Cert {
     pub not_before: i64,
     /// Last second of validity, unix seconds.
     pub not_after: i64,
+    /// The two times as they are written, where they must not follow RFC 5280.
+    pub raw_validity: Option<[Vec<u8>; 2]>,
     /// SubjectPublicKeyInfo, DER.
     pub spki: Vec<u8>,
     /// Extensions in order.
@@ -190,12 +198,16 @@ impl Cert {
     /// Signs with the issuer's key; the whole certificate, DER.
     pub fn sign(&self, issuer_key: &Key) -> Vec<u8> {
         let extensions: Vec<Vec<u8>> = self.extensions.iter().map(Extension::to_der).collect();
+        let validity = match &self.raw_validity {
+            Some(raw) => raw.clone(),
+            None => [der::time(self.not_before), der::time(self.not_after)],
+        };
         let body = der::sequence(&[
             der::explicit(0, &der::integer(2)),
             der::raw_integer(&self.serial),
             algorithm(self.algorithm),
             self.issuer.clone(),
-            der::sequence(&[der::time(self.not_before), der::time(self.not_after)]),
+            der::sequence(&validity),
             self.subject.clone(),
             self.spki.clone(),
             der::explicit(3, &der::sequence(&extensions)),

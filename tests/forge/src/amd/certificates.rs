@@ -1,18 +1,17 @@
 //! The certificates of an AMD chip: ARK, ASK, ASVK, VCEK, VLEK, and the list of revocations.
 //! AMD 57230 section 3 (certificate extensions 1.3.6.1.4.1.3704.1) and section 4 (KDS).
 
-use super::{Amd, Authorities, Product, SigningKey, SnpFault, Tcb, authorities, fault};
-use crate::der;
+use super::{Amd, Authorities, Product, SigningKey, SnpFault, Tcb, authorities};
 use crate::keys::{self, Key, SigAlg};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::x509::{self, Cert, CertFault, Crl, Extension, key_id, usage};
 
-const PSS: SigAlg = SigAlg::RsaPssSha384 { salt: 48 };
+const PSS: SigAlg = SigAlg::RsaPssSha384 { trailer: false };
+const AUTHORITY_PSS: SigAlg = SigAlg::RsaPssSha384 { trailer: true };
 const DAY: i64 = 86_400;
 const YEAR: i64 = 365 * DAY;
-const ARC: &str = "1.3.6.1.4.1.3704.1";
 
 /// What the certificates of one evidence have in common, faults included.
 pub(super) struct Chain {
@@ -155,6 +154,7 @@ impl Amd {
             subject: amd_name(subject),
             not_before: self.now - 30 * DAY,
             not_after: self.now + 7 * YEAR,
+            raw_validity: None,
             spki: keys::spki(key),
             extensions: self.vek_extensions(signer, tcb, fault),
             algorithm: PSS,
@@ -166,109 +166,6 @@ impl Amd {
             _ => {}
         }
         cert
-    }
-
-    fn vek_extensions(
-        &self,
-        signer: SigningKey,
-        tcb: Tcb,
-        fault: Option<SnpFault>,
-    ) -> Vec<Extension> {
-        let mut tcb = match fault {
-            Some(SnpFault::OtherTcbLayout) => fault::flat_tcb(),
-            _ => tcb,
-        };
-        match fault {
-            Some(SnpFault::VcekTcbLower) => tcb.bootloader -= 1,
-            Some(SnpFault::VcekTcbHigher) => tcb.microcode += 1,
-            _ => {}
-        }
-        let named = match fault {
-            Some(
-                SnpFault::VlekOfOtherProduct
-                | SnpFault::VcekOtherProductName
-                | SnpFault::ChainOfOtherProduct,
-            ) => self.product.other(),
-            _ => self.product,
-        };
-        let turin = self.product == Product::Turin;
-        let mut out = vec![
-            plain("1", der::integer(u64::from(turin))),
-            plain("2", der::ia5(&product_name(named, signer))),
-        ];
-        if turin {
-            out.push(spl(9, tcb.fmc));
-        }
-        out.push(spl(1, tcb.bootloader));
-        out.push(spl(2, tcb.tee));
-        if turin {
-            out.push(spl(3, tcb.snp));
-        } else {
-            out.push(spl(4, 0));
-        }
-        out.extend([spl(5, 0), spl(6, 0), spl(7, 0)]);
-        if !turin {
-            out.push(spl(3, tcb.snp));
-        }
-        out.push(spl(8, tcb.microcode));
-        match signer {
-            SigningKey::Vcek => out.push(plain("4", self.hwid(fault))),
-            SigningKey::Vlek => out.push(plain("5", der::ia5("CN=cc-forge.example"))),
-        }
-        break_extensions(&mut out, fault);
-        out
-    }
-
-    fn hwid(&self, fault: Option<SnpFault>) -> Vec<u8> {
-        let length = self.product.hwid_length();
-        let mut hwid = self.chip_id.to_vec();
-        hwid.resize(length, 0);
-        match fault {
-            Some(SnpFault::OtherChip) => hwid[0] ^= 1,
-            Some(SnpFault::VcekShortHwid) => hwid.truncate(length - 1),
-            Some(SnpFault::VcekLongHwid) => hwid.push(0),
-            Some(SnpFault::VcekForeignHwidLength) => hwid.resize(72 - length, 0),
-            _ => {}
-        }
-        hwid
-    }
-}
-
-fn break_extensions(out: &mut Vec<Extension>, fault: Option<SnpFault>) {
-    let oid = |tail: &str| format!("{ARC}.{tail}");
-    let microcode = |content: &[u8]| plain("3.8", der::raw_integer(content));
-    match fault {
-        Some(SnpFault::VcekMissingSpl) => out.retain(|e| e.oid != oid("3.1")),
-        Some(SnpFault::VcekMissingHwid) => out.retain(|e| e.oid != oid("4")),
-        Some(SnpFault::VcekDuplicateSpl) => {
-            let twin = out.iter().find(|e| e.oid == oid("3.8")).unwrap().clone();
-            out.push(twin);
-        }
-        Some(SnpFault::VcekSplTooLarge) => {
-            out.retain(|e| e.oid != oid("3.8"));
-            out.push(microcode(&[1, 0]));
-        }
-        Some(SnpFault::VcekSplNegative) => {
-            out.retain(|e| e.oid != oid("3.8"));
-            out.push(microcode(&[0xdb]));
-        }
-        _ => {}
-    }
-}
-
-fn plain(tail: &str, value: Vec<u8>) -> Extension {
-    Extension::new(&format!("{ARC}.{tail}"), false, value)
-}
-
-fn spl(number: u8, value: u8) -> Extension {
-    plain(&format!("3.{number}"), der::integer(value.into()))
-}
-
-/// The product name of a chip's certificate; Milan's VCEKs carry the stepping.
-fn product_name(product: Product, signer: SigningKey) -> String {
-    match (product, signer) {
-        (Product::Milan, SigningKey::Vcek) => "Milan-B0".to_owned(),
-        _ => product.name().to_owned(),
     }
 }
 
@@ -325,6 +222,7 @@ fn ark(product: Product, now: i64, key: &Key) -> Vec<u8> {
         subject: ark_name(product),
         not_before: now - 4 * YEAR,
         not_after: now + 21 * YEAR,
+        raw_validity: None,
         spki: keys::spki(key),
         extensions: vec![
             Extension::key_usage(usage::CERT_SIGN | usage::CRL_SIGN),
@@ -332,7 +230,7 @@ fn ark(product: Product, now: i64, key: &Key) -> Vec<u8> {
             Extension::authority(None),
             crl_point(product, SigningKey::Vcek),
         ],
-        algorithm: PSS,
+        algorithm: AUTHORITY_PSS,
     }
     .sign(key)
 }
@@ -344,6 +242,7 @@ fn intermediate(product: Product, now: i64, signer: SigningKey, key: &Key, ark: 
         subject: intermediate_name(product, signer),
         not_before: now - 3 * YEAR,
         not_after: now + 21 * YEAR,
+        raw_validity: None,
         spki: keys::spki(key),
         extensions: vec![
             Extension::subject_key(&key_id(key)),
@@ -352,7 +251,7 @@ fn intermediate(product: Product, now: i64, signer: SigningKey, key: &Key, ark: 
             Extension::key_usage(usage::CERT_SIGN),
             crl_point(product, signer),
         ],
-        algorithm: PSS,
+        algorithm: AUTHORITY_PSS,
     }
 }
 

@@ -46,6 +46,12 @@ faults! {
         ReservedBeforeSignature => ("SNP-04", "malformed"),
         /// A reserved byte of the reported TCB is set.
         ReservedInTcb => ("SNP-04", "malformed"),
+        /// CPUID bytes, reserved in version 2, are set in a report of that version.
+        CpuidInVersionTwo => ("SNP-04", "malformed"),
+        /// The mitigation vector, reserved before version 5, is set in version 3.
+        MitigationInVersionThree => ("SNP-04", "malformed"),
+        /// The highest, reserved bit of the guest policy is set.
+        ReservedInPolicy => ("SNP-04", "malformed"),
         /// Reserved bytes after the signature are set.
         ReservedAfterSignature => ("SNP-04", "malformed"),
         /// The VCEK's hardware identifier is another chip's.
@@ -149,6 +155,16 @@ impl SnpFault {
             Self::ReservedBeforeChipId => body[0x19f] = 1,
             Self::ReservedBeforeSignature => body[SIGNED - 1] = 1,
             Self::ReservedInTcb => body[0x180 + 5] = 1,
+            Self::CpuidInVersionTwo => {
+                body[..4].copy_from_slice(&version(2));
+                body[0x188..0x18b].copy_from_slice(&amd.product.cpuid());
+            }
+            Self::MitigationInVersionThree => {
+                body[..4].copy_from_slice(&version(3));
+                body[0x188..0x18b].copy_from_slice(&amd.product.cpuid());
+                body[0x1f8] = 1;
+            }
+            Self::ReservedInPolicy => body[0x0f] |= 0x80,
             Self::CommittedBelowReported => lower_microcode(body, &[0x1e0]),
             Self::CurrentBelowCommitted => lower_microcode(body, &[0x38]),
             Self::OtherTcbLayout => {

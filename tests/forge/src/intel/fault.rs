@@ -26,6 +26,10 @@ faults! {
         VersionTwo => ("SGX-04", "unsupported" | "malformed"),
         /// Quote version 6.
         VersionSix => ("SGX-04", "unsupported" | "malformed"),
+        /// Quote version 4, which has no SGX enclaves in practice; SGX only.
+        VersionFour => ("SGX-04", "unsupported" | "malformed"),
+        /// Quote version 5 with body type 1, an enclave report; SGX only.
+        VersionFive => ("SGX-04", "unsupported" | "malformed"),
         /// TEE type that is neither SGX nor TDX.
         TeeTypeUnknown => ("SGX-04", "unsupported" | "malformed"),
         /// The header names the other TEE than the body is of.
@@ -52,6 +56,8 @@ faults! {
         HeaderChanged => ("SGX-07", "signature-invalid"),
         /// The QE report is signed by another platform's PCK.
         QeReportOtherPck => ("SGX-08", "signature-invalid"),
+        /// The PCK shown belongs to another platform of the same authority.
+        PckOfOtherPlatform => ("SGX-08", "signature-invalid"),
         /// One bit of the QE report changed after signing.
         QeReportChanged => ("SGX-08", "signature-invalid"),
         /// The QE's signer is not the one of the identity.
@@ -70,6 +76,8 @@ faults! {
         ChainLeafOnly => ("SGX-21", "chain-untrusted" | "malformed"),
         /// Chain under a root with the right name and another key.
         SelfMadeRoot => ("SGX-21", "chain-untrusted"),
+        /// Chain under the right root key with another name.
+        RootRenamed => ("X509-13", "chain-untrusted"),
         /// The PCK certificate expired a second ago.
         PckExpired => ("SGX-21", "chain-untrusted"),
         /// The PCK certificate is valid from the next second.
@@ -90,6 +98,8 @@ faults! {
         CertType7 => ("SGX-23", "unsupported" | "malformed"),
         /// A thousand certificates.
         PemThousand => ("SGX-24", "too-large" | "malformed"),
+        /// Eight authorities with the same name and other keys before the right one.
+        SameNameAuthorities => ("X509-02", "chain-untrusted" | "too-large" | "malformed"),
         /// NUL bytes between the certificates.
         PemNul => ("SGX-24", "malformed"),
         /// A block with another label between the certificates.
@@ -142,7 +152,14 @@ faults! {
 impl SgxFault {
     /// Whether the fault can also be shown on a TDX quote.
     pub const fn on_tdx(self) -> bool {
-        !matches!(self, Self::Debug | Self::NotInitialised | Self::LocalReport)
+        !matches!(
+            self,
+            Self::Debug
+                | Self::NotInitialised
+                | Self::LocalReport
+                | Self::VersionFour
+                | Self::VersionFive
+        )
     }
 }
 
@@ -157,6 +174,8 @@ faults! {
         BodyTypeSgx => ("SGX-04", "malformed" | "unsupported"),
         /// The header says version 3.
         VersionThree => ("SGX-04", "unsupported" | "malformed"),
+        /// Outer certification data of type 5 instead of 6.
+        OuterTypeFive => ("SGX-23", "unsupported" | "malformed"),
         /// TD attribute DEBUG is set.
         Debug => ("TDX-01", "debug-rejected"),
         /// A reserved bit of the TUD group is set.
@@ -171,6 +190,8 @@ faults! {
         ModuleSvnLow => ("TDX-04", "tcb-rejected"),
         /// The TDX module was updated to a lower version after launch; needs a TD 1.5 body.
         SecondSvnLower => ("TDX-06", "tcb-rejected"),
+        /// The TDX module was updated since launch and the TD should be launched anew; needs a TD 1.5 body.
+        RelaunchAdvised => ("TDX-06", "tcb-rejected"),
     }
 }
 
@@ -181,7 +202,9 @@ impl TdxFault {
             Self::BodyTypeUnknown | Self::BodyLengthOther | Self::BodyTypeSgx => {
                 !matches!(version, super::TdxVersion::V4)
             }
-            Self::SecondSvnLower => matches!(version, super::TdxVersion::V5Td15),
+            Self::SecondSvnLower | Self::RelaunchAdvised => {
+                matches!(version, super::TdxVersion::V5Td15)
+            }
             Self::VersionThree => matches!(version, super::TdxVersion::V4),
             _ => true,
         }

@@ -22,6 +22,7 @@ impl Intel {
             subject: intel_name("Intel SGX PCK Certificate"),
             not_before: self.now - 30 * DAY,
             not_after: self.now + 7 * YEAR,
+            raw_validity: None,
             spki: keys::spki(&self.pck),
             extensions: vec![
                 Extension::authority_key(&key_id(&self.ca)),

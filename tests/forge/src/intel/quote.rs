@@ -2,7 +2,6 @@
 //! Intel DCAP ECDSA quote library reference, appendix A.3 and A.4 (quote formats 3, 4 and 5).
 
 use super::{Intel, SgxFault};
-use crate::base64;
 use crate::keys::{self, Key, SigAlg};
 use crate::x509::CertFault;
 
@@ -53,6 +52,7 @@ pub(super) struct Parts {
     pub(super) nul_terminated: bool,
     pub(super) high_s: bool,
     pub(super) root_second: bool,
+    pub(super) outer_type: u16,
     pub(super) padding: usize,
     pub(super) fault: Option<SgxFault>,
     pub(super) authority_fault: Option<CertFault>,
@@ -196,7 +196,7 @@ impl Intel {
             out.extend(certification);
         } else {
             let nested = [qe, certification].concat();
-            out.extend(6u16.to_le_bytes());
+            out.extend(parts.outer_type.to_le_bytes());
             out.extend((nested.len() as u32).to_le_bytes());
             out.extend(nested);
         }
@@ -260,71 +260,6 @@ impl Intel {
             _ => {}
         }
         report
-    }
-
-    /// Certification data of type 5: the PCK chain as PEM.
-    fn certification(&self, parts: &Parts) -> Vec<u8> {
-        let kind: u16 = match parts.fault {
-            Some(SgxFault::CertType1) => 1,
-            Some(SgxFault::CertType2) => 2,
-            Some(SgxFault::CertType3) => 3,
-            Some(SgxFault::CertType4) => 4,
-            Some(SgxFault::CertType6) => 6,
-            Some(SgxFault::CertType7) => 7,
-            _ => 5,
-        };
-        let mut data = self.pck_chain(parts).into_bytes();
-        if parts.nul_terminated {
-            data.push(0);
-        }
-        let mut out = kind.to_le_bytes().to_vec();
-        out.extend((data.len() as u32).to_le_bytes());
-        out.extend(data);
-        out
-    }
-
-    fn pck_chain(&self, parts: &Parts) -> String {
-        let fault = parts.fault;
-        let stranger = keys::p256();
-        let (root, ca) = match (fault, parts.authority_fault) {
-            (Some(SgxFault::SelfMadeRoot), _) => (
-                self.root_cert(&stranger).sign(&stranger),
-                self.ca_cert(&stranger).sign(&stranger),
-            ),
-            (_, Some(broken)) => (
-                self.root_der(),
-                self.ca_cert(&self.root).sign_with(&self.root, Some(broken)),
-            ),
-            _ => (self.root_der(), self.ca_der()),
-        };
-        let leaf = match fault {
-            Some(fault) if fault.is_in_pck() => self.pck_cert(Some(fault)).sign(&self.ca),
-            _ => self.pck_der(),
-        };
-        let block = |der: &[u8]| base64::pem("CERTIFICATE", der);
-        let (leaf, ca, root) = (block(&leaf), block(&ca), block(&root));
-        match fault {
-            Some(SgxFault::ChainSwapped) => [ca, leaf, root].concat(),
-            Some(SgxFault::ChainLeafOnly) => leaf,
-            Some(SgxFault::PemThousand) => [leaf, ca.repeat(998), root].concat(),
-            Some(SgxFault::PemNul) => [&leaf, "\0\0", &ca, &root].concat(),
-            Some(SgxFault::PemLabel) => {
-                let other = base64::pem("X509 CRL", &[0x30, 0]);
-                [leaf, other, ca, root].concat()
-            }
-            Some(SgxFault::PemText) => [&leaf, "subject=somebody\n", &ca, &root].concat(),
-            Some(SgxFault::PemEmpty) => String::new(),
-            _ if parts.root_second => [leaf, root, ca].concat(),
-            _ => [leaf, ca, root].concat(),
-        }
-    }
-}
-
-impl SgxFault {
-    /// Whether the fault lies in the PCK certificate, which then has to be signed anew.
-    fn is_in_pck(self) -> bool {
-        matches!(self.row(), "SGX-25" | "SGX-22")
-            || matches!(self, Self::PckExpired | Self::PckNotYetValid)
     }
 }
 

@@ -5,7 +5,7 @@ use super::quote::{EnclaveReport, Parts, Qe, SGX_QE_MRSIGNER, TEE_SGX};
 use super::{Intel, SgxFault};
 use crate::x509::CertFault;
 
-/// Format of an SGX quote.
+/// Format of an SGX quote; in practice enclaves are quoted in version 3 only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SgxVersion {
     /// What today's quoting libraries write.
@@ -127,7 +127,12 @@ impl Intel {
             isv_family_id: wanted.isv_family_id,
             report_data: wanted.report_data,
         };
-        let (version, descriptor) = match wanted.version {
+        let version = match wanted.fault {
+            Some(SgxFault::VersionFour) => SgxVersion::V4,
+            Some(SgxFault::VersionFive) => SgxVersion::V5,
+            _ => wanted.version,
+        };
+        let (version, descriptor) = match version {
             SgxVersion::V3 => (3, Vec::new()),
             SgxVersion::V4 => (4, Vec::new()),
             SgxVersion::V5 => (5, [&[1, 0][..], &384u32.to_le_bytes()].concat()),
@@ -146,6 +151,7 @@ impl Intel {
             nul_terminated: wanted.nul_terminated,
             high_s: wanted.high_s,
             root_second: wanted.root_second,
+            outer_type: 6,
             padding: wanted.padding,
             fault: wanted.fault,
             authority_fault: wanted.authority_fault,

@@ -133,6 +133,7 @@ impl TdxQuote {
                 out.tee_tcb_svn2[0] = 0;
             }
             Some(TdxFault::SecondSvnLower) => out.tee_tcb_svn2[0] -= 3,
+            Some(TdxFault::RelaunchAdvised) => out.tee_tcb_svn[0] -= 3,
             _ => {}
         }
         out
@@ -201,6 +202,10 @@ impl Intel {
             nul_terminated: wanted.nul_terminated,
             high_s: wanted.high_s,
             root_second: false,
+            outer_type: match wanted.fault {
+                Some(TdxFault::OuterTypeFive) => 5,
+                _ => 6,
+            },
             padding: wanted.padding,
             fault: wanted.sgx_fault,
             authority_fault: wanted.authority_fault,

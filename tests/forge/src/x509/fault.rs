@@ -30,11 +30,17 @@ faults! {
         WrongIssuerName => ("X509-13", "chain-untrusted"),
         /// Signed by a key that nobody knows, all names right.
         ForeignSigner => ("X509-13", "chain-untrusted"),
+        /// End of validity with a fraction of a second.
+        DateFraction => ("X509-07", "malformed"),
+        /// End of validity without seconds.
+        DateWithoutSeconds => ("X509-07", "malformed"),
+        /// End of validity with an offset instead of `Z`.
+        DateWithOffset => ("X509-07", "malformed"),
         /// Signed with SHA-1.
         Sha1 => ("X509-14", "unsupported"),
-        /// Ended one second before validity began to matter.
+        /// Expired years ago, a second after validity began.
         Expired => ("SGX-21", "chain-untrusted"),
-        /// Begins a year after.
+        /// Valid for a second, years ahead.
         NotYetValid => ("SNP-24", "chain-untrusted"),
         /// Authority key identifier is an empty SEQUENCE.
         EmptyAuthorityKeyId => ("SGX-22", "chain-untrusted"),
@@ -85,6 +91,15 @@ impl CertFault {
             Self::ExplicitCurve => cert.spki = explicit_curve(&cert.spki),
             Self::WrongIssuerName => cert.issuer = super::name(&[("CN", "somebody else")]),
             Self::ForeignSigner => return foreign(&cert, issuer_key),
+            Self::DateFraction => {
+                cert.raw_validity = Some(odd_end(&cert, 0x18, b"20991231235959.5Z"))
+            }
+            Self::DateWithoutSeconds => {
+                cert.raw_validity = Some(odd_end(&cert, 0x17, b"4912312359Z"))
+            }
+            Self::DateWithOffset => {
+                cert.raw_validity = Some(odd_end(&cert, 0x17, b"491231235959+0000"));
+            }
             Self::Sha1 => {
                 cert.algorithm = match issuer_key.ec_key() {
                     Ok(_) => SigAlg::EcdsaSha1,
@@ -110,6 +125,11 @@ fn foreign(cert: &Cert, issuer_key: &Key) -> Vec<u8> {
         Ok(_) => cert.sign(&keys::p256()),
         Err(_) => cert.sign(&crate::amd::rogue_authority_key()),
     }
+}
+
+/// Validity with its sound begin and an end that is written oddly.
+fn odd_end(cert: &Cert, tag: u8, end: &[u8]) -> [Vec<u8>; 2] {
+    [der::time(cert.not_before), der::tlv(tag, end)]
 }
 
 /// Content bytes of a definite-length element.
