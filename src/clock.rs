@@ -7,13 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keygate_verifier::UnixTime;
 
-<<<<<<< HEAD
-/// 2026-11-01T00:00:00Z: no build of this source is older.
-const BUILT_AFTER: i64 = 1_793_491_200;
-=======
 /// 2026-01-01T00:00:00Z: no build of this source is older.
 const BUILT_AFTER: i64 = 1_767_225_600;
->>>>>>> main
 /// Furthest believable time: 60 years behind [`BUILT_AFTER`]; challenges count in 32 bits until 2106.
 const FURTHEST: i64 = BUILT_AFTER + 60 * 365 * 86_400;
 /// How far wall and monotonic clock may drift apart, and how far behind the store's newest record the wall may be.

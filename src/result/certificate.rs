@@ -70,11 +70,7 @@ pub fn receipt(
         let usage = ExtendedKeyUsage::new().critical().other(receipt::PURPOSE).build()?;
         let subject = common_name(&format!("Keygate receipts {name}"))?;
         let (issuer, mut builder) = under(ca, &subject, &serial, now, LONG - DAY)?;
-<<<<<<< HEAD
         builder.set_pubkey(public(&key)?.as_ref())?;
-=======
-        builder.set_pubkey(&public(&key)?)?;
->>>>>>> main
         builder.append_extension(usage)?;
         let leaf = close(builder, ca, &issuer)?;
         Ok(vec![leaf, issuer.to_der()?])
@@ -86,16 +82,12 @@ pub fn receipt(
 ///
 /// # Errors
 /// No host, or OpenSSL is unfit.
-<<<<<<< HEAD
 pub fn server(
     ca: &SigningKey,
     hosts: &[String],
     serial: [u8; 16],
     now: i64,
 ) -> Result<ServerCertificate, SigningFailed> {
-=======
-pub fn server(ca: &SigningKey, hosts: &[String], serial: [u8; 16], now: i64) -> Result<ServerCertificate, SigningFailed> {
->>>>>>> main
     let Some(first) = hosts.first() else {
         return Err(SigningFailed("a server certificate needs a host name"));
     };
@@ -157,7 +149,6 @@ fn close(mut builder: X509Builder, ca: &SigningKey, issuer: &X509) -> Result<Vec
     finish(builder, &PKey::from_ec_key(ca.private().clone())?)
 }
 
-<<<<<<< HEAD
 fn begin(
     subject: &X509Name,
     issuer: &openssl::x509::X509NameRef,
@@ -165,9 +156,6 @@ fn begin(
     now: i64,
     life: i64,
 ) -> Result<X509Builder, ErrorStack> {
-=======
-fn begin(subject: &X509Name, issuer: &openssl::x509::X509NameRef, serial: &[u8], now: i64, life: i64) -> Result<X509Builder, ErrorStack> {
->>>>>>> main
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
     builder.set_subject_name(subject)?;
