@@ -118,6 +118,21 @@ impl Broker {
         node::fitness(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
     }
 
+    /// Path prefixes of all providers; the empty one is the root.
+    pub fn prefixes(&self) -> Vec<String> {
+        let mut prefixes: Vec<_> = self.providers.0.iter().map(|p| p.setup.prefix.clone()).collect();
+        prefixes.sort();
+        prefixes.dedup();
+        // The longest first: `/a` must not be hidden by the root.
+        prefixes.reverse();
+        prefixes
+    }
+
+    /// How a roll-back of the whole store would be noticed; `none` without an anchor elsewhere.
+    pub fn rollback_protection(&self) -> &'static str {
+        self.keystore.status().rollback
+    }
+
     /// The provider of a host (with or without port) and a path; none is a request for somebody else.
     pub fn provider_for(&self, host: &str, path: &str) -> Option<ProviderRef> {
         self.providers.find(host, path)

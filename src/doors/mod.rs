@@ -1,7 +1,6 @@
-//! Front doors: each translates one dialect into the broker's words and its answers back. A door holds no rule, no cache, no key.
+//! Front doors: each translates a dialect of HTTP into the broker's words and back. A door holds no rule, no cache and no key.
 //!
-//! Doors do not know each other; what ours share is [`problem`].
+//! Doors do not know each other; they share the shape of a refusal, [`problem`].
 
-pub mod admin;
 pub mod native;
 pub mod problem;

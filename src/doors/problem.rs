@@ -1,20 +1,18 @@
-//! How every door of ours refuses: RFC 9457 problem documents, and the status of each stable code.
+//! Refusals as RFC 9457 problem documents, and the one table of statuses.
 //!
-//! Keygate's contract, section 3 *Errors*. The text is ours alone: nothing of a request is ever echoed.
+//! `native-api.md` section 3 *Errors*, `bad-inputs.md` section 0.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Map, Value, json};
 
 use crate::broker::{BrokerError, Code};
 
-/// The media type of a problem.
-pub const MEDIA_TYPE: &str = "application/problem+json";
-/// The address under which a code is described; the code is its last segment.
-const TYPES: &str = "https://keygate.dev/errors/";
+/// Type URIs end in the stable code.
+const TYPE: &str = "urn:keygate:errors/";
 
-/// The status that our own doors give a code.
+/// The status of a code.
 pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::Malformed
@@ -24,9 +22,9 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::Revoked
         | Code::BindingMismatch
         | Code::TokenInvalid
-        | Code::CryptoFailed => StatusCode::BAD_REQUEST,
-        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::AuthRequired | Code::CredentialInvalid => StatusCode::UNAUTHORIZED,
+        | Code::CryptoFailed
+        | Code::ConfigInvalid => StatusCode::BAD_REQUEST,
+        Code::CredentialInvalid | Code::AuthRequired => StatusCode::UNAUTHORIZED,
         Code::TcbRejected
         | Code::DebugRejected
         | Code::Forbidden
@@ -38,8 +36,9 @@ pub const fn status(code: Code) -> StatusCode {
         Code::KeyNotFound | Code::NotFound => StatusCode::NOT_FOUND,
         Code::KeyState | Code::Conflict => StatusCode::CONFLICT,
         Code::FreshnessFailed => StatusCode::GONE,
-        Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RuleInvalid => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -50,46 +49,73 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::Sealed
         | Code::StoreCorrupt
         | Code::RollbackDetected
-        | Code::ClockUntrusted
-        | Code::ConfigInvalid => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::ClockUntrusted => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-/// The answer to a refusal of the broker's.
-pub fn refused(error: &BrokerError) -> HttpResponse {
-    let mut body = document(status(error.code), error.code.as_str(), error.code.title());
-    if !error.detail.is_empty() {
-        body.insert("detail".into(), json!(error.detail));
-    }
-    body.insert("instance".into(), json!(error.correlation));
+/// A refusal of the broker.
+pub fn refusal(error: &BrokerError) -> HttpResponse {
+    let mut extra = Map::new();
+    extra.insert("instance".into(), json!(format!("urn:uuid:{}", error.correlation)));
     if let Some(reasons) = &error.reasons {
-        body.insert("reasons".into(), json!(reasons));
+        extra.insert("reasons".into(), json!(reasons));
     }
-    send(status(error.code), body, error.retry_after)
+    let status = status(error.code);
+    let mut response = document(status, error.code.as_str(), error.code.title(), &error.detail, extra);
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
-/// The answer to a request that never reached the broker.
+/// A refusal by form, before the broker is asked.
 pub fn answer(status: StatusCode, code: &str, what: &str) -> HttpResponse {
-    let title = Code::ALL.iter().find(|c| c.as_str() == code).map_or(what, |c| c.title());
-    let mut body = document(status, code, title);
-    body.insert("detail".into(), json!(what));
-    body.insert("instance".into(), json!(crate::broker::correlation()));
-    send(status, body, None)
+    let mut extra = Map::new();
+    extra.insert("instance".into(), json!(format!("urn:uuid:{}", crate::broker::correlation())));
+    document(status, code, Code::of(code).title(), what, extra)
 }
 
-fn document(status: StatusCode, code: &str, title: &str) -> Map<String, Value> {
-    let mut body = Map::new();
-    body.insert("type".into(), json!(format!("{TYPES}{code}")));
+fn document(status: StatusCode, code: &str, title: &str, detail: &str, extra: Map<String, Value>) -> HttpResponse {
+    let mut body = extra;
+    body.insert("type".into(), json!(format!("{TYPE}{code}")));
     body.insert("title".into(), json!(title));
     body.insert("status".into(), json!(status.as_u16()));
-    body
+    body.insert("detail".into(), json!(detail));
+    let mut response = HttpResponse::build(status);
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    response.insert_header((CONTENT_TYPE, "application/problem+json")).body(Value::Object(body).to_string())
 }
 
-fn send(status: StatusCode, body: Map<String, Value>, retry_after: Option<u32>) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    response.content_type(MEDIA_TYPE);
-    if let Some(seconds) = retry_after {
-        response.insert_header((RETRY_AFTER, seconds));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_catalogue() {
+        for (code, wanted) in [
+            ("malformed", 400),
+            ("too-large", 413),
+            ("revoked", 400),
+            ("collateral-unavailable", 503),
+            ("tcb-rejected", 403),
+            ("binding-mismatch", 400),
+            ("freshness-failed", 410),
+            ("token-invalid", 400),
+            ("auth-required", 401),
+            ("not-released", 403),
+            ("key-not-found", 404),
+            ("key-state", 409),
+            ("operation-not-allowed", 403),
+            ("crypto-failed", 400),
+            ("conflict", 409),
+            ("rule-invalid", 422),
+            ("rate-limited", 429),
+            ("audit-unavailable", 503),
+        ] {
+            assert_eq!(status(Code::of(code)).as_u16(), wanted, "{code}");
+        }
+        assert_eq!(status(Code::CredentialInvalid).as_u16(), 401);
     }
-    response.body(Value::Object(body).to_string())
 }
