@@ -1,0 +1,3 @@
+//! Stub.
+/// .
+pub fn routes(_: &mut actix_web::web::ServiceConfig) {}
