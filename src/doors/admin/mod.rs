@@ -1,3 +1,0 @@
-//! Stub.
-/// .
-pub fn routes(_: &mut actix_web::web::ServiceConfig) {}
