@@ -238,6 +238,24 @@ fn sto_03_a_full_disk_ends_the_node_and_loses_nothing_acknowledged() {
 }
 
 #[test]
+fn a_writer_that_dies_is_a_failure_of_the_node() {
+    let (_dir, store) = store();
+    let told = Arc::new(AtomicU64::new(0));
+    let (counter, held) = (Arc::clone(&told), store.clone());
+    store.on_failure(Box::new(move || {
+        // The hook may be the last to hold the store.
+        let _ = held.status();
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    let died: Result<(), _> = store.writer().submit(|_| panic!("on purpose"));
+    assert_eq!(died.unwrap_err().code(), "audit-unavailable");
+    let later = store.record(record()).unwrap_err();
+    assert_eq!(later.code(), "audit-unavailable");
+    assert!(store.status().failed);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_full_queue_is_overload_not_failure() {
     let (_dir, store) = store();
     std::thread::scope(|scope| {
