@@ -166,6 +166,49 @@ fn one_refusal_in_a_group_undoes_nothing_else() {
     });
 }
 
+/// A use that was prepared before `meanwhile`, and comes to the writer behind it.
+fn overtaken(meanwhile: impl FnOnce(&Keystore) + Send) -> Option<KeystoreError> {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        let queued = &store.shared().tally.queued;
+        let start = queued.load(Ordering::Relaxed);
+        let gate = hold(&store, scope);
+        scope.spawn(|| meanwhile(&store));
+        wait_for(queued, start + 2);
+        let permit = permit(&store, 1);
+        let user = scope.spawn(|| store.perform(permit));
+        wait_for(queued, start + 3);
+        gate.wait();
+        user.join().unwrap().err()
+    })
+}
+
+#[test]
+fn key_08_a_change_that_overtakes_a_prepared_use_stops_it() {
+    let nothing = |store: &Keystore| {
+        store.record(record()).unwrap();
+    };
+    assert_eq!(overtaken(nothing), None);
+    let epoch_alone = |store: &Keystore| {
+        store
+            .writer()
+            .submit(|tx| {
+                tx.move_epoch();
+                Ok(())
+            })
+            .unwrap();
+    };
+    assert_eq!(overtaken(epoch_alone), Some(KeystoreError::EpochMoved));
+    let rows_alone = |store: &Keystore| {
+        let sql = "UPDATE versions SET mac = zeroblob(32)";
+        store
+            .writer()
+            .submit(move |tx| tx.execute(sql, &[]))
+            .unwrap();
+    };
+    assert_eq!(overtaken(rows_alone), Some(KeystoreError::EpochMoved));
+}
+
 #[test]
 fn sto_05_a_failed_commit_is_final_for_everyone() {
     let (dir, store) = store();
