@@ -46,7 +46,6 @@ pub(crate) enum Body {
 
 /// A well-formed quote. Nothing about it is believed yet.
 pub(crate) struct Quote<'a> {
-    pub version: u16,
     pub tee: IntelTee,
     pub vendor: [u8; 16],
     pub body: Body,
@@ -90,13 +89,11 @@ impl<'a> Quote<'a> {
             .map_err(|_| malformed("the signature data does not parse".into()))?;
         let body = body(layout.report)?;
         let vendor = layout.header.qe_vendor_id;
-        let version = layout.header.version;
         let data = SignatureData::read(layout.auth_data)?;
         if data.length != declared {
             return Err(malformed("the signature data does not fill its declared length".into()));
         }
         let quote = Self {
-            version,
             tee,
             vendor,
             body,
