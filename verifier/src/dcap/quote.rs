@@ -7,8 +7,12 @@
 //! zero bytes. Enclaves come in version 3 alone: the later versions could carry them, but no quoting enclave writes that.
 
 use dcap_qvl::quote::{AuthData, CertificationData, Quote as Layout, Report};
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 pub(crate) use dcap_qvl::quote::{EnclaveReport, TDReport10 as TdReport10, TDReport15};
 
+use super::pck::PckChain;
 use crate::endorsements::IntelTee;
 use crate::error::VerifyError;
 use crate::formats::bytes::Reader;
@@ -61,6 +65,8 @@ pub(crate) struct Quote<'a> {
     pub qe_authentication: Vec<u8>,
     /// The PCK chain in PEM.
     pub chain: Vec<u8>,
+    /// The same, read, once somebody asked for it.
+    pub pck: OnceCell<Arc<PckChain>>,
 }
 
 impl<'a> Quote<'a> {
@@ -104,6 +110,7 @@ impl<'a> Quote<'a> {
             qe_report_signature: data.qe_report_signature,
             qe_authentication: data.qe_authentication,
             chain: data.chain,
+            pck: OnceCell::new(),
         };
         Ok((quote, length))
     }
