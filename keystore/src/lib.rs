@@ -28,16 +28,24 @@ pub mod import;
 mod journal;
 pub mod key;
 mod keystore;
-pub mod material;
+<<<<<<< HEAD
+=======
 pub mod names;
+mod root;
+mod views;
+>>>>>>> svc
+pub mod material;
 pub mod operations;
 mod perform;
 pub mod primitives;
+<<<<<<< HEAD
 mod root;
 mod seal;
 mod service;
 mod storage;
 mod views;
+=======
+>>>>>>> svc
 pub mod wrap;
 
 pub use authorized::{
