@@ -21,6 +21,7 @@
 )]
 
 mod authorized;
+mod backup;
 mod change;
 mod encoding;
 pub mod error;
