@@ -10,11 +10,7 @@ use rusqlite::Connection;
 
 use crate::authorized::{Entry, Record, Repeated};
 use crate::error::KeystoreError;
-<<<<<<< HEAD
 use crate::journal;
-=======
-use crate::material::KeyMaterial;
->>>>>>> svc
 use crate::names::{KeyName, ProviderId};
 use crate::perform;
 use crate::root::RootKey;

@@ -29,24 +29,16 @@ pub mod import;
 mod journal;
 pub mod key;
 mod keystore;
-<<<<<<< HEAD
-=======
-pub mod names;
-mod root;
-mod views;
->>>>>>> svc
 pub mod material;
+pub mod names;
 pub mod operations;
 mod perform;
 pub mod primitives;
-<<<<<<< HEAD
 mod root;
 mod seal;
 mod service;
 mod storage;
 mod views;
-=======
->>>>>>> svc
 pub mod wrap;
 
 pub use authorized::{
