@@ -2,7 +2,7 @@
 //!
 //! `native-api.md` sections 3 and 5, `maa-tokens-and-claims.md` section 4.6; threat model P20.
 
-use keygate_verifier::{EvidenceKind, RecipientKey, UnixTime};
+use keygate_verifier::{RecipientKey, UnixTime};
 use openssl::sha::{Sha256, sha256};
 use serde_json::{Map, Value};
 
@@ -18,8 +18,6 @@ const SHOW_ALL: &str = "version= 1.0;authorizationrules{=> permit();};issuanceru
 /// The conclusion of one appraisal.
 #[derive(Debug, Clone)]
 pub struct AttestationResult {
-    /// The kind of evidence.
-    pub kind: EvidenceKind,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
     /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
