@@ -2,14 +2,47 @@
 //!
 //! Fault AUD-04 of `bad-inputs.md`; property P43 of `threat-model.md`.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use crate::error::KeystoreError;
+use crate::keystore::Keystore;
+use crate::root::RootKey;
 use crate::seal::KeyRing;
-use crate::storage::sqlite::head::HeadState;
+use crate::storage::files::{self, Lock};
+use crate::storage::sqlite::head::{HeadState, Identity};
 use crate::storage::sqlite::journal::{COLUMNS, JournalRow};
-use crate::storage::sqlite::unreadable;
+use crate::storage::sqlite::{database, schema, unreadable};
 use crate::views::{Damage, Head, JournalVerdict};
+
+impl Keystore {
+    /// Verifies the whole journal; `progress` is told entries done and all.
+    pub fn verify_journal(
+        &self,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<JournalVerdict, KeystoreError> {
+        let ring = self.ring();
+        self.read(|conn| verify(conn, ring, &HeadState::read(conn, ring)?, progress))
+    }
+
+    /// Verifies the journal of a store that is not open, even of one that can no longer be opened
+    /// because its journal is damaged. Writes nothing.
+    pub fn verify_journal_of(
+        file: &Path,
+        root: &dyn RootKey,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<JournalVerdict, KeystoreError> {
+        let secret = root.load()?;
+        let path = files::resolved(file)?;
+        drop(files::open_private(&path, files::Access::Read)?);
+        let _lock = Lock::take(&path)?;
+        let conn = database::open_untouched(&path)?;
+        schema::compare(&conn)?;
+        let (_, ring) = Identity::read(&conn, &secret)?;
+        verify(&conn, &ring, &HeadState::read(&conn, &ring)?, progress)
+    }
+}
 
 /// The end of the journal as the head of the store has it.
 pub(crate) fn head_of(ring: &KeyRing, head: &HeadState) -> Head {

@@ -31,8 +31,8 @@ use crate::storage::sqlite::trust::{CredentialRow, DenyRow, MarkRow, SessionRow}
 use crate::storage::sqlite::{schema, unwritable};
 use crate::storage::writer::{Shared, Writer};
 use crate::views::{
-    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
-    KeyView, Look, PolicyVersion, RuleVersion, StoreStatus,
+    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, KeyView, Look,
+    PolicyVersion, RuleVersion, StoreStatus,
 };
 
 /// What keyed digests are for.
@@ -389,15 +389,6 @@ impl Keystore {
     pub fn head(&self) -> Result<Head, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| Ok(journal::head_of(ring, &HeadState::read(conn, ring)?)))
-    }
-
-    /// Verifies the whole journal; `progress` is told entries done and all.
-    pub fn verify_journal(
-        &self,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<JournalVerdict, KeystoreError> {
-        let ring = self.ring();
-        self.read(|conn| journal::verify(conn, ring, &HeadState::read(conn, ring)?, progress))
     }
 
     /// Verifies every page, every row and every sealed cell; `progress` is told rows done and all.

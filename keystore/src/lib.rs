@@ -7,7 +7,7 @@
 //! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
 //! * [`import`] is the only door for foreign key material.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
-//! * [`wrap`] seals what leaves to the key of a [`Recipient`].
+//! * [`mod@wrap`] seals what leaves to the key of a [`Recipient`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::ec::{EcGroup, EcKey};
+use openssl::ec::EcKey;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
@@ -16,12 +16,27 @@ use crate::encoding::pkcs1::{self, RsaNumbers};
 use crate::encoding::{pkcs8, sec1};
 use crate::error::KeystoreError;
 use crate::key::{Curve, KeyType};
-use crate::primitives::random;
+use crate::primitives::{ecdh, random};
 
 /// Longest secret in bytes, `store-durability.md` R10.
 pub const LONGEST_SECRET: usize = 65_536;
 
-/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized.
+/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized:
+///
+/// ```compile_fail
+/// fn printed<T: std::fmt::Debug>() {}
+/// printed::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn copied<T: Clone>() {}
+/// copied::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn serialized<T: serde::Serialize>() {}
+/// serialized::<keygate_keystore::KeyMaterial>();
+/// ```
 pub struct KeyMaterial {
     key_type: KeyType,
     /// Raw bytes, PKCS#1 DER, or SEC1 DER with curve and public point.
@@ -195,8 +210,7 @@ fn generate_rsa(bits: usize) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
 }
 
 fn generate_ec(curve: Curve) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-    let group = EcGroup::from_curve_name(curve.nid())?;
-    let key = EcKey::generate(&group)?;
+    let key = EcKey::generate(ecdh::group(curve)?)?;
     // the group is named, so the encoder writes its name, the scalar and the public point
     Ok(Zeroizing::new(key.private_key_to_der()?))
 }

@@ -81,11 +81,16 @@ fn check_exponent(e: &[u8]) -> Result<(), KeystoreError> {
 
 /// Bits of the difference of two numbers.
 fn distance(p: &[u8], q: &[u8]) -> Result<usize, ErrorStack> {
-    let p = BigNum::from_slice(p)?;
-    let q = BigNum::from_slice(q)?;
-    let mut difference = BigNum::new_secure()?;
+    let mut p = BigNum::from_slice(p)?;
+    let mut q = BigNum::from_slice(q)?;
+    let mut difference = BigNum::new()?;
     difference.checked_sub(&p, &q)?;
-    Ok(difference.num_bits() as usize)
+    let bits = difference.num_bits() as usize;
+    // numbers of OpenSSL are freed without being zeroed
+    p.clear();
+    q.clear();
+    difference.clear();
+    Ok(bits)
 }
 
 fn build(numbers: &RsaNumbers<'_>) -> Result<Rsa<Private>, ErrorStack> {

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::PKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -87,13 +87,14 @@ fn encrypt_key(
         return Ok((header, oaep::encrypt(&public?, content_key)?));
     }
     let (curve, public) = recipient.ec_key().ok_or(KeystoreError::CryptoFailed)?;
-    let ephemeral = KeyMaterial::generate(curve.key_type())?;
-    let PublicPart::Ec { x, y, .. } = ephemeral.public() else {
-        return Err(KeystoreError::CryptoFailed);
-    };
-    let text = |bytes: &Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
-    header.epk = Some(EphemeralKey::new(curve, text(x), text(y)));
-    let shared = ecdh::agree(&ec_private(&ephemeral)?, public?)?;
+    let ephemeral = ecdh::ephemeral(curve)?;
+    let text = |bytes| URL_SAFE_NO_PAD.encode(bytes);
+    header.epk = Some(EphemeralKey::new(
+        curve,
+        text(&ephemeral.x),
+        text(&ephemeral.y),
+    ));
+    let shared = ecdh::agree(&ephemeral.private, public?)?;
     let wrapping_key = concat_kdf(&shared, &[], &[]);
     let encrypted = key_wrap::wrap(wrapping_key.as_slice(), Padding::None, content_key)?;
     Ok((header, encrypted))
@@ -116,13 +117,10 @@ fn decrypt_key(
     let public = ecdh::public_key(*curve, &decode(&epk.x)?, &decode(&epk.y)?)?;
     let party = |text: &Option<String>| text.as_deref().map_or(Ok(Vec::new()), decode);
     let (apu, apv) = (party(&header.apu)?, party(&header.apv)?);
-    let shared = ecdh::agree(&ec_private(private)?, public)?;
+    let own = PKey::from_ec_key(private.ec()?).map_err(|_| KeystoreError::CryptoFailed)?;
+    let shared = ecdh::agree(&own, public)?;
     let wrapping_key = concat_kdf(&shared, &apu, &apv);
     key_wrap::unwrap(wrapping_key.as_slice(), Padding::None, encrypted)
-}
-
-fn ec_private(material: &KeyMaterial) -> Result<PKey<Private>, KeystoreError> {
-    PKey::from_ec_key(material.ec()?).map_err(|_| KeystoreError::CryptoFailed)
 }
 
 /// Concat KDF for a key of 256 bits: one round of SHA-256 (RFC 7518 section 4.6.2).

@@ -64,6 +64,20 @@ fn cry_02_oaep_4096_sha256() {
     served("rsa_oaep_4096_sha256_mgf1sha256_test", 10, 19, 8);
 }
 
+/// PKCS#1 v1.5 is served under no name, so there is no padding to ask about.
+#[test]
+fn cry_01_rsa1_5_is_unsupported() {
+    for (file, count) in [
+        ("rsa_pkcs1_2048_test", 67),
+        ("rsa_pkcs1_3072_test", 67),
+        ("rsa_pkcs1_4096_test", 67),
+    ] {
+        for name in ["RSA1_5", "RSAES-PKCS1-v1_5"] {
+            unserved(file, name, count);
+        }
+    }
+}
+
 #[test]
 fn oaep_with_other_hashes_is_unsupported() {
     for (file, name, count) in [
