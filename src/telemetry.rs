@@ -62,7 +62,13 @@ pub fn start(format: Format, filter: &str) -> Result<(), TelemetryError> {
 pub fn answered(operation: &'static str, code: &'static str, correlation: &str, took: Duration) {
     metrics::counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
     metrics::histogram!(REQUEST_SECONDS, "operation" => operation).record(took.as_secs_f64());
-    tracing::info!(operation, code, correlation, micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "answered");
+    tracing::info!(
+        operation,
+        code,
+        correlation,
+        micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
 }
 
 /// A caller was refused before its evidence held.

@@ -40,7 +40,14 @@ pub struct Strangers(Mutex<Minute>);
 impl Strangers {
     /// Counts one refusal. The records of the minute before come back once it is over; the caller stores them.
     #[must_use]
-    pub fn count(&self, provider: &ProviderId, source: &str, code: &'static str, correlation: &str, now: i64) -> Vec<Record> {
+    pub fn count(
+        &self,
+        provider: &ProviderId,
+        source: &str,
+        code: &'static str,
+        correlation: &str,
+        now: i64,
+    ) -> Vec<Record> {
         let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = minute.roll(now);
         let mut who = Who { provider: provider.clone(), source: source.to_owned(), code };

@@ -102,9 +102,7 @@ impl Broker {
     pub(crate) fn appraise_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
         let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
         let challenge = match &proof.challenge {
-            Some(bytes) => {
-                Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?))
-            }
+            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
             None => None,
         };
         let keys = seat.provider.signers().tokens();

@@ -112,8 +112,7 @@ impl Broker {
             expires_at,
         };
         let record = event.clone().word(Field::Decision, "permit").hidden(Field::Jti, jti.as_bytes()).record();
-        let repeat =
-            request.idempotency.as_ref().map(|id| repeat_key(request.caller.name(), id, live.expires_at));
+        let repeat = request.idempotency.as_ref().map(|id| repeat_key(request.caller.name(), id, live.expires_at));
         self.keystore.attested(AttestOrder {
             spend: Spend::Challenge { digest: live.digest, until: live.expires_at },
             jti,

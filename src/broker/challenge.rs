@@ -73,8 +73,7 @@ pub(crate) fn check(keystore: &Keystore, provider: &ProviderId, bytes: &[u8; 32]
 
 fn mac(keystore: &Keystore, provider: &ProviderId, head: &[u8]) -> [u8; 16] {
     let status = keystore.status();
-    let parts: [&[u8]; 4] =
-        [head, provider.as_str().as_bytes(), &status.store_id, &status.incarnation.to_be_bytes()];
+    let parts: [&[u8]; 4] = [head, provider.as_str().as_bytes(), &status.store_id, &status.incarnation.to_be_bytes()];
     let whole = keystore.mac(MacPurpose::Challenge, &parts);
     let mut short = [0u8; 16];
     short.copy_from_slice(whole.split_at(16).0);

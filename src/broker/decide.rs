@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use keygate_keystore::{
-    Authorized, Curve, KeyView, KeystoreError, Look, MacPurpose, Operation, Recipient, Record, RepeatKey, Sealing, Seen,
-    Spend, Target, Use, VersionId, VersionView, Wrapping, operations,
+    Authorized, Curve, KeyView, KeystoreError, Look, MacPurpose, Operation, Recipient, Record, RepeatKey, Sealing,
+    Seen, Spend, Target, Use, VersionId, VersionView, Wrapping, operations,
 };
-use keygate_policies::release::{Asked, Authority, Decision, Explain};
 use keygate_policies::KeyRules;
+use keygate_policies::release::{Asked, Authority, Decision, Explain};
 use keygate_verifier::{RecipientCurve, RecipientKey};
 
 use super::Broker;

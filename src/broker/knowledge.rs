@@ -39,7 +39,8 @@ impl Rules {
             return Ok(known);
         }
         let damaged = |inner: &str| Fault::new(Code::StoreCorrupt, "").because(inner);
-        let rules = KeyRules::parse(version.document.as_bytes()).map_err(|_| damaged("a stored rule does not parse"))?;
+        let rules =
+            KeyRules::parse(version.document.as_bytes()).map_err(|_| damaged("a stored rule does not parse"))?;
         if rules.digest() != version.digest {
             return Err(damaged("a stored rule is not the one of its digest"));
         }

@@ -131,7 +131,7 @@ impl Broker {
         wrapping: Option<Wrapping>,
         now: UnixTime,
     ) -> Result<Answer, BrokerError> {
-        let Passage { request, correlation, .. } = passage;
+        let correlation = &passage.correlation;
         let draft = draft(passage, shown, wrapping, now.secs());
         for round in 0..DECISIONS {
             if round > 0 {
@@ -144,7 +144,6 @@ impl Broker {
             }
         }
         let moved = Fault::new(Code::Overloaded, "").because("the store moved during three decisions");
-        drop(request);
         Err(self.deny(draft, &moved, true, correlation))
     }
 
@@ -209,13 +208,7 @@ impl Broker {
     }
 
     /// The answer with its receipt.
-    fn answer(
-        &self,
-        passage: &Passage,
-        outcome: &Outcome,
-        entry: Entry,
-        context: &Context,
-    ) -> Result<Answer, Fault> {
+    fn answer(&self, passage: &Passage, outcome: &Outcome, entry: Entry, context: &Context) -> Result<Answer, Fault> {
         let request = &passage.request;
         let mut body = body_of(&request.usage, outcome)?;
         let (Some(recipient), Some(evidence_digest)) = (context.recipient, context.evidence_digest) else {

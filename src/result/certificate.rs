@@ -70,7 +70,7 @@ pub fn receipt(
         let usage = ExtendedKeyUsage::new().critical().other(receipt::PURPOSE).build()?;
         let subject = common_name(&format!("Keygate receipts {name}"))?;
         let (issuer, mut builder) = under(ca, &subject, &serial, now, LONG - DAY)?;
-        builder.set_pubkey(&public(&key)?)?;
+        builder.set_pubkey(public(&key)?.as_ref())?;
         builder.append_extension(usage)?;
         let leaf = close(builder, ca, &issuer)?;
         Ok(vec![leaf, issuer.to_der()?])
@@ -82,7 +82,12 @@ pub fn receipt(
 ///
 /// # Errors
 /// No host, or OpenSSL is unfit.
-pub fn server(ca: &SigningKey, hosts: &[String], serial: [u8; 16], now: i64) -> Result<ServerCertificate, SigningFailed> {
+pub fn server(
+    ca: &SigningKey,
+    hosts: &[String],
+    serial: [u8; 16],
+    now: i64,
+) -> Result<ServerCertificate, SigningFailed> {
     let Some(first) = hosts.first() else {
         return Err(SigningFailed("a server certificate needs a host name"));
     };
@@ -144,7 +149,13 @@ fn close(mut builder: X509Builder, ca: &SigningKey, issuer: &X509) -> Result<Vec
     finish(builder, &PKey::from_ec_key(ca.private().clone())?)
 }
 
-fn begin(subject: &X509Name, issuer: &openssl::x509::X509NameRef, serial: &[u8], now: i64, life: i64) -> Result<X509Builder, ErrorStack> {
+fn begin(
+    subject: &X509Name,
+    issuer: &openssl::x509::X509NameRef,
+    serial: &[u8],
+    now: i64,
+    life: i64,
+) -> Result<X509Builder, ErrorStack> {
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
     builder.set_subject_name(subject)?;

@@ -15,17 +15,16 @@ use openssl::nid::Nid;
 use openssl::pkey::Public;
 use openssl::sha::sha256;
 
-static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: no_signer,
-    verifier_factory: verifier,
-    key_utils: KeyUtils::new_unimplemented(),
-};
+static PROVIDER: CryptoProvider =
+    CryptoProvider { signer_factory: no_signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
 /// Makes this the provider of the process; a second call changes nothing.
 pub fn install() {
     static ONCE: Once = Once::new();
     // Somebody else's provider would only be installed by our own code, which has none.
-    ONCE.call_once(|| drop(PROVIDER.install_default()));
+    ONCE.call_once(|| {
+        let _ = PROVIDER.install_default();
+    });
 }
 
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
