@@ -26,6 +26,11 @@ pub const LINES_DROPPED: &str = "keygate_log_lines_dropped_total";
 /// Rounds in which the store moved between decision and use.
 pub const DECIDED_AGAIN: &str = "keygate_decided_again_total";
 
+/// Changes by operators, by `action`.
+pub const CHANGES: &str = "keygate_admin_changes_total";
+/// Alarms: what an operator must look at.
+pub const ALARMS: &str = "keygate_alarms_total";
+
 /// Lines that may wait for a slow reader of stdout.
 const LINES_WAITING: usize = 4_096;
 
@@ -84,6 +89,17 @@ pub fn pool_busy(busy: usize) {
 /// The store moved between decision and use.
 pub fn decided_again() {
     metrics::counter!(DECIDED_AGAIN).increment(1);
+}
+
+/// An operator changed something.
+pub fn changed(action: &'static str) {
+    metrics::counter!(CHANGES, "action" => action).increment(1);
+}
+
+/// Something that an operator must look at.
+pub fn alarm(what: &'static str) {
+    metrics::counter!(ALARMS).increment(1);
+    tracing::warn!(what, "alarm");
 }
 
 /// Something went wrong inside. `what` is ours, never a caller's text.
