@@ -5,6 +5,7 @@ pub mod audit;
 pub mod broker;
 pub mod clock;
 pub mod collateral;
+pub mod doors;
 pub mod result;
 pub mod settings;
 pub mod telemetry;

@@ -38,7 +38,10 @@ pub struct Filter {
 
 impl Filter {
     fn admits(&self, entry: &EntryView, body: &Value) -> bool {
-        let is = |name: &str, wanted: &Option<String>, folded: bool| match (wanted, body.get(name).and_then(Value::as_str)) {
+        let is = |name: &str, wanted: &Option<String>, folded: bool| match (
+            wanted,
+            body.get(name).and_then(Value::as_str),
+        ) {
             (None, _) => true,
             (Some(wanted), Some(found)) => found == wanted || folded && found.eq_ignore_ascii_case(wanted),
             (Some(_), None) => false,

@@ -46,7 +46,11 @@ pub fn canonical_name(text: &str) -> Result<&str, Fault> {
     let fits = (1..=LONGEST_NAME).contains(&text.len())
         && text.bytes().next().is_some_and(plain)
         && text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'));
-    if fits { Ok(text) } else { Err(Fault::new(Code::Malformed, "a name is of a-z 0-9 . _ - and begins with a letter or digit")) }
+    if fits {
+        Ok(text)
+    } else {
+        Err(Fault::new(Code::Malformed, "a name is of a-z 0-9 . _ - and begins with a letter or digit"))
+    }
 }
 
 fn canonical_pattern(text: &str) -> Result<(), Fault> {
@@ -209,7 +213,9 @@ impl Desk<'_> {
     /// `admin` grants roles and has no other, so that no admin grants itself a key.
     fn may_grant(&self, name: &str, new: &NewCredential) -> Result<(), Refusal> {
         let forbidden = |part| Err(Fault::new(Code::Forbidden, part).into());
-        if new.roles.is_empty() || new.roles.iter().enumerate().any(|(n, role)| new.roles.iter().skip(n + 1).any(|r| r == role)) {
+        if new.roles.is_empty()
+            || new.roles.iter().enumerate().any(|(n, role)| new.roles.iter().skip(n + 1).any(|r| r == role))
+        {
             return Err(Fault::new(Code::Malformed, "a credential has at least one role, and none twice").into());
         }
         if name == self.author() {
@@ -220,7 +226,9 @@ impl Desk<'_> {
         }
         match &new.provider {
             Some(provider) if *provider != self.provider => match self.broker.first_provider() {
-                Some(first) if *first.id() == self.provider => self.broker.known_provider(provider).map(drop).map_err(Refusal::from),
+                Some(first) if *first.id() == self.provider => {
+                    self.broker.known_provider(provider).map(drop).map_err(Refusal::from)
+                }
                 _ => forbidden("only the first provider grants for others"),
             },
             _ => Ok(()),
@@ -251,7 +259,9 @@ mod tests {
         for name in ["root", "ops.team-1", "0", "a_b"] {
             assert!(canonical_name(name).is_ok(), "{name}");
         }
-        for odd in [" root", "root ", "ROOT", "Root", "r\u{3bf}ot", "", ".root", "ro ot", "root\0", "root\n", "ro\u{200b}ot"] {
+        for odd in
+            [" root", "root ", "ROOT", "Root", "r\u{3bf}ot", "", ".root", "ro ot", "root\0", "root\n", "ro\u{200b}ot"]
+        {
             assert_eq!(canonical_name(odd).err().map(|fault| fault.code), Some(Code::Malformed), "{odd:?}");
         }
         assert!(canonical_name(&"a".repeat(64)).is_ok());

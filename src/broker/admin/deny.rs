@@ -26,13 +26,18 @@ impl Denial {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         let fits = match kind {
-            "platform" | "measurement" => (16..=512).contains(&value.len()) && value.len() % 2 == 0 && value.bytes().all(hex),
+            "platform" | "measurement" => {
+                (16..=512).contains(&value.len()) && value.len() % 2 == 0 && value.bytes().all(hex)
+            }
             "issuer-key" => value.len() == 43 && value.bytes().all(base64url),
             _ => return Err(Fault::new(Code::Malformed, "not a kind of the deny list")),
         };
         match fits {
             true => Ok(Self { kind: kind.to_owned(), value: value.to_owned() }),
-            false => Err(Fault::new(Code::Malformed, "not a value of this kind: lower-case hex, or a thumbprint in base64url")),
+            false => Err(Fault::new(
+                Code::Malformed,
+                "not a value of this kind: lower-case hex, or a thumbprint in base64url",
+            )),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{
-    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyView, KeystoreError, NewMaterial,
-    Operation, RuleVersion, VersionId,
+    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyView, KeystoreError,
+    NewMaterial, Operation, RuleVersion, VersionId,
 };
 use keygate_policies::json::Node;
 use serde_json::{Map, Value, json};
@@ -175,7 +175,9 @@ fn fit_tags(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
 
 fn fit_times(not_before: Option<i64>, expires: Option<i64>) -> Result<(), Refusal> {
     match (not_before, expires) {
-        (Some(from), Some(to)) if from >= to => Err(Fault::new(Code::Malformed, "the key ends before it begins").into()),
+        (Some(from), Some(to)) if from >= to => {
+            Err(Fault::new(Code::Malformed, "the key ends before it begins").into())
+        }
         _ => Ok(()),
     }
 }

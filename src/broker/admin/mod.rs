@@ -21,12 +21,12 @@ use keygate_keystore::{Change, ChangeOrder, Changed, IfMatch, KeyName, KeystoreE
 use keygate_policies::Diagnostic;
 use serde_json::{Value, json};
 
+use super::Broker;
 use super::caller::Caller;
 use super::challenge::correlation;
 use super::error::{BrokerError, Code, Fault};
 use super::request::{IdempotencyKey, Seat};
 use super::use_key::repeat_key;
-use super::Broker;
 use crate::audit::{Event, Field, kind};
 use crate::telemetry;
 
@@ -54,6 +54,8 @@ pub struct Ask {
     pub dry_run: bool,
     /// The operator's name for the request.
     pub idempotency: Option<IdempotencyKey>,
+    /// What was wrong with its headers or its query: told to whoever may do the action, and recorded.
+    pub flaw: Option<Fault>,
 }
 
 /// The state that a change rests on: `If-Match` and `If-None-Match`.
@@ -79,7 +81,8 @@ impl Reason {
     /// # Errors
     /// `malformed`.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let fits = !text.trim().is_empty() && text.chars().count() <= LONGEST_REASON && !text.chars().any(char::is_control);
+        let fits =
+            !text.trim().is_empty() && text.chars().count() <= LONGEST_REASON && !text.chars().any(char::is_control);
         if fits { Ok(Self(text.to_owned())) } else { Err(Fault::new(Code::Malformed, "a reason is a line of text")) }
     }
 
@@ -100,7 +103,9 @@ impl<E: Into<Fault>> From<E> for Refusal {
         let fault: Fault = fault.into();
         let fault = match fault.code {
             // A version precondition is a conflict like any other (`bad-inputs.md` section 0).
-            Code::PreconditionFailed => Fault { code: Code::Conflict, part: "it has changed since it was read", ..fault },
+            Code::PreconditionFailed => {
+                Fault { code: Code::Conflict, part: "it has changed since it was read", ..fault }
+            }
             _ => fault,
         };
         Self { fault, diagnostics: Vec::new() }
@@ -208,7 +213,10 @@ impl Broker {
             correlation: &correlation,
             recorded: Cell::new(false),
         };
-        let done = desk.may(ask.action).and_then(|()| work(&desk).map_err(Box::new).map_err(|refusal| *refusal));
+        let done = desk.may(ask.action).and_then(|()| match &ask.flaw {
+            Some(flaw) => Err(flaw.clone().into()),
+            None => work(&desk),
+        });
         let outcome = done.and_then(|done| {
             if !desk.recorded.get() {
                 self.keystore.record(desk.event().word(Field::Decision, "permit").record())?;
@@ -296,7 +304,9 @@ impl Desk<'_> {
         let answer: Value = serde_json::from_slice(&kept.body).unwrap_or_default();
         let etag = answer.get("etag").and_then(Value::as_str).unwrap_or_default().to_owned();
         let object = match KeyName::parse(&self.ask.object) {
-            Ok(name) if self.is_about_a_key() => self.find(&name)?.map(|view| keys::described(&view)).unwrap_or_default(),
+            Ok(name) if self.is_about_a_key() => {
+                self.find(&name)?.map(|view| keys::described(&view)).unwrap_or_default()
+            }
             _ => Value::Null,
         };
         let record = self.event().word(Field::Decision, "permit").number(Field::OfEntry, kept.entry.seq).record();

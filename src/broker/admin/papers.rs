@@ -96,7 +96,8 @@ impl Judge<'_> {
             (Some(said), Some(recorded)) => said == recorded,
             _ => true,
         };
-        let same_use = matches!(paper, Paper::Head(_)) || ["operation", "recipient", "request"].iter().all(|name| fits(name));
+        let same_use =
+            matches!(paper, Paper::Head(_)) || ["operation", "recipient", "request"].iter().all(|name| fits(name));
         told(Some(number), (!same_use).then_some("not-this-use"))
     }
 
@@ -110,7 +111,8 @@ impl Judge<'_> {
             return Err("not-ours");
         }
         let chain = header.get("x5c").and_then(Value::as_array).ok_or("not-ours")?;
-        let leaf = chain.first().and_then(Value::as_str).and_then(|leaf| STANDARD.decode(leaf).ok()).ok_or("malformed")?;
+        let leaf =
+            chain.first().and_then(Value::as_str).and_then(|leaf| STANDARD.decode(leaf).ok()).ok_or("malformed")?;
         // Only a certificate that this store made for this purpose counts.
         let ours = self.leaves.iter().find(|known| **known == leaf).ok_or("not-ours")?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "malformed")?;

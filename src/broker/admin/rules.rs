@@ -40,7 +40,11 @@ pub(super) fn accept(node: &Node, force: Option<&Reason>) -> Result<Accepted, Re
     let found = rules.lint();
     let refused = found.iter().any(|diagnostic| diagnostic.severity >= Severity::Refusal);
     if refused && force.is_none() {
-        return Err(Refusal::diagnosed(Code::RuleInvalid, "the rule is unwise: it needs `force` with a reason", &found));
+        return Err(Refusal::diagnosed(
+            Code::RuleInvalid,
+            "the rule is unwise: it needs `force` with a reason",
+            &found,
+        ));
     }
     let document = RuleDocument { document: rules.canonical_text(), digest: rules.digest() };
     let forced = force.filter(|_| refused).map(|reason| reason.as_str().to_owned());
@@ -94,7 +98,10 @@ impl Desk<'_> {
     /// `key-not-found`.
     pub fn show_rules(&self, name: &KeyName) -> Result<(String, Value), Refusal> {
         let view = self.found(name)?;
-        Ok((view.etag(), json!({"key": view.name.as_str(), "immutable": view.immutable, "rule": view.rule.as_ref().map(described)})))
+        Ok((
+            view.etag(),
+            json!({"key": view.name.as_str(), "immutable": view.immutable, "rule": view.rule.as_ref().map(described)}),
+        ))
     }
 
     /// Every version of the rules, oldest first.
@@ -104,14 +111,22 @@ impl Desk<'_> {
     pub fn rule_history(&self, name: &KeyName) -> Result<(String, Value), Refusal> {
         let view = self.found(name)?;
         let versions = self.broker.keystore.rule_history(&self.provider, name)?;
-        Ok((view.etag(), json!({"key": view.name.as_str(), "versions": versions.iter().map(described).collect::<Vec<_>>()})))
+        Ok((
+            view.etag(),
+            json!({"key": view.name.as_str(), "versions": versions.iter().map(described).collect::<Vec<_>>()}),
+        ))
     }
 
     /// What differs between two versions; without numbers between the last two.
     ///
     /// # Errors
     /// `key-not-found`, `not-found` for a version that is not there.
-    pub fn rule_difference(&self, name: &KeyName, from: Option<u64>, to: Option<u64>) -> Result<(String, Value), Refusal> {
+    pub fn rule_difference(
+        &self,
+        name: &KeyName,
+        from: Option<u64>,
+        to: Option<u64>,
+    ) -> Result<(String, Value), Refusal> {
         let view = self.found(name)?;
         let versions = self.broker.keystore.rule_history(&self.provider, name)?;
         let newest = versions.last().map_or(0, |version| version.number);

@@ -6,6 +6,8 @@
 use serde_json::{Value, json};
 
 use super::{Desk, Refusal};
+use crate::broker::Broker;
+use crate::telemetry;
 
 impl Desk<'_> {
     /// State of the store.
@@ -42,5 +44,13 @@ impl Desk<'_> {
             "entries": report.entries,
             "digest": hex::encode(report.digest),
         }))
+    }
+}
+
+impl Broker {
+    /// Brings the gauges of the store up to date, for whoever reads metrics next.
+    pub fn measure(&self) {
+        let status = self.keystore.status();
+        telemetry::store(status.entries, status.epoch, status.failed);
     }
 }
