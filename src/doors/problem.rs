@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::broker::{BrokerError, Code};
 
 /// Type URIs end in the stable code.
-const TYPE: &str = "urn:keygate:problem:";
+const TYPE: &str = "urn:keygate:errors/";
 
 /// The status of a code.
 pub const fn status(code: Code) -> StatusCode {
@@ -70,7 +70,9 @@ pub fn refusal(error: &BrokerError) -> HttpResponse {
 
 /// A refusal by form, before the broker is asked.
 pub fn answer(status: StatusCode, code: &str, what: &str) -> HttpResponse {
-    document(status, code, Code::of(code).title(), what, Map::new())
+    let mut extra = Map::new();
+    extra.insert("instance".into(), json!(format!("urn:uuid:{}", crate::broker::correlation())));
+    document(status, code, Code::of(code).title(), what, extra)
 }
 
 fn document(status: StatusCode, code: &str, title: &str, detail: &str, extra: Map<String, Value>) -> HttpResponse {

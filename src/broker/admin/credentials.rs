@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::roles::{FIRST_ADMIN, Role, is_admin};
 use super::{Desk, Done, Plan, Reason, Refusal};
 use crate::audit::{Event, Field, kind};
+use crate::broker::Broker;
 use crate::broker::challenge::draw;
 use crate::broker::error::{Code, Fault};
 
@@ -65,12 +66,23 @@ fn new_token() -> Result<Zeroizing<String>, Fault> {
     Ok(Zeroizing::new(format!("kg_{}", URL_SAFE_NO_PAD.encode(*secret))))
 }
 
-/// Makes the credential that a store begins with, and gives its token. It holds every role until another admin exists, for seven
-/// days at most, and it is never made twice.
-///
-/// # Errors
-/// `conflict` where any credential exists already.
-pub fn first_admin(keystore: &Keystore, provider: &ProviderId, now: i64) -> Result<Zeroizing<String>, Fault> {
+impl Broker {
+    /// Makes the credential that a store begins with, and gives its token. It holds every role until another admin exists, for
+    /// `seconds`, at most seven days, and it is never made twice.
+    ///
+    /// # Errors
+    /// `conflict` where any credential exists already, or the node is not fit.
+    pub fn first_admin(&self, provider: &ProviderId, seconds: i64) -> Result<Zeroizing<String>, Fault> {
+        first_admin(&self.keystore, provider, self.fit()?.secs(), seconds.clamp(1, FIRST_ADMIN_SECONDS))
+    }
+}
+
+fn first_admin(
+    keystore: &Keystore,
+    provider: &ProviderId,
+    now: i64,
+    seconds: i64,
+) -> Result<Zeroizing<String>, Fault> {
     if !keystore.credentials(provider)?.is_empty() {
         return Err(Fault::new(Code::Conflict, "the provider has credentials already"));
     }
@@ -88,7 +100,7 @@ pub fn first_admin(keystore: &Keystore, provider: &ProviderId, now: i64) -> Resu
             name: FIRST_ADMIN_NAME.to_owned(),
             roles: vec![FIRST_ADMIN.to_owned()],
             key_pattern: None,
-            expires: Some(now.saturating_add(FIRST_ADMIN_SECONDS)),
+            expires: Some(now.saturating_add(seconds)),
             token: token.clone(),
         },
         author: "init".to_owned(),
