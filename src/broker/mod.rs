@@ -186,11 +186,6 @@ impl Broker {
         provider.signers().server(hosts, self.fit()?.secs())
     }
 
-    /// How a roll-back of the whole store would be noticed: `none` without an anchor.
-    pub fn rollback_protection(&self) -> &'static str {
-        self.keystore.status().rollback
-    }
-
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
