@@ -91,7 +91,11 @@ fn permit(store: &Keystore, challenge: u8) -> Authorized {
         seen,
         spend,
         record(),
-        None,
+        Some(RepeatKey {
+            key: VersionId::random().unwrap().to_string(),
+            body_digest: [1; 32],
+            until: NOW + 300,
+        }),
         NOW,
     )
 }
