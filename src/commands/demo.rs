@@ -268,10 +268,10 @@ async fn audit_trail(admin: &Connection) -> Result<(), Failure> {
     let entries = listed.get("entries").and_then(Value::as_array).cloned().unwrap_or_default();
     for entry in &entries {
         let text = |name: &str| find(entry, name).map(plain).unwrap_or_default();
-        let number = entry.get("number").or_else(|| entry.get("entry")).or_else(|| entry.get("seq")).map(plain).unwrap_or_default();
-        let what = [text("op"), text("key")].iter().filter(|t| !t.is_empty()).cloned().collect::<Vec<_>>().join(" ");
-        let verdict = [text("decision"), text("code")].iter().filter(|t| !t.is_empty()).cloned().collect::<Vec<_>>().join(" ");
-        say(&format!("     {number:>3}  {:<13} {what:<28} {verdict}", text("kind")));
+        let what = [text("operation"), text("key"), text("object"), text("purpose")];
+        let what: Vec<String> = what.into_iter().filter(|t| !t.is_empty()).collect();
+        let verdict = format!("{} {}", text("decision"), text("code"));
+        say(&format!("     {:>3}  {:<12} {:<34} {}", text("number"), text("kind"), what.join(" "), verdict.trim()));
     }
     let body = serde_json::to_vec(&json!({})).unwrap_or_default();
     let (_, verdict) = admin.send(Method::POST, "/admin/v1/audit/verify", &[], Some(body)).await.map_err(failure)?;
