@@ -130,3 +130,38 @@ pub enum KeyStateReason {
     #[error("deleted")]
     Deleted,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_catalogue() {
+        let text = String::new;
+        for (error, code) in [
+            (KeystoreError::KeyNotFound, "key-not-found"),
+            (KeystoreError::NotFound("credential"), "not-found"),
+            (KeystoreError::KeyState(KeyStateReason::Expired), "key-state"),
+            (KeystoreError::CryptoFailed, "crypto-failed"),
+            (KeystoreError::PreconditionFailed, "conflict"),
+            (KeystoreError::EpochMoved, "conflict"),
+            (KeystoreError::ChallengeSpent, "freshness-failed"),
+            (KeystoreError::TokenUnknown, "token-invalid"),
+            (KeystoreError::Randomness, "dependency-unavailable"),
+            (KeystoreError::StoreFailed(text()), "audit-unavailable"),
+            (KeystoreError::StoreCorrupt { object: text() }, "store-corrupt"),
+            (KeystoreError::WrongRootKey, "sealed"),
+            (KeystoreError::RollbackDetected, "rollback-detected"),
+            (KeystoreError::ConfigInvalid(text()), "config-invalid"),
+        ] {
+            assert_eq!(error.code(), code);
+        }
+    }
+
+    /// Whoever can tell why a decryption failed can decrypt by asking often enough.
+    #[test]
+    fn key_12_a_failed_decryption_says_nothing() {
+        let words = KeystoreError::CryptoFailed.to_string();
+        assert_eq!(words, "the cryptographic operation failed");
+    }
+}

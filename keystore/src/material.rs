@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::ec::{EcGroup, EcKey};
+use openssl::ec::EcKey;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
@@ -16,12 +16,27 @@ use crate::encoding::pkcs1::{self, RsaNumbers};
 use crate::encoding::{pkcs8, sec1};
 use crate::error::KeystoreError;
 use crate::key::{Curve, KeyType};
-use crate::primitives::random;
+use crate::primitives::{ecdh, random};
 
 /// Longest secret in bytes, `store-durability.md` R10.
 pub const LONGEST_SECRET: usize = 65_536;
 
-/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized.
+/// A key in the clear, zeroed when dropped. It can be neither printed, copied nor serialized:
+///
+/// ```compile_fail
+/// fn printed<T: std::fmt::Debug>() {}
+/// printed::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn copied<T: Clone>() {}
+/// copied::<keygate_keystore::KeyMaterial>();
+/// ```
+///
+/// ```compile_fail
+/// fn serialized<T: serde::Serialize>() {}
+/// serialized::<keygate_keystore::KeyMaterial>();
+/// ```
 pub struct KeyMaterial {
     key_type: KeyType,
     /// Raw bytes, PKCS#1 DER, or SEC1 DER with curve and public point.
@@ -57,11 +72,9 @@ impl PublicPart {
     pub fn jwk(&self) -> Map<String, Value> {
         let members = match self {
             Self::Symmetric => vec![("kty", "oct".to_owned())],
-            Self::Rsa { n, e } => vec![
-                ("kty", "RSA".to_owned()),
-                ("n", URL_SAFE_NO_PAD.encode(n)),
-                ("e", URL_SAFE_NO_PAD.encode(e)),
-            ],
+            Self::Rsa { n, e } => {
+                vec![("kty", "RSA".to_owned()), ("n", URL_SAFE_NO_PAD.encode(n)), ("e", URL_SAFE_NO_PAD.encode(e))]
+            }
             Self::Ec { curve, x, y } => vec![
                 ("kty", "EC".to_owned()),
                 ("crv", curve.as_str().to_owned()),
@@ -70,9 +83,7 @@ impl PublicPart {
             ],
         };
         let named = members.into_iter();
-        named
-            .map(|(name, value)| (name.to_owned(), Value::String(value)))
-            .collect()
+        named.map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
     }
 }
 
@@ -88,9 +99,7 @@ impl KeyMaterial {
             (Some(bits), _) => generate_rsa(bits),
             (_, Some(curve)) => generate_ec(curve),
             _ => {
-                return Err(KeystoreError::OperationNotAllowed(
-                    "a secret is imported, never generated",
-                ));
+                return Err(KeystoreError::OperationNotAllowed("a secret is imported, never generated"));
             }
         };
         Self::from_sealed_form(key_type, &made.map_err(|_| KeystoreError::Randomness)?)
@@ -99,13 +108,8 @@ impl KeyMaterial {
     /// Reads the form in which a key is kept. What it holds was checked when it was made or
     /// imported; here only its shape must fit the type, else `malformed`.
     pub fn from_sealed_form(key_type: KeyType, bytes: &[u8]) -> Result<Self, KeystoreError> {
-        let public = shape(key_type, bytes)
-            .ok_or(KeystoreError::Malformed("the key does not fit its type"))?;
-        Ok(Self {
-            key_type,
-            sealed_form: Zeroizing::new(bytes.to_vec()),
-            public,
-        })
+        let public = shape(key_type, bytes).ok_or(KeystoreError::Malformed("the key does not fit its type"))?;
+        Ok(Self { key_type, sealed_form: Zeroizing::new(bytes.to_vec()), public })
     }
 
     /// Type and size.
@@ -169,18 +173,11 @@ fn shape(key_type: KeyType, bytes: &[u8]) -> Option<PublicPart> {
         if pkcs1::bits(numbers.n) != bits {
             return None;
         }
-        return Some(PublicPart::Rsa {
-            n: numbers.n.to_vec(),
-            e: numbers.e.to_vec(),
-        });
+        return Some(PublicPart::Rsa { n: numbers.n.to_vec(), e: numbers.e.to_vec() });
     }
     if let Some(curve) = key_type.curve() {
         let (_, x, y) = sec1::read_own(curve, bytes)?;
-        return Some(PublicPart::Ec {
-            curve,
-            x: x.to_vec(),
-            y: y.to_vec(),
-        });
+        return Some(PublicPart::Ec { curve, x: x.to_vec(), y: y.to_vec() });
     }
     let fits = match key_type.oct_length() {
         Some(length) => bytes.len() == length,
@@ -195,8 +192,7 @@ fn generate_rsa(bits: usize) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
 }
 
 fn generate_ec(curve: Curve) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-    let group = EcGroup::from_curve_name(curve.nid())?;
-    let key = EcKey::generate(&group)?;
+    let key = EcKey::generate(ecdh::group(curve)?)?;
     // the group is named, so the encoder writes its name, the scalar and the public point
     Ok(Zeroizing::new(key.private_key_to_der()?))
 }

@@ -23,7 +23,7 @@ impl Limits {
         Self { bytes, depth: 32, members: 4_096, name_bytes: 1_024, number_bytes: 64 }
     }
 
-    /// A key's rules and options: 256 KiB, and room for [`RULE_NESTING`] levels of two brackets each.
+    /// A key's rules and options: 256 KiB, and room for 16 nested lists of conditions, two brackets each.
     pub const RULES: Self = Self { bytes: 256 * 1_024, depth: 48, members: 4_096, name_bytes: 1_024, number_bytes: 64 };
 
     /// A claims object handed in for a trial: 1 MiB.

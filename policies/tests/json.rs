@@ -119,6 +119,7 @@ fn jwt_48_bad_text_is_malformed() {
     ] {
         assert_eq!(refused(bytes).code, "malformed", "{}", String::from_utf8_lossy(bytes));
     }
+    assert!(refused(b"\xef\xbb\xbf{}").message.contains("byte order mark"));
     assert_eq!(read(r#""\ud83d\ude00\u0000\/""#).as_text(), Some("😀\0/"));
 }
 

@@ -3,6 +3,7 @@
 //! `architecture.md` sections 7 and 8; `native-api.md` sections 3 to 5. Doors build a request out of the words re-exported here, and
 //! translate an [`Answer`] or a [`BrokerError`] back.
 
+pub mod admin;
 pub mod caller;
 pub mod challenge;
 pub mod endorser;
@@ -14,6 +15,7 @@ pub mod request;
 
 mod appraise;
 mod attest;
+pub mod bootstrap;
 mod decide;
 mod describe;
 mod journal;
@@ -24,14 +26,15 @@ mod use_key;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keygate_keystore::{Keystore, ProviderId};
+use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
 pub use caller::Caller;
 pub use challenge::Challenge;
+pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
-pub use keygate_keystore::{KeyName, Operation, VersionId, Wrapping};
+pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};
 pub use keygate_policies::{Limits as JsonLimits, json};
 pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
@@ -80,6 +83,7 @@ pub struct Broker {
     marks: Marks,
     heads: journal::Heads,
     noted: journal::Noted,
+    pace: admin::Pace,
     stopping: AtomicBool,
 }
 
@@ -109,6 +113,7 @@ impl Broker {
             marks: Marks::default(),
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),
+            pace: admin::Pace::default(),
             stopping: AtomicBool::new(false),
         });
         broker.note_fitness();
@@ -212,6 +217,11 @@ impl Broker {
 
     pub(crate) fn fit(&self) -> Result<UnixTime, Fault> {
         node::fit(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn first_provider(&self) -> Option<ProviderRef> {
+        let first = self.providers.0.first()?;
+        self.providers.by_id(&first.setup.id)
     }
 
     pub(crate) fn known_provider(&self, id: &ProviderId) -> Result<ProviderRef, Fault> {

@@ -4,13 +4,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use serde_json::{Map, Value, json};
 
 use crate::broker::{BrokerError, Code};
 
 /// Type URIs end in the stable code.
-const TYPE: &str = "urn:keygate:problem:";
+const TYPE: &str = "urn:keygate:errors/";
 
 /// The status of a code.
 pub const fn status(code: Code) -> StatusCode {
@@ -70,7 +70,9 @@ pub fn refusal(error: &BrokerError) -> HttpResponse {
 
 /// A refusal by form, before the broker is asked.
 pub fn answer(status: StatusCode, code: &str, what: &str) -> HttpResponse {
-    document(status, code, Code::of(code).title(), what, Map::new())
+    let mut extra = Map::new();
+    extra.insert("instance".into(), json!(format!("urn:uuid:{}", crate::broker::correlation())));
+    document(status, code, Code::of(code).title(), what, extra)
 }
 
 fn document(status: StatusCode, code: &str, title: &str, detail: &str, extra: Map<String, Value>) -> HttpResponse {
@@ -83,6 +85,7 @@ fn document(status: StatusCode, code: &str, title: &str, detail: &str, extra: Ma
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     response.insert_header((CONTENT_TYPE, "application/problem+json")).body(Value::Object(body).to_string())
 }
 

@@ -36,7 +36,11 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
+    /// Checks the section as a whole.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(&self) -> Result<(), SettingsError> {
         if !self.admin_bind.ip().is_loopback() && self.client_ca.as_os_str().is_empty() {
             return Err(SettingsError::new(
                 format!("`server.admin_bind` is {}, which others can reach", self.admin_bind),

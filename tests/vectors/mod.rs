@@ -189,8 +189,7 @@ fn claims_of(kind: &str, said: &Value) -> Vec<(&'static str, Value)> {
         // Printed as a number: the first byte of the text is the last of the field. Milan and Genoa.
         for (path, index) in [("bootloader", 7), ("tee", 6), ("snpfw", 1), ("microcode", 0)] {
             let path: &'static str = format!("/claims/x-ms-sevsnpvm-{path}-svn").leak();
-            let theirs = if tcb.starts_with("00") || index > 1 { bytes[7 - index] } else { bytes[7 - index] };
-            claims.push((path, json!(theirs)));
+            claims.push((path, json!(bytes[7 - index])));
         }
     }
     claims
@@ -361,14 +360,16 @@ fn trustee(add: &mut Add<'_>) {
         Some("chain-untrusted"),
         vec![],
     );
-    for (file, collateral, at) in [
-        ("tdx_quote_4.dat", "tdx-50806f000000-2023-06-18-492e9e9f.json", "2023-06-28T08:03:58Z"),
-        ("tdx_quote_5.dat", "tdx-90c06f000000-2025-06-05-c4ddfe13.json", "2025-06-24T12:41:58Z"),
-        ("tdx_quote_6.dat", "tdx-00a06d080000-2025-10-27-1f0912a2.json", "2025-11-04T20:45:20Z"),
+    // The second is the manifest's `tdx-v5-90c06f000000-586c2be0`: genuine, and below every TCB level.
+    let level = Some("tcb-rejected");
+    for (file, collateral, at, verdict, code) in [
+        ("tdx_quote_4.dat", "tdx-50806f000000-2023-06-18-492e9e9f.json", "2023-06-28T08:03:58Z", "verified", None),
+        ("tdx_quote_5.dat", "tdx-90c06f000000-2025-06-05-c4ddfe13.json", "2025-06-24T12:41:58Z", "refused", level),
+        ("tdx_quote_6.dat", "tdx-00a06d080000-2025-10-27-1f0912a2.json", "2025-11-04T20:45:20Z", "verified", None),
     ] {
         let held = format!("evidence/dcap-collateral/{collateral}");
         let id = format!("trustee-{}", file.trim_end_matches(".dat"));
-        add(&id, "tdx", &format!("trustee/tdx/{file}"), &[&held], at, "verified", None, vec![]);
+        add(&id, "tdx", &format!("trustee/tdx/{file}"), &[&held], at, verdict, code, vec![]);
     }
     let occlum = "trustee/sgx/occlum_quote.dat";
     add(

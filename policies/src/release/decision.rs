@@ -46,7 +46,7 @@ pub struct Decision {
     /// True where the key may be used.
     pub permit: bool,
     /// The code of the denial: `operation-not-allowed`, `freshness-failed`, `chain-untrusted`, `debug-rejected`,
-    /// `tcb-rejected`, `policy-denied` or `rule-not-satisfied`; the first that applies, in this order. `None` on permit.
+    /// `tcb-rejected`, `rule-not-satisfied` or `policy-denied`; the first that applies, in this order. `None` on permit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
     /// The rule that decided: its own, `default`, or `None` where the operation has neither.
@@ -80,6 +80,7 @@ pub struct Leaf {
     /// From the key's rule, or a guard beside it.
     pub kind: LeafKind,
     /// Place in the document: `rules.release.anyOf[0].allOf[1]`, `options.tcb.accept`; for guards without option empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub at: String,
 }
 

@@ -25,11 +25,11 @@ pub(crate) fn decide(rules: &KeyRules, operation: &str, asked: &Asked<'_>) -> De
     let waivers = deciding.map(|alternative| alternative.tests_that_hold().collect::<Vec<_>>());
     let guarded = guards.settle(&waivers.unwrap_or_default());
 
-    let code = match (found, guarded.code, deciding) {
+    let code = match (found, guarded.options, deciding) {
         (None, _, _) => Some("operation-not-allowed"),
         (_, Some(code), _) => Some(code),
         (_, None, None) => Some("rule-not-satisfied"),
-        (_, None, Some(_)) => None,
+        (_, None, Some(_)) => guarded.hardware,
     };
     let mut all = guarded.leaves;
     all.extend(leaves);

@@ -22,17 +22,18 @@ pub(crate) struct Guards {
     hardware: Vec<Guard>,
 }
 
-/// One guard: its leaf, the code of its denial, and the names of the claim it looks at.
+/// One guard: its leaf, the code of its denial, and, if it failed, the names of the claim it looks at.
 struct Guard {
     leaf: Leaf,
     code: &'static str,
     names: Vec<String>,
 }
 
-/// Leaves of all guards and the code of the first that failed.
+/// Leaves of all guards, and of each family the code of the first that failed.
 pub(crate) struct Settled {
     pub(crate) leaves: Vec<Leaf>,
-    pub(crate) code: Option<&'static str>,
+    pub(crate) options: Option<&'static str>,
+    pub(crate) hardware: Option<&'static str>,
 }
 
 /// Looks at everything that is guarded, in the order in which codes are told.
@@ -53,17 +54,17 @@ impl Guards {
 
     /// The leaves as the decision shows them, guards that are left to the rule marked as such.
     pub(crate) fn settle(self, tests: &[&Test]) -> Settled {
-        let Self { mut options, mut hardware } = self;
+        let Self { options, mut hardware } = self;
         for guard in &mut hardware {
             if !guard.leaf.result && guard.is_left_to(tests) {
                 guard.leaf.result = true;
                 guard.leaf.operator = "leftToRule";
             }
         }
-        options.append(&mut hardware);
-        let code = options.iter().find(|guard| !guard.leaf.result).map(|guard| guard.code);
-        let leaves = options.into_iter().map(|guard| guard.leaf).collect();
-        Settled { leaves, code }
+        let failed = |guards: &[Guard]| guards.iter().find(|guard| !guard.leaf.result).map(|guard| guard.code);
+        let codes = (failed(&options), failed(&hardware));
+        let leaves = options.into_iter().chain(hardware).map(|guard| guard.leaf).collect();
+        Settled { leaves, options: codes.0, hardware: codes.1 }
     }
 }
 
@@ -110,19 +111,33 @@ impl<'c> Part<'c> {
         self.find(&["keygate", "kind"])?.as_str()
     }
 
-    /// A guard on the claim of these names: what was expected there, and whether it holds.
-    fn guard(&self, names: &[&str], code: &'static str, operator: &'static str, expected: Value, holds: bool) -> Guard {
-        let mut full = self.prefix.clone();
-        full.extend(names.iter().map(|name| (*name).to_owned()));
+    /// A guard on the claim of these names: what stands there, what was expected, and whether it holds.
+    fn guard(
+        &self,
+        names: &[&str],
+        claim: Option<&Value>,
+        code: &'static str,
+        operator: &'static str,
+        expected: Value,
+        holds: bool,
+    ) -> Guard {
+        let full = || self.prefix.iter().map(String::as_str).chain(names.iter().copied());
+        let mut path = String::with_capacity(40);
+        for (index, name) in full().enumerate() {
+            path.push_str(if index > 0 { "." } else { "" });
+            path.push_str(name);
+        }
         let leaf = Leaf {
-            path: full.join("."),
+            path,
             operator,
             expected,
-            observed: observed(self.find(names)),
+            observed: observed(claim),
             result: holds,
             kind: LeafKind::Guard,
             at: String::new(),
         };
-        Guard { leaf, code, names: full }
+        // only a guard that fails can be left to the rule
+        let names = if holds { Vec::new() } else { full().map(str::to_owned).collect() };
+        Guard { leaf, code, names }
     }
 }

@@ -21,37 +21,44 @@ const NESTED: &str = "x-ms-isolation-tee";
 const CODE: &str = "policy-denied";
 
 pub(super) fn examine(part: &Part<'_>) -> Vec<Guard> {
-    let mut guards = below(part, &[]);
-    guards.extend(below(part, &[NESTED]));
+    let mut guards = Vec::new();
+    // our own appraisal always states these of an SNP report, so that their absence is a fault and no answer
+    let is_snp = part.own && part.kind() == Some("snp");
+    examine_object(part, is_snp, &mut guards);
+    if let Some(Value::Object(claims)) = part.claims.get(NESTED) {
+        let mut prefix = part.prefix.clone();
+        prefix.push(NESTED.to_owned());
+        examine_object(&Part { prefix, claims, own: part.own }, false, &mut guards);
+    }
     guards
 }
 
-fn below(part: &Part<'_>, prefix: &[&str]) -> Vec<Guard> {
-    let claim = |name| part.find(&[prefix, &[name]].concat());
-    // our own appraisal always states these of an SNP report, so that their absence is a fault and no answer
-    let is_snp = part.own && prefix.is_empty() && part.kind() == Some("snp");
-    let mut guards = Vec::new();
-    let mut guard = |name, operator, expected, holds| {
-        guards.push(part.guard(&[prefix, &[name]].concat(), CODE, operator, expected, holds));
+fn examine_object(part: &Part<'_>, is_snp: bool, guards: &mut Vec<Guard>) {
+    let claim = |name: &str| part.claims.get(name);
+    let mut guard = |name, claim: Option<&Value>, operator, expected, holds| {
+        guards.push(part.guard(&[name], claim, CODE, operator, expected, holds));
     };
-    if is_snp || claim(VMPL).is_some() {
-        let zero = claim(VMPL).is_some_and(|vmpl| *vmpl == json!(0) || *vmpl == json!("0"));
-        guard(VMPL, "equals", json!(0), zero);
+    let vmpl = claim(VMPL);
+    if is_snp || vmpl.is_some() {
+        let zero = vmpl.is_some_and(|vmpl| *vmpl == 0 || *vmpl == "0");
+        guard(VMPL, vmpl, "equals", json!(0), zero);
     }
-    if is_snp || claim(MIGRATION).is_some() {
-        let none = claim(MIGRATION).is_some_and(|allowed| *allowed == json!(false) || *allowed == json!("false"));
-        guard(MIGRATION, "equals", json!(false), none);
+    let migration = claim(MIGRATION);
+    if is_snp || migration.is_some() {
+        let none = migration.is_some_and(|allowed| *allowed == false || *allowed == "false");
+        guard(MIGRATION, migration, "equals", json!(false), none);
     }
-    if is_snp || claim(CHIP).is_some() || claim(SIGNING_KEY).is_some() {
-        let nameless_by_design = claim(SIGNING_KEY) == Some(&json!("vlek"));
-        let named = claim(CHIP).and_then(Value::as_str).is_some_and(|chip| !is_zero(chip));
-        guard(CHIP, "notEquals", json!("all zero under a vcek"), named || nameless_by_design);
+    let (chip, signing_key) = (claim(CHIP), claim(SIGNING_KEY));
+    if is_snp || chip.is_some() || signing_key.is_some() {
+        let nameless_by_design = signing_key.is_some_and(|key| *key == "vlek");
+        let named = chip.and_then(Value::as_str).is_some_and(|chip| !is_zero(chip));
+        guard(CHIP, chip, "notEquals", json!("all zero under a vcek"), named || nameless_by_design);
     }
-    if claim(SERVICE_TD).is_some() || claim(SECOND_SVN).is_some() {
-        let none = claim(SERVICE_TD).and_then(Value::as_str).is_some_and(is_zero);
-        guard(SERVICE_TD, "equals", json!("all zero"), none);
+    let service_td = claim(SERVICE_TD);
+    if service_td.is_some() || claim(SECOND_SVN).is_some() {
+        let none = service_td.and_then(Value::as_str).is_some_and(is_zero);
+        guard(SERVICE_TD, service_td, "equals", json!("all zero"), none);
     }
-    guards
 }
 
 /// Hexadecimal zeros and nothing else.

@@ -50,7 +50,7 @@ fn anchor(options: &Options, part: &Part<'_>) -> Option<Guard> {
     }
     let holds =
         anchor.and_then(Value::as_str).is_some_and(|anchor| options.anchors.iter().any(|accepted| accepted == anchor));
-    let guard = part.guard(&names, "chain-untrusted", "oneOf", json!(options.anchors), holds);
+    let guard = part.guard(&names, anchor, "chain-untrusted", "oneOf", json!(options.anchors), holds);
     Some(guard.at("options.anchors"))
 }
 
@@ -60,8 +60,9 @@ fn debug(options: &Options, part: &Part<'_>) -> Option<Guard> {
         return None;
     }
     let names = ["keygate", "debug"];
-    let holds = part.find(&names) == Some(&Value::Bool(false));
-    let guard = part.guard(&names, "debug-rejected", "equals", json!(false), holds);
+    let debug = part.find(&names);
+    let holds = debug == Some(&Value::Bool(false));
+    let guard = part.guard(&names, debug, "debug-rejected", "equals", json!(false), holds);
     Some(guard.at("options.debug"))
 }
 
@@ -75,10 +76,12 @@ fn tcb(options: &Options, part: &Part<'_>) -> Vec<Guard> {
         None => return Vec::new(),
     };
     let accepted = options.tcb.accept.iter().map(|status| status.as_str());
-    let status = part.find(status_names).and_then(Value::as_str);
+    let claim = part.find(status_names);
+    let status = claim.and_then(Value::as_str);
     let holds = status.is_some_and(|status| accepted.clone().any(|accepted| accepted == status));
     let expected = json!(accepted.collect::<Vec<_>>());
-    let mut guards = vec![part.guard(status_names, "tcb-rejected", "oneOf", expected, holds).at("options.tcb.accept")];
+    let mut guards =
+        vec![part.guard(status_names, claim, "tcb-rejected", "oneOf", expected, holds).at("options.tcb.accept")];
     let names = ["keygate", "tcb", "advisories"];
     let has_advisories = status_names.get(1) == Some(&"tcb");
     if has_advisories && status != Some(TcbStatus::UpToDate.as_str()) {
@@ -86,9 +89,10 @@ fn tcb(options: &Options, part: &Part<'_>) -> Vec<Guard> {
             let name = advisory.as_str();
             name.is_some_and(|name| options.tcb.advisories.iter().any(|accepted| accepted == name))
         };
-        let holds = part.find(&names).and_then(Value::as_array).is_some_and(|advisories| advisories.iter().all(known));
+        let claim = part.find(&names);
+        let holds = claim.and_then(Value::as_array).is_some_and(|advisories| advisories.iter().all(known));
         let expected = json!(options.tcb.advisories);
-        guards.push(part.guard(&names, "tcb-rejected", "within", expected, holds).at("options.tcb.advisories"));
+        guards.push(part.guard(&names, claim, "tcb-rejected", "within", expected, holds).at("options.tcb.advisories"));
     }
     guards
 }

@@ -26,17 +26,32 @@ pub(super) enum Says {
 pub(super) fn says(path: &ClaimPath) -> Says {
     let names = path.names();
     let Some(last) = names.last() else { return Says::Nothing };
+    if let Some(says) = below(names) {
+        return says;
+    }
     if is_register(names) {
         return Says::Measurement;
     }
     if let Some((_, says)) = KNOWN.iter().find(|(name, _)| name == last) {
         return *says;
     }
-    let first = names.first().map(String::as_str);
-    let generic = NOTHING.contains(&last.as_str())
-        || NOTHING_BEFORE.iter().any(|prefix| last.starts_with(prefix))
-        || first.is_some_and(|first| NOTHING_BELOW.contains(&first));
+    let generic = NOTHING.contains(&last.as_str()) || NOTHING_BEFORE.iter().any(|prefix| last.starts_with(prefix));
     if generic { Says::Nothing } else { Says::Other }
+}
+
+/// What the place alone decides, whatever the claim is called there.
+fn below(names: &[String]) -> Option<Says> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        // what the workload wrote itself counts for nothing (threat model, P20)
+        ["x-ms-runtime" | "cnf", ..] | ["parts", _, "x-ms-runtime", ..] => Some(Says::Nothing),
+        // of what we concluded, and of foreign tokens normalised, only these are about the workload
+        ["keygate", "tee", "measurement", ..] => Some(Says::Measurement),
+        ["keygate", "workload" | "instance", ..] => None,
+        ["keygate", ..] | ["parts", _, "keygate", ..] => Some(Says::Nothing),
+        [.., "x-ms-sgx-collateral", _] => Some(Says::Nothing),
+        _ => None,
+    }
 }
 
 pub(super) fn is_sgx_svn(path: &ClaimPath) -> bool {
@@ -140,6 +155,3 @@ const NOTHING: [&str; 36] = [
 
 /// The rest of these families is state of the platform too.
 const NOTHING_BEFORE: [&str; 4] = ["x-ms-sgx-", "x-ms-sevsnpvm-", "x-ms-azurevm-", "tdx_td_attributes"];
-
-/// What we concluded, and what the workload wrote itself (threat model, P20).
-const NOTHING_BELOW: [&str; 3] = ["keygate", "x-ms-runtime", "cnf"];
