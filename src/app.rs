@@ -14,6 +14,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::settings::{ProviderSettings, Settings, SettingsError};
 
+/// How often is looked whether something is due.
+const TICK: Duration = Duration::from_secs(5);
+
 /// Why the service cannot be put together.
 #[derive(Debug)]
 pub enum AppError {
@@ -61,7 +64,11 @@ impl App {
         let root = FileRoot::new(&settings.path(&settings.root_key.file));
         let sealed_by = root.describe();
         let now = SystemClock::new(0).now().map_err(|e| {
-            AppError::Store("clock-untrusted", e.to_string(), "set the clock of this machine, then start again".to_owned())
+            AppError::Store(
+                "clock-untrusted",
+                e.to_string(),
+                "set the clock of this machine, then start again".to_owned(),
+            )
         })?;
         let file = settings.path(&settings.store.file);
         let keystore = Keystore::open(&file, &root, now.secs()).map_err(|e| store_error(&file, &e))?;
@@ -80,32 +87,30 @@ impl App {
                 ..Limits::default()
             },
         })
-        .map_err(|e| AppError::Store(e.code.as_str(), e.detail, "the log and `keygate store check` say more".to_owned()))?;
+        .map_err(|e| {
+            AppError::Store(
+                e.code.as_str(),
+                format!("{} {}", e.code.title(), e.inner),
+                "`keygate store check` says more".to_owned(),
+            )
+        })?;
         Ok(Self { broker, keystore, library, settings, sealed_by })
     }
 
-    /// Renews endorsements, publishes audit heads and gathered refusals, for as long as the process lives.
+    /// Renews endorsements and records gathered refusals, for as long as the process lives.
     pub fn start_background(&self) {
-        let (broker, every) = (Arc::clone(&self.broker), Duration::from_secs(self.settings.audit.gather_seconds));
+        let broker = Arc::clone(&self.broker);
         drop(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(every);
+            let mut ticks = tokio::time::interval(TICK);
             loop {
                 ticks.tick().await;
                 let broker = Arc::clone(&broker);
-                let _ = tokio::task::spawn_blocking(move || broker.flush_gathered()).await;
-            }
-        }));
-        let (broker, every) = (Arc::clone(&self.broker), Duration::from_secs(self.settings.audit.head_seconds));
-        drop(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(every);
-            loop {
-                ticks.tick().await;
-                let broker = Arc::clone(&broker);
-                let _ = tokio::task::spawn_blocking(move || broker.publish_heads()).await;
+                let _ = tokio::task::spawn_blocking(move || broker.tick()).await;
             }
         }));
         if self.settings.collateral.online {
-            let (library, every) = (Arc::clone(&self.library), Duration::from_secs(self.settings.collateral.refresh_seconds));
+            let (library, every) =
+                (Arc::clone(&self.library), Duration::from_secs(self.settings.collateral.refresh_seconds));
             drop(tokio::spawn(async move {
                 let mut ticks = tokio::time::interval(every);
                 ticks.tick().await;
@@ -133,19 +138,26 @@ fn store_error(file: &Path, error: &KeystoreError) -> AppError {
 /// The vendors' anchors and the operator's.
 fn anchors(settings: &Settings) -> Result<Anchors, AppError> {
     let invalid = |what: String, help: &str| AppError::Config(SettingsError::new(what, help));
-    let mut anchors = Anchors::vendor().map_err(|e| invalid(e.to_string(), "this binary is damaged: install it again"))?;
+    let mut anchors =
+        Anchors::vendor().map_err(|e| invalid(e.to_string(), "this binary is damaged: install it again"))?;
     for anchor in &settings.trust_anchors {
         let path = settings.path(&anchor.file);
         let what = |why: String| format!("trust anchor `{}`: {why}", anchor.name);
-        let kind = EvidenceKind::parse(&anchor.kind)
-            .ok_or_else(|| invalid(what(format!("`{}` is no kind of evidence", anchor.kind)), "one of sgx, tdx, snp, nitro, software"))?;
-        let bytes = std::fs::read(&path)
-            .map_err(|e| invalid(what(format!("cannot read `{}`: {e}", path.display())), "mend `trust_anchors.file`"))?;
-        let ders = certificates(&bytes)
-            .ok_or_else(|| invalid(what(format!("`{}` holds no certificate", path.display())), "give a PEM or DER file"))?;
+        let kind = EvidenceKind::parse(&anchor.kind).ok_or_else(|| {
+            invalid(what(format!("`{}` is no kind of evidence", anchor.kind)), "one of sgx, tdx, snp, nitro, software")
+        })?;
+        let bytes = std::fs::read(&path).map_err(|e| {
+            invalid(what(format!("cannot read `{}`: {e}", path.display())), "mend `trust_anchors.file`")
+        })?;
+        let ders = certificates(&bytes).ok_or_else(|| {
+            invalid(what(format!("`{}` holds no certificate", path.display())), "give a PEM or DER file")
+        })?;
         for der in ders {
             anchors.add(&anchor.name, kind, &der).map_err(|e| {
-                invalid(what(e.detail().to_owned()), "an anchor is a self-signed CA certificate; give its kind as `kind`")
+                invalid(
+                    what(e.detail().to_owned()),
+                    "an anchor is a self-signed CA certificate; give its kind as `kind`",
+                )
             })?;
         }
     }
@@ -176,7 +188,8 @@ fn library(settings: &Settings) -> Result<LibrarySetup, AppError> {
     }
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if collateral.online {
-        let tls = |e: String| SettingsError::new(format!("TLS cannot be set up: {e}"), "check the system's certificates");
+        let tls =
+            |e: String| SettingsError::new(format!("TLS cannot be set up: {e}"), "check the system's certificates");
         sources.push(Box::new(IntelPcs::new(&collateral.intel_pcs, collateral.fetch_seconds).map_err(tls)?));
         sources.push(Box::new(AmdKds::new(&collateral.amd_kds, collateral.fetch_seconds).map_err(tls)?));
     }
@@ -204,8 +217,9 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
     named
         .iter()
         .map(|p| {
-            let id = ProviderId::parse(&p.id)
-                .map_err(|e| SettingsError::new(format!("provider `{}`: {e}", p.id), "an id is 1 to 63 of a-z, 0-9 and `-`"))?;
+            let id = ProviderId::parse(&p.id).map_err(|e| {
+                SettingsError::new(format!("provider `{}`: {e}", p.id), "an id is 1 to 63 of a-z, 0-9 and `-`")
+            })?;
             Ok(ProviderSetup {
                 id,
                 issuer: p.issuer(),

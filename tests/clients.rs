@@ -28,9 +28,30 @@ fn a_nitro_workload_in_python_is_served_as_documented() {
         {"claim": "nitro.pcrs.0", "equals": image},
     ]}]});
     let rule = server.file("rule.json", &rule.to_string());
-    server.admin_ok(&["key", "create", "db-key", "--type", "oct-256", "--exportable", "--rule", &rule, "--anchor", "lab-nitro"]);
     server.admin_ok(&[
-        "key", "create", "wrap-key", "--type", "oct-256", "--rule", &rule, "--anchor", "lab-nitro", "--option", "freshness=session",
+        "key",
+        "create",
+        "db-key",
+        "--type",
+        "oct-256",
+        "--exportable",
+        "--rule",
+        &rule,
+        "--anchor",
+        "lab-nitro",
+    ]);
+    server.admin_ok(&[
+        "key",
+        "create",
+        "wrap-key",
+        "--type",
+        "oct-256",
+        "--rule",
+        &rule,
+        "--anchor",
+        "lab-nitro",
+        "--option",
+        "freshness=session",
     ]);
 
     let run = Command::new(&python)

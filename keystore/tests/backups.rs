@@ -1,6 +1,6 @@
 //! Backups and what is restored from them.
 //!
-//! `store-durability.md` section 8; faults STO-25 and STO-13 of `bad-inputs.md`.
+//! `store-durability.md` section 8; fault STO-25 of `bad-inputs.md`.
 
 mod scene;
 
@@ -115,7 +115,7 @@ fn challenges_sessions_and_answers_of_before_are_worth_nothing() {
 }
 
 #[test]
-fn sto_13_cells_of_one_incarnation_do_not_fit_into_another() {
+fn sto_10_cells_of_one_incarnation_do_not_fit_into_another() {
     let scene = furnished();
     let (copy, new) = (scene.dir.path().join("copy"), scene.dir.path().join("new"));
     scene.store.backup(&copy, NOW).unwrap();

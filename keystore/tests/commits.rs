@@ -73,7 +73,7 @@ fn many_at_once_share_flushes_and_each_is_acknowledged_once() {
 }
 
 #[test]
-fn fre_64_replays_of_one_challenge_give_one_success() {
+fn sixty_four_replays_of_one_challenge_give_one_success() {
     let scene = with_key();
     let gate = Barrier::new(64);
     let results: Vec<_> = std::thread::scope(|scope| {
@@ -119,7 +119,7 @@ fn a_challenge_stays_spent_after_a_restart_and_when_it_is_forgotten() {
 }
 
 #[test]
-fn a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
+fn key_17_a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
     let scene = Scene::new();
     scene.store.change(import_secret("k", b"secret")).unwrap();
     let once = |body| {
@@ -205,6 +205,47 @@ fn a_repeated_change_is_done_once() {
 }
 
 #[test]
+fn key_18_the_first_answer_outlives_a_restart() {
+    let scene = Scene::new();
+    scene.store.change(import_secret("k", b"secret")).unwrap();
+    let once = |scene: &Scene| {
+        let permit = Permit::for_key(&scene.store, "k")
+            .spending(7)
+            .named("request", 1);
+        scene.store.perform(permit.usage(Use::Release)).unwrap()
+    };
+    let first = once(&scene);
+    let scene = scene.close().reopen();
+    let again = once(&scene);
+    assert!(again.repeat);
+    assert_eq!(first.outcome, again.outcome);
+    assert_eq!(first.entry, again.entry);
+}
+
+#[test]
+fn key_19_of_two_parallel_creates_one_wins() {
+    let scene = Scene::new();
+    let gate = Barrier::new(8);
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let authors: Vec<_> = (0..8)
+            .map(|_| {
+                let (store, gate) = (&scene.store, &gate);
+                scope.spawn(move || {
+                    gate.wait();
+                    store.change(create_key("k", KeyType::Oct256))
+                })
+            })
+            .collect();
+        authors.into_iter().map(|a| a.join().unwrap()).collect()
+    });
+    assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
+    for refused in made.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.code(), "conflict");
+    }
+    assert_eq!(scene.store.head().unwrap().seq, 1);
+}
+
+#[test]
 fn whatever_changes_after_the_decision_stops_the_use() {
     let scene = with_key();
     scene
@@ -273,7 +314,7 @@ fn whatever_changes_after_the_decision_stops_the_use() {
 }
 
 #[test]
-fn a_use_that_raced_with_a_revocation_never_comes_after_it() {
+fn key_08_a_use_that_raced_with_a_revocation_never_comes_after_it() {
     let scene = with_key();
     let set = |enabled| {
         order(Change::SetAttributes {
@@ -407,110 +448,9 @@ fn attestations_spend_their_challenge_and_are_remembered() {
 }
 
 #[test]
-fn credentials_are_found_by_token_while_they_live() {
-    let scene = Scene::new();
-    let token = "a token of some length";
-    let create = |name: &str, token: &str, expires| {
-        scene.store.change(order(Change::CreateCredential {
-            name: name.to_owned(),
-            roles: vec!["release".to_owned()],
-            key_pattern: Some("db-*".to_owned()),
-            expires,
-            token: token.to_owned().into(),
-        }))
-    };
-    create("ci", token, Some(NOW + 10)).unwrap();
-    let found = |token: &str, now| scene.store.credential_by_token(token, now).unwrap();
-    assert_eq!(found(token, NOW).unwrap().name, "ci");
-    assert!(found(token, NOW + 10).is_none());
-    assert!(found("a token of some lengtH", NOW).is_none());
-    assert_eq!(
-        create("ci", "another token of length", None)
-            .unwrap_err()
-            .code(),
-        "conflict"
-    );
-    assert_eq!(create("cd", token, None).unwrap_err().code(), "conflict");
-    assert_eq!(create("cd", "short", None).unwrap_err().code(), "malformed");
-    let revoke = || {
-        scene.store.change(order(Change::RevokeCredential {
-            name: "ci".to_owned(),
-        }))
-    };
-    revoke().unwrap();
-    assert!(found(token, NOW).is_none());
-    assert_eq!(revoke().unwrap_err().code(), "not-found");
-    let all = scene.store.credentials(&provider()).unwrap();
-    assert_eq!(all[0].revoked_at, Some(NOW));
-}
-
-#[test]
-fn marks_only_rise() {
-    let scene = Scene::new();
-    let raise = |value| scene.store.raise_marks(&[("tcb".to_owned(), value)]);
-    assert_eq!(scene.store.mark("tcb").unwrap(), None);
-    raise(5).unwrap();
-    raise(3).unwrap();
-    assert_eq!(scene.store.mark("tcb").unwrap(), Some(5));
-    let flushes = scene.store.counters().flushes;
-    raise(5).unwrap();
-    assert_eq!(scene.store.counters().flushes, flushes);
-    raise(6).unwrap();
-    let scene = scene.close().reopen();
-    assert_eq!(scene.store.mark("tcb").unwrap(), Some(6));
-}
-
-#[test]
-fn service_keys_are_kept_with_their_certificates() {
-    let scene = Scene::new();
-    let material = KeyMaterial::generate(KeyType::EcP384).unwrap();
-    let put = |kid: &str| {
-        scene.store.put_service_key(
-            &provider(),
-            ServicePurpose::Ca,
-            kid,
-            &[vec![1, 2, 3], vec![4]],
-            &material,
-            record("service-key"),
-            NOW,
-        )
-    };
-    put("one").unwrap();
-    put("two").unwrap();
-    assert_eq!(put("one").unwrap_err().code(), "conflict");
-    let scene = scene.close().reopen();
-    let keys = scene
-        .store
-        .service_keys(&provider(), ServicePurpose::Ca)
-        .unwrap();
-    let kids: Vec<_> = keys.iter().map(|k| k.kid.as_str()).collect();
-    assert_eq!(kids, ["one", "two"]);
-    assert_eq!(keys[0].certificates, [vec![1, 2, 3], vec![4]]);
-    let open = |purpose, kid| scene.store.open_service_key(&provider(), purpose, kid);
-    let opened = open(ServicePurpose::Ca, "one").unwrap();
-    assert_eq!(opened.public_part(), keys[0].public);
-    let refused = open(ServicePurpose::Receipt, "one").err().unwrap();
-    assert_eq!(refused.code(), "not-found");
-}
-
-#[test]
 fn a_store_that_was_shut_down_refuses_to_write() {
     let scene = with_key();
     scene.store.shutdown();
     let refused = scene.store.record(record("event")).unwrap_err();
     assert_eq!(refused.code(), "sealed");
-}
-
-#[test]
-fn keyed_digests_differ_by_purpose_and_parts() {
-    let scene = Scene::new();
-    let mac = |purpose, parts: &[&[u8]]| scene.store.mac(purpose, parts);
-    let purposes = [MacPurpose::Challenge, MacPurpose::Index, MacPurpose::Decoy];
-    for (i, a) in purposes.iter().enumerate() {
-        assert_eq!(mac(*a, &[b"x"]), mac(*a, &[b"x"]));
-        assert_ne!(mac(*a, &[b"x", b"y"]), mac(*a, &[b"xy"]));
-        for b in &purposes[i + 1..] {
-            assert_ne!(mac(*a, &[b"x"]), mac(*b, &[b"x"]));
-        }
-    }
 }

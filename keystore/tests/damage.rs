@@ -329,6 +329,33 @@ fn sto_08_a_second_opening_is_refused_while_the_first_lives() {
     assert_eq!(code(closed.open()), "opened");
 }
 
+/// Not a test of its own: what the second process of the next test runs.
+#[test]
+fn in_a_second_process() {
+    let Ok(dir) = std::env::var("KEYGATE_TEST_SECOND_PROCESS") else {
+        return;
+    };
+    let dir = std::path::Path::new(&dir);
+    let root = FileRoot::new(dir.join("root"));
+    let refused = Keystore::open(&dir.join("store"), &root, NOW).err();
+    assert_eq!(refused, Some(KeystoreError::Busy));
+    println!("refused as it should be");
+}
+
+#[test]
+fn sto_08_a_second_process_is_refused() {
+    let scene = Scene::new();
+    let second = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "in_a_second_process", "--nocapture"])
+        .env("KEYGATE_TEST_SECOND_PROCESS", scene.dir.path())
+        .output()
+        .unwrap();
+    assert!(second.status.success());
+    let said = String::from_utf8(second.stdout).unwrap();
+    assert!(said.contains("refused as it should be"));
+    assert!(scene.store.record(record("event")).is_ok());
+}
+
 #[test]
 fn sto_18_a_trigger_in_the_schema_stops_the_start() {
     let closed = furnished();

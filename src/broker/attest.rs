@@ -81,7 +81,15 @@ impl Broker {
         };
         drop(permit);
         let event = draft(passage, &shown, now.secs());
-        let issued = self.issue(passage, &shown, &event, now);
+        let mut issued = self.issue(passage, &shown, &event, now);
+        if let (Err(fault), Some(id)) = (&issued, &request.idempotency)
+            && fault.code == Code::Conflict
+            && let Some(stored) =
+                self.kept(request.seat.provider.id(), request.caller.name(), id, now).map_err(refuse)?
+        {
+            // The same was asked at the same time, and that one was first.
+            issued = self.attested_again(passage, &stored);
+        }
         issued.map(Turn::Answered).map_err(|fault| self.deny(event, &fault, true, &passage.correlation))
     }
 

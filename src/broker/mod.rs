@@ -14,6 +14,7 @@ pub mod request;
 
 mod appraise;
 mod attest;
+pub mod bootstrap;
 mod decide;
 mod describe;
 mod journal;
@@ -29,6 +30,7 @@ use keygate_verifier::{UnixTime, Verifier};
 
 pub use caller::Caller;
 pub use challenge::Challenge;
+pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
 pub use keygate_keystore::{KeyName, Operation, VersionId, Wrapping};
@@ -116,6 +118,21 @@ impl Broker {
         node::fitness(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
     }
 
+    /// Path prefixes of all providers; the empty one is the root.
+    pub fn prefixes(&self) -> Vec<String> {
+        let mut prefixes: Vec<_> = self.providers.0.iter().map(|p| p.setup.prefix.clone()).collect();
+        prefixes.sort();
+        prefixes.dedup();
+        // The longest first: `/a` must not be hidden by the root.
+        prefixes.reverse();
+        prefixes
+    }
+
+    /// How a roll-back of the whole store would be noticed; `none` without an anchor elsewhere.
+    pub fn rollback_protection(&self) -> &'static str {
+        self.keystore.status().rollback
+    }
+
     /// The provider of a host (with or without port) and a path; none is a request for somebody else.
     pub fn provider_for(&self, host: &str, path: &str) -> Option<ProviderRef> {
         self.providers.find(host, path)
@@ -164,6 +181,11 @@ impl Broker {
         let provider = self.known_provider(id)?;
         let hosts = if hosts.is_empty() { &provider.setup().hosts } else { hosts };
         provider.signers().server(hosts, self.fit()?.secs())
+    }
+
+    /// How a roll-back of the whole store would be noticed: `none` without an anchor.
+    pub fn rollback_protection(&self) -> &'static str {
+        self.keystore.status().rollback
     }
 
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.

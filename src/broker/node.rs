@@ -23,12 +23,33 @@ pub enum Fitness {
 
 impl Fitness {
     /// `ready`, or the stable code of what is wrong.
-    pub fn code(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::StoreFailed => Code::AuditUnavailable.as_str(),
             Self::ClockUntrusted(_) => Code::ClockUntrusted.as_str(),
             Self::Stopping => Code::Overloaded.as_str(),
+        }
+    }
+
+    /// What is wrong, for an operator.
+    pub fn story(&self) -> &str {
+        match self {
+            Self::Ready => "fit to release",
+            Self::StoreFailed => "a commit or a flush failed; the process ends",
+            Self::ClockUntrusted(why) => why,
+            Self::Stopping => "draining",
+        }
+    }
+}
+
+impl std::fmt::Display for Fitness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready => f.write_str("fit to release"),
+            Self::StoreFailed => f.write_str("a commit or a flush of the store failed"),
+            Self::ClockUntrusted(why) => f.write_str(why),
+            Self::Stopping => f.write_str("the node is stopping"),
         }
     }
 }

@@ -348,6 +348,7 @@ fn body_of(usage: &Usage, outcome: &Outcome) -> Result<Map<String, Value>, Fault
     match usage {
         Usage::Release => {
             let mut key = outcome.public.clone().unwrap_or_default();
+            key.entry("kty").or_insert_with(|| json!("oct"));
             key.insert("kid".into(), json!(outcome.kid));
             body.insert("key".into(), Value::Object(key));
         }

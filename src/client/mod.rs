@@ -77,7 +77,8 @@ impl<'a> Workload<'a> {
         let public = self.recipient.public_jwk();
         let key = RecipientKey::from_jwk(&public).map_err(|e| ClientError::local(e.code(), e.to_string()))?;
         let q = digest(ask);
-        let spki = key.spki_der().ok_or_else(|| ClientError::local("unsupported", "the recipient's key cannot be encoded"))?;
+        let spki =
+            key.spki_der().ok_or_else(|| ClientError::local("unsupported", "the recipient's key cannot be encoded"))?;
         let binding = NativeBinding::new(challenge, self.connection.host(), &q, key, b"");
         let wanted = Wanted {
             report_data: *binding.report_data(),
@@ -88,7 +89,8 @@ impl<'a> Workload<'a> {
         };
         let evidence = self.attester.evidence(&wanted).map_err(|e| ClientError::local("attester", e.to_string()))?;
         let mut proof = Map::new();
-        proof.insert("evidence".into(), json!({"kind": self.attester.kind(), "data": URL_SAFE_NO_PAD.encode(evidence)}));
+        proof
+            .insert("evidence".into(), json!({"kind": self.attester.kind(), "data": URL_SAFE_NO_PAD.encode(evidence)}));
         proof.insert("challenge".into(), json!(text));
         proof.insert("recipient".into(), Value::Object(public));
         Ok((proof, text, q))
@@ -126,7 +128,8 @@ impl<'a> Workload<'a> {
             "unwrap" => drop(body.insert("ciphertext".into(), json!(URL_SAFE_NO_PAD.encode(&ask.input)))),
             "sign" => drop(body.insert("digest".into(), json!(URL_SAFE_NO_PAD.encode(&ask.input)))),
             "generate" => {
-                let bytes = std::str::from_utf8(&ask.input).ok().and_then(|t| t.parse::<u32>().ok()).unwrap_or_default();
+                let bytes =
+                    std::str::from_utf8(&ask.input).ok().and_then(|t| t.parse::<u32>().ok()).unwrap_or_default();
                 body.insert("bytes".into(), json!(bytes));
             }
             _ => {}

@@ -51,11 +51,12 @@ impl CheckedReceipt {
 pub(super) fn check(signed: &str, authority: &X509) -> Result<CheckedReceipt, ClientError> {
     let bad = |what: &str| ClientError::not_authentic(what.to_owned());
     let mut parts = signed.split('.');
-    let (Some(head), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(head), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(bad("the receipt has not three parts"));
     };
     let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| bad("the receipt is not base64url"));
-    let object = |bytes: &[u8]| match json::parse(bytes, &Limits::default()).map(|n| n.to_value()) {
+    let object = |bytes: &[u8]| match json::parse(bytes, &Limits::request(64 * 1024)).map(|n| n.to_value()) {
         Ok(Value::Object(members)) => Ok(members),
         _ => Err(bad("the receipt is no json")),
     };

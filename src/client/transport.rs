@@ -35,7 +35,9 @@ impl ClientError {
     }
     fn problem(status: u16, body: &Value) -> Self {
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let code = text("type").and_then(|t| t.rsplit('/').next().map(str::to_owned)).unwrap_or_else(|| format!("http-{status}"));
+        let code = text("type")
+            .and_then(|t| t.rsplit('/').next().map(str::to_owned))
+            .unwrap_or_else(|| format!("http-{status}"));
         let what = text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
         let reasons = body.get("reasons").and_then(Value::as_array).cloned().unwrap_or_default();
         Self { code, what, instance: text("instance"), reasons, unavailable: status >= 500 || status == 429 }
@@ -71,11 +73,15 @@ impl Connection {
     pub fn new(url: &str, ca_pem: &[u8], credential: Option<String>) -> Result<Self, ClientError> {
         let usage = |what: String| ClientError::local("usage", what);
         let parsed = reqwest::Url::parse(url).map_err(|e| usage(format!("`{url}` is no URL: {e}")))?;
-        let name = parsed.host_str().filter(|_| parsed.scheme() == "https").ok_or_else(|| usage(format!("`{url}` is no https URL")))?;
+        let name = parsed
+            .host_str()
+            .filter(|_| parsed.scheme() == "https")
+            .ok_or_else(|| usage(format!("`{url}` is no https URL")))?;
         let prefix = parsed.path().trim_end_matches('/');
         let host = format!("{}{prefix}", name.to_ascii_lowercase());
         let authority = X509::from_pem(ca_pem).map_err(|_| usage("the CA file holds no certificate".to_owned()))?;
-        let pinned = reqwest::Certificate::from_pem(ca_pem).map_err(|_| usage("the CA file holds no certificate".to_owned()))?;
+        let pinned =
+            reqwest::Certificate::from_pem(ca_pem).map_err(|_| usage("the CA file holds no certificate".to_owned()))?;
         let http = reqwest::Client::builder()
             .tls_certs_only([pinned])
             .redirect(reqwest::redirect::Policy::none())
@@ -151,7 +157,8 @@ impl Connection {
         let status = response.status();
         let etag = response.headers().get("ETag").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.map_err(|e| ClientError::unreachable(story(&e)))?;
-        let value: Value = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
+        let value: Value =
+            if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
         if status.is_success() { Ok((etag, value)) } else { Err(ClientError::problem(status.as_u16(), &value)) }
     }
 }

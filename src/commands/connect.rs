@@ -59,7 +59,8 @@ impl ServerArgs {
             }
         };
         let ca = self.ca.clone().unwrap_or_else(|| dir.join("tls/ca.pem"));
-        let ca = std::fs::read(&ca).map_err(|e| Failure::usage(format!("cannot read the CA `{}`: {e}", ca.display()), help))?;
+        let ca = std::fs::read(&ca)
+            .map_err(|e| Failure::usage(format!("cannot read the CA `{}`: {e}", ca.display()), help))?;
         let credential = match (&self.credential, listener) {
             (Some(file), _) => Some(read_token(file)?),
             (None, Listener::Admin) => Some(read_token(&dir.join("admin.token"))?),
@@ -87,7 +88,10 @@ fn address(settings: &Settings, listener: Listener) -> String {
 
 fn read_token(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| {
-        Failure::usage(format!("cannot read the credential `{}`: {e}", file.display()), "name one with --credential, or the folder with --dir")
+        Failure::usage(
+            format!("cannot read the credential `{}`: {e}", file.display()),
+            "name one with --credential, or the folder with --dir",
+        )
     })?;
     Ok(text.trim().to_owned())
 }
@@ -97,8 +101,12 @@ pub fn failure(error: ClientError) -> Failure {
     let what = error.to_string();
     match error.code.as_str() {
         "usage" => Failure::usage(what, "see --help"),
-        "unreachable" => Failure::unavailable("unreachable", what, "check that the server runs and that --server and --ca are right"),
-        code if error.unavailable => Failure::unavailable(code, what, "try again later; `readyz` tells what is missing"),
+        "unreachable" => {
+            Failure::unavailable("unreachable", what, "check that the server runs and that --server and --ca are right")
+        }
+        code if error.unavailable => {
+            Failure::unavailable(code, what, "try again later; `readyz` tells what is missing")
+        }
         code => Failure::refused(code, what).with_help(advice(code)),
     }
 }
@@ -106,10 +114,16 @@ pub fn failure(error: ClientError) -> Failure {
 /// What to do about a refusal. The long form stands in docs/errors.md.
 pub fn advice(code: &str) -> &'static str {
     match code.split('.').next().unwrap_or_default() {
-        "not-released" => "ask an operator to look the correlation id up: `keygate audit show ID` says which leaf failed",
+        "not-released" => {
+            "ask an operator to look the correlation id up: `keygate audit show ID` says which leaf failed"
+        }
         "freshness-failed" => "take a new challenge and attest again",
-        "binding-mismatch" => "the evidence must be made for this request, host and recipient: check --server against the provider's hosts",
-        "collateral-unavailable" => "send endorsements with the request, or give the server an offline folder or a service",
+        "binding-mismatch" => {
+            "the evidence must be made for this request, host and recipient: check --server against the provider's hosts"
+        }
+        "collateral-unavailable" => {
+            "send endorsements with the request, or give the server an offline folder or a service"
+        }
         "chain-untrusted" => "the evidence hangs on no trust anchor of the server's: see [[trust_anchors]]",
         "auth-required" | "token-invalid" => "name a live credential with --credential",
         "forbidden" => "ask an admin for the role that this needs",

@@ -23,7 +23,9 @@ const FIRST_ADMIN_SECONDS: i64 = 7 * 86_400;
 
 /// Arguments of `keygate init`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  keygate init --dir /var/lib/keygate --host kms.example --root-key /etc/keygate/root.key")]
+#[command(
+    after_help = "Example:\n  keygate init --dir /var/lib/keygate --host kms.example --root-key /etc/keygate/root.key"
+)]
 pub struct InitArgs {
     /// The folder that is made; it must not exist [default: ./keygate-data].
     #[arg(long, value_name = "DIR")]
@@ -75,26 +77,35 @@ pub(super) fn make(dir: &Path, hosts: &[String], root_key: Option<&Path>) -> Res
         let what = format!("`{}` exists already", dir.display());
         return Err(Failure::usage(what, "name a folder that does not exist: nothing is ever overwritten"));
     }
-    let cannot = |e: std::io::Error| Failure::unavailable("store-failed", format!("cannot write `{}`: {e}", dir.display()), "choose another folder");
+    let cannot = |e: std::io::Error| {
+        Failure::unavailable("store-failed", format!("cannot write `{}`: {e}", dir.display()), "choose another folder")
+    };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tls")).map_err(cannot)?;
     let root = root_key.map_or_else(|| dir.join("root.key"), Path::to_path_buf);
-    let keystore_error = |e: keygate_keystore::KeystoreError| Failure::unavailable(e.code(), e.to_string(), "remove the folder and try again");
+    let keystore_error = |e: keygate_keystore::KeystoreError| {
+        Failure::unavailable(e.code(), e.to_string(), "remove the folder and try again")
+    };
     FileRoot::create(&root).map_err(keystore_error)?;
     let mut all: Vec<String> = hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
     all.extend(LOOPBACK.iter().map(|h| (*h).to_owned()).filter(|h| !hosts.contains(h)));
     let named = root_key.map(|p| fs::canonicalize(p).unwrap_or_else(|_| p.to_path_buf()));
     write(&dir.join("keygate.toml"), configuration(&all, named.as_deref()).as_bytes(), 0o600).map_err(cannot)?;
 
-    let now = SystemClock::new(0).now().map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock"))?.secs();
+    let now = SystemClock::new(0)
+        .now()
+        .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock"))?
+        .secs();
     let settings = Settings::read(&dir.join("keygate.toml"), &[])?;
     let store = settings.path(&settings.store.file);
-    let made = Keystore::create(&store, &FileRoot::new(&root), settings.store.retention_days, now).map_err(keystore_error)?;
+    let made =
+        Keystore::create(&store, &FileRoot::new(&root), settings.store.retention_days, now).map_err(keystore_error)?;
     made.shutdown();
     drop(made);
     let app = App::open(settings).map_err(from_app)?;
-    let broken = |e: crate::broker::BrokerError| Failure::unavailable(e.code.as_str(), e.detail, "remove the folder and try again");
-    let provider = app.broker.default_provider();
-    let ca = app.broker.authority_pem(&provider).map_err(broken)?;
+    let broken =
+        |e: crate::broker::Fault| Failure::unavailable(e.code.as_str(), e.inner, "remove the folder and try again");
+    let provider = keygate_keystore::ProviderId::parse("default").map_err(keystore_error)?;
+    let ca = app.broker.ca_pem(&provider).map_err(broken)?;
     let server = app.broker.server_certificate(&provider, &all).map_err(broken)?;
     let token = app.broker.first_admin(&provider, FIRST_ADMIN_SECONDS).map_err(broken)?;
     app.keystore.shutdown();

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::connect::DEFAULT_DIR;
 use super::exit::{Exit, Failure};
 use super::init::{copy_warning, from_app};
-use crate::app::App;
+use crate::app::{self, App};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{self, ListenerSetup, Pace, Side, tls::Identity};
 use crate::settings::{DEFAULTS, Settings};
@@ -50,12 +50,14 @@ pub async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     settings.server.admin_bind = args.admin_bind.unwrap_or(settings.server.admin_bind);
     settings.server.check()?;
     let format = if settings.telemetry.format == "json" { telemetry::Format::Json } else { telemetry::Format::Text };
-    telemetry::start(format, &settings.telemetry.log).map_err(|e| Failure::config(e.to_string(), "mend `telemetry.log`"))?;
+    telemetry::start(format, &settings.telemetry.log)
+        .map_err(|e| Failure::config(e.to_string(), "mend `telemetry.log`"))?;
     harden();
     for name in &settings.from_environment {
         tracing::info!(name, "set by the environment");
     }
-    let root_beside_store = settings.path(&settings.root_key.file).parent() == settings.path(&settings.store.file).parent();
+    let root_beside_store =
+        settings.path(&settings.root_key.file).parent() == settings.path(&settings.store.file).parent();
     let app = App::open(settings).map_err(from_app)?;
     let server = Serving::start(app)?;
     println!("{}", server.line());
@@ -82,23 +84,42 @@ impl Serving {
     /// Binds both listeners and starts to serve.
     pub fn start(app: App) -> Result<Self, Failure> {
         let settings = &app.settings;
-        let now = SystemClock::new(0).now().map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock"))?;
-        let identity =
-            Identity::read(&settings.path(&settings.server.certificate), &settings.path(&settings.server.private_key), now.secs())?;
+        let now = SystemClock::new(0)
+            .now()
+            .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock"))?;
+        let identity = Identity::read(
+            &settings.path(&settings.server.certificate),
+            &settings.path(&settings.server.private_key),
+            now.secs(),
+        )?;
         let client_ca = settings.path(&settings.server.client_ca);
         let client_ca = (!settings.server.client_ca.as_os_str().is_empty()).then_some(client_ca.as_path());
         let bound = |address: SocketAddr| {
             http::bind(address).map_err(|e| {
-                Failure::unavailable("unreachable", format!("cannot listen on {address}: {e}"), "choose another address with --bind")
+                Failure::unavailable(
+                    "unreachable",
+                    format!("cannot listen on {address}: {e}"),
+                    "choose another address with --bind",
+                )
             })
         };
         let (data, admin) = (bound(settings.server.bind)?, bound(settings.server.admin_bind)?);
-        let local = |socket: &std::net::TcpListener| socket.local_addr().map_err(|e| Failure::unavailable("unreachable", e.to_string(), ""));
+        let local = |socket: &std::net::TcpListener| {
+            socket.local_addr().map_err(|e| Failure::unavailable("unreachable", e.to_string(), ""))
+        };
         let (data_address, admin_address) = (local(&data)?, local(&admin)?);
         let pace = pace(settings);
+        let mut prefixes: Vec<String> =
+            app::providers(settings).map_err(from_app)?.into_iter().map(|p| p.prefix).collect();
+        prefixes.sort();
+        prefixes.dedup();
+        // The longest first: the root would swallow the others.
+        prefixes.reverse();
         let listen = |socket, side, tls, body_bytes| {
-            http::listen(ListenerSetup { socket, tls, body_bytes, side }, &app.broker, pace)
-                .map_err(|e| Failure::unavailable("unreachable", format!("cannot listen: {e}"), "choose another address"))
+            http::listen(ListenerSetup { socket, tls, body_bytes, side, prefixes: prefixes.clone() }, &app.broker, pace)
+                .map_err(|e| {
+                    Failure::unavailable("unreachable", format!("cannot listen: {e}"), "choose another address")
+                })
         };
         let data = listen(data, Side::Data, identity.acceptor(None)?, settings.limits.body_bytes)?;
         let admin = listen(admin, Side::Admin, identity.acceptor(client_ca)?, settings.limits.admin_body_bytes)?;
@@ -116,7 +137,10 @@ impl Serving {
 
     /// What it listens on and how it is sealed, in one line.
     pub fn line(&self) -> String {
-        format!("keygate listens on https://{} (admin https://{}), sealed by {}", self.data, self.admin, self.app.sealed_by)
+        format!(
+            "keygate listens on https://{} (admin https://{}), sealed by {}",
+            self.data, self.admin, self.app.sealed_by
+        )
     }
 
     /// Serves until SIGTERM, SIGINT or a store that failed; then drains.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
+use crate::app::certificates;
 use crate::clock::{Clock, SystemClock};
 use crate::collateral::read_path;
 
@@ -20,7 +21,9 @@ const MAX_EVIDENCE: u64 = 1 << 20;
 
 /// Arguments of `keygate verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  keygate verify --kind tdx --endorsements collateral.json --at 2025-07-04T10:16:31Z quote.bin")]
+#[command(
+    after_help = "Example:\n  keygate verify --kind tdx --endorsements collateral.json --at 2025-07-04T10:16:31Z quote.bin"
+)]
 pub struct VerifyArgs {
     /// Kind of evidence: sgx, tdx, snp, nitro, software, or auto.
     #[arg(long, default_value = "auto")]
@@ -59,16 +62,23 @@ pub struct InspectArgs {
 pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
     let bytes = read_evidence(&args.file)?;
     let now = match &args.at {
-        Some(text) => UnixTime::from_rfc3339(text)
-            .ok_or_else(|| Failure::usage(format!("`{text}` is no RFC 3339 time"), "write it like 2025-07-04T10:28:44Z"))?,
-        None => SystemClock::new().now().map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "give the time with --at"))?,
+        Some(text) => UnixTime::from_rfc3339(text).ok_or_else(|| {
+            Failure::usage(format!("`{text}` is no RFC 3339 time"), "write it like 2025-07-04T10:28:44Z")
+        })?,
+        None => SystemClock::new(0)
+            .now()
+            .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "give the time with --at"))?,
     };
     let mut options = Options::strict();
     options.allow_debug = args.allow_debug;
     for status in &args.accept_tcb {
         let status = TcbStatus::parse(status).filter(|s| *s != TcbStatus::Revoked).ok_or_else(|| {
-            let known: Vec<_> = TcbStatus::ALL.iter().filter(|s| **s != TcbStatus::Revoked).map(|s| s.as_str()).collect();
-            Failure::usage(format!("`{status}` is no TCB status that can be accepted"), format!("one of {}", known.join(", ")))
+            let known: Vec<_> =
+                TcbStatus::ALL.iter().filter(|s| **s != TcbStatus::Revoked).map(|s| s.as_str()).collect();
+            Failure::usage(
+                format!("`{status}` is no TCB status that can be accepted"),
+                format!("one of {}", known.join(", ")),
+            )
         })?;
         options.accept_tcb.insert(status);
     }
@@ -122,15 +132,6 @@ fn add_anchor(anchors: &mut Anchors, text: &str, index: usize) -> Result<(), Fai
     Ok(())
 }
 
-/// Certificates of a PEM or DER file, DER each.
-pub(crate) fn certificates(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    if bytes.first() == Some(&0x30) {
-        return Some(vec![bytes.to_vec()]);
-    }
-    let stack = openssl::x509::X509::stack_from_pem(bytes).ok().filter(|s| !s.is_empty())?;
-    stack.iter().map(|c| c.to_der().ok()).collect()
-}
-
 fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
@@ -140,7 +141,10 @@ fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
     };
     read.map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", file.display()), "name a file of evidence"))?;
     if bytes.len() as u64 > MAX_EVIDENCE {
-        return Err(Failure::refused("too-large.evidence", format!("the evidence is larger than {MAX_EVIDENCE} bytes")));
+        return Err(Failure::refused(
+            "too-large.evidence",
+            format!("the evidence is larger than {MAX_EVIDENCE} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -156,7 +160,11 @@ fn kind_of(word: &str, bytes: &[u8]) -> Result<EvidenceKind, VerifyError> {
         });
     }
     EvidenceKind::parse(word).ok_or_else(|| {
-        VerifyError::new(keygate_verifier::Code::Unsupported, "kind", format!("`{word}` is no kind of evidence that is verified here"))
+        VerifyError::new(
+            keygate_verifier::Code::Unsupported,
+            "kind",
+            format!("`{word}` is no kind of evidence that is verified here"),
+        )
     })
 }
 
@@ -185,7 +193,10 @@ fn judge(
         Ok(Outcome::Wants(ids)) => {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             let what = format!("missing or not in force at {now}: {}; give them with --endorsements", ids.join(", "));
-            Report::refused(Some(kind), &VerifyError::new(keygate_verifier::Code::CollateralUnavailable, "missing", what))
+            Report::refused(
+                Some(kind),
+                &VerifyError::new(keygate_verifier::Code::CollateralUnavailable, "missing", what),
+            )
         }
         Err(why) => Report::refused(Some(kind), &why),
     }

@@ -104,7 +104,8 @@ impl AttesterArgs {
             software_measurement: self.software_measurement.clone(),
             software_host: None,
         };
-        attester::choose(&self.attester, &options).map_err(|e| Failure::unavailable("attester", e.to_string(), e.help()))
+        attester::choose(&self.attester, &options)
+            .map_err(|e| Failure::unavailable("attester", e.to_string(), e.help()))
     }
     fn rsa(&self) -> bool {
         self.recipient == "rsa"
@@ -113,7 +114,8 @@ impl AttesterArgs {
 
 fn now() -> Result<i64, Failure> {
     let time = SystemClock::new(0).now();
-    time.map(|t| t.secs()).map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock of this machine"))
+    time.map(|t| t.secs())
+        .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock of this machine"))
 }
 
 /// Runs `keygate attest`.
@@ -148,7 +150,9 @@ pub async fn unwrap(args: &UnwrapArgs, format: Format) -> Result<Exit, Failure> 
     } else {
         std::fs::File::open(&args.input).and_then(|f| f.take(1 << 20).read_to_end(&mut input))
     };
-    read.map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", args.input.display()), "name the ciphertext with --in"))?;
+    read.map_err(|e| {
+        Failure::usage(format!("cannot read `{}`: {e}", args.input.display()), "name the ciphertext with --in")
+    })?;
     let ask = Ask {
         operation: "unwrap",
         key: args.key.clone(),
@@ -206,7 +210,10 @@ fn refuse_terminal(out: &Path) -> Result<(), Failure> {
 /// Writes secret bytes into a new file for us alone, or into a pipe.
 pub(super) fn write_secret(out: &Path, secret: &[u8]) -> Result<(), Failure> {
     let cannot = |e: std::io::Error| {
-        Failure::usage(format!("cannot write `{}`: {e}", out.display()), "name a new file in a folder that can be written")
+        Failure::usage(
+            format!("cannot write `{}`: {e}", out.display()),
+            "name a new file in a folder that can be written",
+        )
     };
     if out == Path::new("-") {
         let mut pipe = std::io::stdout().lock();

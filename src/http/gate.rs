@@ -48,7 +48,9 @@ impl Gate {
         }
         let misdirected = || refuse(StatusCode::MISDIRECTED_REQUEST, "not-found", "this host is not served here");
         let header = request.headers().get(HOST).and_then(|v| v.to_str().ok());
-        let host = header.and_then(host_of).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "malformed", "the host is missing"))?;
+        let host = header
+            .and_then(host_of)
+            .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "malformed", "the host is missing"))?;
         let asked = request.conn_data::<ServerName>().map(|n| n.0.clone()).unwrap_or_default();
         if !asked.is_empty() && asked != host {
             return Err(misdirected());

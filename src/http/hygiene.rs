@@ -64,7 +64,11 @@ pub fn check(request: &ServiceRequest, limit: usize) -> Result<(), Unfit> {
     if has_body || method == Method::POST {
         let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !is_json(kind) {
-            return Err(unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", "the content type must be application/json"));
+            return Err(unfit(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported",
+                "the content type must be application/json",
+            ));
         }
     }
     Ok(())
@@ -89,9 +93,9 @@ fn is_json(kind: &str) -> bool {
 pub fn host_of(header: &str) -> Option<String> {
     let host = match header.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map(|(address, _)| address)?,
-        None => header.rsplit_once(':').map_or(header, |(host, port)| {
-            if port.bytes().all(|b| b.is_ascii_digit()) { host } else { header }
-        }),
+        None => header
+            .rsplit_once(':')
+            .map_or(header, |(host, port)| if port.bytes().all(|b| b.is_ascii_digit()) { host } else { header }),
     };
     let sound = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
     sound.then(|| host.to_ascii_lowercase())
@@ -115,13 +119,23 @@ mod tests {
     fn a_plain_request_is_fit() {
         assert!(check(&post("/v1/keys/db-key/release").to_srv_request(), 1_000).is_ok());
         assert!(check(&TestRequest::get().uri("/healthz").to_srv_request(), 1_000).is_ok());
-        let charset = TestRequest::post().uri("/v1/challenges").insert_header(("content-type", "application/json; charset=utf-8"));
+        let charset = TestRequest::post()
+            .uri("/v1/challenges")
+            .insert_header(("content-type", "application/json; charset=utf-8"));
         assert!(check(&charset.to_srv_request(), 1_000).is_ok());
     }
 
     #[test]
     fn http_10_paths_are_never_normalised() {
-        for path in ["/keys/../admin", "/v1/keys/a%2fb/release", "/v1/keys/%00/release", "/v1//keys", "/v1/./keys", "/v1/keys;x=1", "/v1/keys/"] {
+        for path in [
+            "/keys/../admin",
+            "/v1/keys/a%2fb/release",
+            "/v1/keys/%00/release",
+            "/v1//keys",
+            "/v1/./keys",
+            "/v1/keys;x=1",
+            "/v1/keys/",
+        ] {
             assert_eq!(refused(post(path)), (400, "malformed"), "{path}");
         }
     }
@@ -133,10 +147,15 @@ mod tests {
 
     #[test]
     fn http_03_ambiguous_lengths_are_refused() {
-        assert_eq!(refused(post("/v1/x").append_header(("content-length", "5")).append_header(("content-length", "5"))), (400, "malformed"));
+        assert_eq!(
+            refused(post("/v1/x").append_header(("content-length", "5")).append_header(("content-length", "5"))),
+            (400, "malformed")
+        );
         assert_eq!(refused(post("/v1/x").insert_header(("content-length", "+5"))).0, 400);
         assert_eq!(
-            refused(post("/v1/x").insert_header(("content-length", "5")).insert_header(("transfer-encoding", "chunked"))),
+            refused(
+                post("/v1/x").insert_header(("content-length", "5")).insert_header(("transfer-encoding", "chunked"))
+            ),
             (400, "malformed")
         );
     }

@@ -31,6 +31,8 @@ pub struct ListenerSetup {
     pub body_bytes: usize,
     /// Which doors stand behind it.
     pub side: Side,
+    /// Path prefixes of the providers; an empty one is the root.
+    pub prefixes: Vec<String>,
 }
 
 /// Which of the two listeners.
@@ -72,10 +74,9 @@ struct ServerName(String);
 /// # Errors
 /// The socket cannot be listened on.
 pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io::Result<Server> {
-    let ListenerSetup { socket, tls, body_bytes, side } = setup;
+    let ListenerSetup { socket, tls, body_bytes, side, prefixes } = setup;
     let gate = Arc::new(Gate::new(Arc::clone(broker), side, body_bytes, pace));
     let broker = Arc::clone(broker);
-    let prefixes = broker.prefixes();
     let workers = if pace.workers == 0 {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
     } else {
@@ -86,7 +87,11 @@ pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io
         let mut app = App::new()
             .app_data(web::Data::new(Arc::clone(&broker)))
             .app_data(web::PayloadConfig::new(body_bytes))
-            .wrap(middleware::DefaultHeaders::new().add(("Cache-Control", "no-store")).add(("X-Content-Type-Options", "nosniff")))
+            .wrap(
+                middleware::DefaultHeaders::new()
+                    .add(("Cache-Control", "no-store"))
+                    .add(("X-Content-Type-Options", "nosniff")),
+            )
             .wrap(middleware::from_fn(move |request, next| gate::pass(Arc::clone(&gate), request, next)))
             .configure(health::routes)
             .default_service(web::to(gate::nothing_here));

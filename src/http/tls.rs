@@ -9,7 +9,9 @@ use std::path::Path;
 
 use openssl::asn1::Asn1Time;
 use openssl::pkey::PKey;
-use openssl::ssl::{AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslVerifyMode, select_next_proto};
+use openssl::ssl::{
+    AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslVerifyMode, select_next_proto,
+};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use zeroize::Zeroizing;
@@ -34,7 +36,10 @@ impl Identity {
     pub fn read(certificate: &Path, key: &Path, now: i64) -> Result<Self, SettingsError> {
         let invalid = |what: String, help: &str| SettingsError::new(what, help);
         let pem = std::fs::read(certificate).map_err(|e| {
-            invalid(format!("cannot read `{}`: {e}", certificate.display()), "name the TLS certificate in `server.certificate`")
+            invalid(
+                format!("cannot read `{}`: {e}", certificate.display()),
+                "name the TLS certificate in `server.certificate`",
+            )
         })?;
         let chain = X509::stack_from_pem(&pem).ok().filter(|c| !c.is_empty()).ok_or_else(|| {
             invalid(format!("`{}` holds no certificate", certificate.display()), "write the chain as PEM, leaf first")
@@ -71,14 +76,18 @@ impl Identity {
     /// # Errors
     /// `config-invalid`: OpenSSL refuses the certificate, key or CA.
     pub fn acceptor(&self, client_ca: Option<&Path>) -> Result<SslAcceptorBuilder, SettingsError> {
-        let refused = |e: openssl::error::ErrorStack| SettingsError::new(format!("TLS cannot be set up: {e}"), "check the certificate");
+        let refused = |e: openssl::error::ErrorStack| {
+            SettingsError::new(format!("TLS cannot be set up: {e}"), "check the certificate")
+        };
         let mut builder = self.build().map_err(refused)?;
         if let Some(path) = client_ca {
             let help = "name a PEM file of CA certificates in `server.client_ca`";
-            let pem = std::fs::read(path).map_err(|e| SettingsError::new(format!("cannot read `{}`: {e}", path.display()), help))?;
-            let authorities = X509::stack_from_pem(&pem).ok().filter(|c| !c.is_empty()).ok_or_else(|| {
-                SettingsError::new(format!("`{}` holds no certificate", path.display()), help)
-            })?;
+            let pem = std::fs::read(path)
+                .map_err(|e| SettingsError::new(format!("cannot read `{}`: {e}", path.display()), help))?;
+            let authorities = X509::stack_from_pem(&pem)
+                .ok()
+                .filter(|c| !c.is_empty())
+                .ok_or_else(|| SettingsError::new(format!("`{}` holds no certificate", path.display()), help))?;
             demand_client(&mut builder, authorities).map_err(refused)?;
         }
         Ok(builder)
@@ -86,7 +95,9 @@ impl Identity {
 
     fn build(&self) -> Result<SslAcceptorBuilder, openssl::error::ErrorStack> {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
-        builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION | SslOptions::CIPHER_SERVER_PREFERENCE);
+        builder.set_options(
+            SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION | SslOptions::CIPHER_SERVER_PREFERENCE,
+        );
         builder.set_private_key(&self.key)?;
         for (index, certificate) in self.chain.iter().enumerate() {
             if index == 0 {
@@ -96,7 +107,8 @@ impl Identity {
             }
         }
         builder.check_private_key()?;
-        builder.set_alpn_select_callback(|_, offered| select_next_proto(b"\x08http/1.1", offered).ok_or(AlpnError::NOACK));
+        builder
+            .set_alpn_select_callback(|_, offered| select_next_proto(b"\x08http/1.1", offered).ok_or(AlpnError::NOACK));
         Ok(builder)
     }
 }
@@ -116,7 +128,8 @@ fn demand_client(builder: &mut SslAcceptorBuilder, authorities: Vec<X509>) -> Re
 /// A secret file: no link, ours, for us alone; checked on the descriptor that is read.
 fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingsError> {
     let wrong = |what: String, help: String| SettingsError::new(what, help);
-    let cannot = |e: std::io::Error| wrong(format!("cannot read `{}`: {e}", path.display()), "check the path".to_owned());
+    let cannot =
+        |e: std::io::Error| wrong(format!("cannot read `{}`: {e}", path.display()), "check the path".to_owned());
     if std::fs::symlink_metadata(path).map_err(cannot)?.file_type().is_symlink() {
         return Err(wrong(format!("`{}` is a link", path.display()), "name the file itself".to_owned()));
     }

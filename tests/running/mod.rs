@@ -65,7 +65,11 @@ impl Running {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("listens"), "serve said `{line}`: {}", std::fs::read_to_string(self.log()).unwrap_or_default());
+        assert!(
+            line.contains("listens"),
+            "serve said `{line}`: {}",
+            std::fs::read_to_string(self.log()).unwrap_or_default()
+        );
         self.child = Some(child);
     }
 
@@ -141,7 +145,9 @@ pub fn python() -> Option<PathBuf> {
         return Some(python);
     }
     assert!(std::env::var_os("CI").is_none(), "no python with cbor2, cryptography and requests");
-    eprintln!("SKIPPED the python client: no python with cbor2, cryptography and requests; see tests/clients/requirements.txt");
+    eprintln!(
+        "SKIPPED the python client: no python with cbor2, cryptography and requests; see tests/clients/requirements.txt"
+    );
     None
 }
 

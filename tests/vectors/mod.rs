@@ -189,8 +189,7 @@ fn claims_of(kind: &str, said: &Value) -> Vec<(&'static str, Value)> {
         // Printed as a number: the first byte of the text is the last of the field. Milan and Genoa.
         for (path, index) in [("bootloader", 7), ("tee", 6), ("snpfw", 1), ("microcode", 0)] {
             let path: &'static str = format!("/claims/x-ms-sevsnpvm-{path}-svn").leak();
-            let theirs = if tcb.starts_with("00") || index > 1 { bytes[7 - index] } else { bytes[7 - index] };
-            claims.push((path, json!(theirs)));
+            claims.push((path, json!(bytes[7 - index])));
         }
     }
     claims
@@ -204,7 +203,14 @@ fn pcr(index: &str) -> &'static str {
 pub fn cases_of_the_other_folders(root: &Path) -> Vec<Case> {
     let mut cases = Vec::new();
     let collateral = |names: &[&str]| names.iter().map(|n| root.join(n)).collect::<Vec<_>>();
-    let mut add = |id: &str, kind, file: &str, endorsements: &[&str], at: &str, verdict, code, claims: Vec<(&'static str, Value)>| {
+    let mut add = |id: &str,
+                   kind,
+                   file: &str,
+                   endorsements: &[&str],
+                   at: &str,
+                   verdict,
+                   code,
+                   claims: Vec<(&'static str, Value)>| {
         cases.push(Case {
             id: id.to_owned(),
             kind,
@@ -287,36 +293,93 @@ pub fn cases_of_the_other_folders(root: &Path) -> Vec<Case> {
         Vec::new(),
     );
     let dcap = |kind: &str| format!("maa-sdk/dcap/{kind}_quote_collateral.json");
-    add("maa-dcap-sgx", "sgx", "maa-sdk/dcap/sgx_quote.bin", &[&dcap("sgx")], "2025-07-04T10:28:44Z", "verified", None, vec![]);
-    add("maa-dcap-tdx", "tdx", "maa-sdk/dcap/tdx_quote.bin", &[&dcap("tdx")], "2025-07-04T10:16:31Z", "verified", None, vec![]);
+    add(
+        "maa-dcap-sgx",
+        "sgx",
+        "maa-sdk/dcap/sgx_quote.bin",
+        &[&dcap("sgx")],
+        "2025-07-04T10:28:44Z",
+        "verified",
+        None,
+        vec![],
+    );
+    add(
+        "maa-dcap-tdx",
+        "tdx",
+        "maa-sdk/dcap/tdx_quote.bin",
+        &[&dcap("tdx")],
+        "2025-07-04T10:16:31Z",
+        "verified",
+        None,
+        vec![],
+    );
     trustee(&mut add);
     cases
 }
 
-type Add<'a> = dyn FnMut(&str, &'static str, &str, &[&str], &str, &'static str, Option<&'static str>, Vec<(&'static str, Value)>) + 'a;
+type Add<'a> = dyn FnMut(&str, &'static str, &str, &[&str], &str, &'static str, Option<&'static str>, Vec<(&'static str, Value)>)
+    + 'a;
 
 fn trustee(add: &mut Add<'_>) {
     let milan = "trustee/amd-roots/milan_ask_ark_asvk.pem";
     let report = "trustee/snp/test-report.bin";
-    add("trustee-snp-report", "snp", report, &["trustee/snp/test-vcek.der", milan], "2024-06-01T00:00:00Z", "verified", None, vec![]);
+    add(
+        "trustee-snp-report",
+        "snp",
+        report,
+        &["trustee/snp/test-vcek.der", milan],
+        "2024-06-01T00:00:00Z",
+        "verified",
+        None,
+        vec![],
+    );
     for (id, vcek) in [("legacy", "test-vcek-invalid-legacy.der"), ("new", "test-vcek-invalid-new.der")] {
         let vcek = format!("trustee/snp/{vcek}");
-        add(&format!("trustee-snp-vcek-{id}"), "snp", report, &[&vcek, milan], "2024-06-01T00:00:00Z", "refused", None, vec![]);
+        add(
+            &format!("trustee-snp-vcek-{id}"),
+            "snp",
+            report,
+            &[&vcek, milan],
+            "2024-06-01T00:00:00Z",
+            "refused",
+            None,
+            vec![],
+        );
     }
     let vlek = "trustee/snp/test-vlek-report.bin";
     let held = ["trustee/snp/test-vlek.der", milan];
     let vmpl = vec![("/claims/x-ms-sevsnpvm-vmpl", json!(1)), ("/claims/x-ms-sevsnpvm-signing-key", json!("vlek"))];
     add("trustee-snp-vlek", "snp", vlek, &held, "2025-06-01T00:00:00Z", "verified", None, vmpl);
-    add("trustee-snp-vlek-ended", "snp", vlek, &held, "2026-06-01T00:00:00Z", "refused", Some("chain-untrusted"), vec![]);
-    for (file, collateral, at) in [
-        ("tdx_quote_4.dat", "tdx-50806f000000-2023-06-18-492e9e9f.json", "2023-06-28T08:03:58Z"),
-        ("tdx_quote_5.dat", "tdx-90c06f000000-2025-06-05-c4ddfe13.json", "2025-06-24T12:41:58Z"),
-        ("tdx_quote_6.dat", "tdx-00a06d080000-2025-10-27-1f0912a2.json", "2025-11-04T20:45:20Z"),
+    add(
+        "trustee-snp-vlek-ended",
+        "snp",
+        vlek,
+        &held,
+        "2026-06-01T00:00:00Z",
+        "refused",
+        Some("chain-untrusted"),
+        vec![],
+    );
+    // The second is the manifest's `tdx-v5-90c06f000000-586c2be0`: genuine, and below every TCB level.
+    let level = Some("tcb-rejected");
+    for (file, collateral, at, verdict, code) in [
+        ("tdx_quote_4.dat", "tdx-50806f000000-2023-06-18-492e9e9f.json", "2023-06-28T08:03:58Z", "verified", None),
+        ("tdx_quote_5.dat", "tdx-90c06f000000-2025-06-05-c4ddfe13.json", "2025-06-24T12:41:58Z", "refused", level),
+        ("tdx_quote_6.dat", "tdx-00a06d080000-2025-10-27-1f0912a2.json", "2025-11-04T20:45:20Z", "verified", None),
     ] {
         let held = format!("evidence/dcap-collateral/{collateral}");
         let id = format!("trustee-{}", file.trim_end_matches(".dat"));
-        add(&id, "tdx", &format!("trustee/tdx/{file}"), &[&held], at, "verified", None, vec![]);
+        add(&id, "tdx", &format!("trustee/tdx/{file}"), &[&held], at, verdict, code, vec![]);
     }
     let occlum = "trustee/sgx/occlum_quote.dat";
-    add("trustee-sgx-occlum", "sgx", occlum, &[], "2024-06-01T00:00:00Z", "refused", Some("collateral-unavailable"), vec![]);
+    add(
+        "trustee-sgx-occlum",
+        "sgx",
+        occlum,
+        &[],
+        "2024-06-01T00:00:00Z",
+        "refused",
+        Some("collateral-unavailable"),
+        vec![],
+    );
 }

@@ -64,7 +64,7 @@ pub(super) fn etag(row_id: &[u8; 16], row_version: u64) -> String {
 }
 
 enum Done {
-    Changed(Changed),
+    Changed(Box<Changed>),
     Before(StoredAnswer),
 }
 
@@ -73,7 +73,7 @@ impl Keystore {
     ///
     /// Errors: [`KeystoreError::PreconditionFailed`] if the object is not in the state named;
     /// `conflict` if it exists already, or for a request key with another body; `key-not-found`,
-    /// `not-found`; `key-state` for deleted keys; `operation-not-allowed` for an immutable rule;
+    /// `not-found`; `key-state` for deleted keys; `forbidden` for an immutable rule;
     /// [`KeystoreError::StoreFailed`], after which the node must stop.
     pub fn change(&self, order: ChangeOrder) -> Result<Changed, KeystoreError> {
         acceptable(&order.record)?;
@@ -146,12 +146,12 @@ impl Keystore {
                 )?;
             }
             changed.entry = Some(entry);
-            Ok(Done::Changed(changed))
+            Ok(Done::Changed(Box::new(changed)))
         });
         let tried = tried.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (done, tried) {
             (Err(KeystoreError::Conflict(_)), Some(tried)) => Ok(tried),
-            (Ok(Done::Changed(changed)), _) => Ok(changed),
+            (Ok(Done::Changed(changed)), _) => Ok(*changed),
             (Ok(Done::Before(answer)), _) => self.changed_before(&provider, name, &answer),
             (Err(e), _) => Err(e),
         }

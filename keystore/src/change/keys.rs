@@ -12,7 +12,7 @@ use crate::names::{KeyName, VersionId};
 use crate::seal::Secret;
 use crate::seal::secret::random;
 use crate::storage::sqlite::keys::{KeyRow, RuleRow, VersionRow};
-use crate::storage::sqlite::row::{Row, select};
+use crate::storage::sqlite::row::{Row, select, stored};
 use crate::storage::sqlite::transaction::Transaction;
 use crate::storage::sqlite::trust::PurgedRow;
 
@@ -261,7 +261,7 @@ pub(super) fn set_rules(
 ) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
     if key.immutable {
-        return Err(KeystoreError::OperationNotAllowed(
+        return Err(KeystoreError::Forbidden(
             "the rule of this key is immutable",
         ));
     }
@@ -309,12 +309,12 @@ pub(super) fn purge(
     let key = current(tx, context, name, Deleted::Wanted)?;
     let numbered = "WHERE key_id = ?1 AND number = ?2";
     for version in key.load_versions(tx.counted(), tx.ring)? {
-        let number = crate::storage::sqlite::row::stored(version.number);
+        let number = stored(version.number);
         tx.delete(&version, numbered, &[&key.row_id, &number])?;
     }
     let rules: Vec<RuleRow> = select(tx.counted(), tx.ring, "WHERE key_id = ?1", &[&key.row_id])?;
     for rule in rules {
-        let number = crate::storage::sqlite::row::stored(rule.number);
+        let number = stored(rule.number);
         tx.delete(&rule, numbered, &[&key.row_id, &number])?;
     }
     tx.delete(

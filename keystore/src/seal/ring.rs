@@ -188,4 +188,30 @@ mod tests {
         let error = ring.verify_row(&HERE, &[8; 32], &mac).unwrap_err();
         assert_eq!(error.code(), "store-corrupt");
     }
+
+    #[test]
+    fn sto_10_no_cell_of_200_rows_opens_at_the_place_of_another() {
+        let ring = ring(1);
+        let place = |i: u8, row_version| Place {
+            table: Table::Keys,
+            row_id: [i; 16],
+            row_version,
+        };
+        // 100 rows, each in two states.
+        let places: Vec<Place> = (0..100).flat_map(|i| [place(i, 1), place(i, 2)]).collect();
+        let columns = [7; 32];
+        let cells: Vec<Vec<u8>> = places
+            .iter()
+            .map(|place| ring.seal(None, place, Cell::DataKey, &columns, &[1; 32]))
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let mut opened = 0;
+        for place in &places {
+            for cell in &cells {
+                let result = ring.open(None, place, Cell::DataKey, &columns, cell);
+                opened += u32::from(result.is_ok());
+            }
+        }
+        assert_eq!(opened, 200);
+    }
 }

@@ -4,6 +4,9 @@
 //! most 256 requests, a savepoint each; answers leave only after the commit is on the disk. A
 //! commit or flush that fails is final: nothing is acknowledged from then on.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -211,7 +214,7 @@ impl Writer {
             answer,
         });
         match self.queue.try_send(Message::Work(job)) {
-            Ok(()) => {}
+            Ok(()) => Tally::count(&self.shared.tally.queued),
             Err(TrySendError::Full(_)) => return Err(KeystoreError::Overloaded),
             Err(TrySendError::Disconnected(_)) => return Err(stopped()),
         }

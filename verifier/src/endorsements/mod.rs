@@ -9,6 +9,8 @@ mod recognise;
 
 use std::sync::Arc;
 
+use crate::dcap::Reading;
+
 pub use id::{AmdProduct, AmdSigner, AmdTcb, CollateralId, IntelTee, PckCa};
 
 /// A document that Intel signs as text: TCB info or QE identity, with its signature and the certificates of its signer.
@@ -21,13 +23,18 @@ pub struct SignedDocument {
     /// The signer's chain, DER each.
     pub chain: Vec<Vec<u8>>,
     pub(crate) digest: [u8; 32],
+    /// SHA-256 over digest and signature: fixes both.
+    pub(crate) seal: [u8; 32],
+    /// What the document says, read once when first wanted.
+    pub(crate) reading: Reading,
 }
 
 impl SignedDocument {
     /// A document from its parts.
     pub fn new(text: Vec<u8>, signature: Vec<u8>, chain: Vec<Vec<u8>>) -> Self {
         let digest = openssl::sha::sha256(&text);
-        Self { text, signature, chain, digest }
+        let seal = openssl::sha::sha256(&[digest.as_slice(), &signature].concat());
+        Self { text, signature, chain, digest, seal, reading: Reading::default() }
     }
     /// SHA-256 of the text.
     pub fn digest(&self) -> [u8; 32] {
@@ -40,6 +47,13 @@ impl SignedDocument {
 pub(crate) struct Bytes {
     pub der: Vec<u8>,
     pub digest: [u8; 32],
+}
+
+impl Bytes {
+    /// The bytes with their digest.
+    pub fn new(der: &[u8]) -> Self {
+        Self { der: der.to_vec(), digest: openssl::sha::sha256(der) }
+    }
 }
 
 /// Everything held for one verification. Cheap to clone: pieces are shared. No piece stands twice.

@@ -81,6 +81,11 @@ impl Endorsements {
             hexed("qe_identity_signature")?,
             chain("qe_identity_issuer_chain")?,
         );
+        // What is no document or no list at all is refused here, by the file that it stands in.
+        tcb_info.check_tcb_info()?;
+        qe_identity.check_qe_identity()?;
+        Crl::parse(&root_crl)?;
+        Crl::parse(&pck_crl)?;
         for der in &crl_chain {
             self.add_certificate(der);
         }
@@ -93,10 +98,13 @@ impl Endorsements {
 
     /// The certificate table of an extended SEV-SNP report.
     fn add_amd_table(&mut self, bytes: &[u8]) -> Result<usize, VerifyError> {
-        let certificates = crate::kinds::snp::certificate_table(bytes)?;
-        for der in &certificates {
+        let table = crate::kinds::snp::certificate_table(bytes)?;
+        for der in &table.certificates {
             self.add_certificate(der);
         }
-        Ok(certificates.len())
+        for der in &table.crls {
+            self.add_crl(der);
+        }
+        Ok(table.certificates.len().saturating_add(table.crls.len()))
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) flushes: AtomicU64,
     pub(crate) statements: AtomicU64,
     pub(crate) requests: AtomicU64,
+    /// Requests that entered the queue.
+    pub(crate) queued: AtomicU64,
 }
 
 impl Tally {

@@ -70,6 +70,9 @@ impl Certificate {
         if tbs.signature() != parsed.signature_algorithm() {
             return Err(VerifyError::malformed("certificate", "the two signature algorithms differ"));
         }
+        if tbs.serial_number().as_bytes().first().is_some_and(|first| first & 0x80 != 0) {
+            return Err(VerifyError::malformed("certificate", "the serial number is negative"));
+        }
         let mut extensions = Vec::new();
         for extension in tbs.extensions().map(Vec::as_slice).unwrap_or_default() {
             if extensions.iter().any(|known: &RawExtension| known.id == extension.extn_id) {

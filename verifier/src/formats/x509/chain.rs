@@ -58,8 +58,8 @@ impl VerifiedChain {
 /// Finds the one path from `leaf` through `given` (in any order, each used at most once) to one of `anchors`.
 ///
 /// # Errors
-/// `chain-untrusted`: no path, a date outside validity, a CA that may not issue, an unknown critical extension;
-/// `signature-invalid`: a link's signature is wrong; `unsupported`: an algorithm that the technology does not use.
+/// `chain-untrusted`: no path, a link that its issuer did not sign, a date outside validity, a CA that may not issue, an unknown
+/// critical extension; `unsupported`: an algorithm that the technology does not use.
 pub(crate) fn verify_chain<'a>(
     leaf: &Arc<Certificate>,
     given: &[Arc<Certificate>],
@@ -71,7 +71,10 @@ pub(crate) fn verify_chain<'a>(
     let mut current = Arc::clone(leaf);
     in_force(&current, rules)?;
     loop {
-        if let Some(anchor) = anchors.clone().find(|a| a.certificate().subject() == current.issuer()) {
+        let mut named = anchors.clone().filter(|a| a.certificate().subject() == current.issuer());
+        // Two anchors may share a name: the certificate says which key it means.
+        let keyed = named.clone().find(|a| a.certificate().subject_key() == current.authority_key());
+        if let Some(anchor) = keyed.or_else(|| named.next()) {
             let root = anchor.certificate();
             issued_by(&current, root, links.len().saturating_sub(1), rules, memo)?;
             in_force(root, rules)?;
@@ -139,8 +142,9 @@ fn issued_by(
             return Err(VerifyError::unsupported(rules.part, detail));
         }
     };
-    if !memo.check_kept(algorithm, issuer.key(), certificate.signed_bytes(), certificate.signature()) {
-        return Err(VerifyError::signature(rules.part, format!("the signature on certificate `{name}` is wrong")));
+    let seal = certificate.digest();
+    if !memo.check_sealed(algorithm, issuer.key(), &seal, certificate.signed_bytes(), certificate.signature()) {
+        return untrusted("it is not signed by the issuer that it names");
     }
     Ok(())
 }

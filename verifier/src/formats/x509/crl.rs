@@ -110,8 +110,8 @@ impl Crl {
 /// Looks `certificate` up on `crl`, which must be signed by `issuer`, be in force at `now` and say nothing unknown.
 ///
 /// # Errors
-/// `revoked`; `collateral-unavailable` for a list that is not in force or says something unknown; `chain-untrusted` and
-/// `signature-invalid` for a list of another issuer.
+/// `revoked`; `collateral-unavailable` for a list that is not in force or says something unknown; `chain-untrusted` for a list
+/// of another issuer or signed by another key than the issuer's.
 pub(crate) fn check_crl(
     certificate: &Certificate,
     issuer: &Certificate,
@@ -129,8 +129,8 @@ pub(crate) fn check_crl(
     let Some(algorithm) = crl.algorithm else {
         return Err(VerifyError::unsupported(part, "the revocation list is signed by an unknown algorithm"));
     };
-    if !memo.check_kept(algorithm, issuer.key(), &crl.signed, &crl.signature) {
-        return Err(VerifyError::signature(part, "the signature on the revocation list is wrong"));
+    if !memo.check_sealed(algorithm, issuer.key(), &crl.digest, &crl.signed, &crl.signature) {
+        return Err(VerifyError::chain(part, "the revocation list is not signed by the issuer that it names"));
     }
     if let Some(id) = crl.unknown_critical {
         return Err(VerifyError::collateral(

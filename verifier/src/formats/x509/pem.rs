@@ -14,38 +14,29 @@ pub(crate) struct Block {
     pub der: Vec<u8>,
 }
 
-/// Reads a text of PEM blocks. White space may stand between blocks, and trailing NUL bytes at the end (quoting enclaves
-/// write one); any other text is refused.
+/// Reads a text of PEM blocks. White space may stand between blocks or be missing (genuine quotes have an end and a beginning
+/// on one line), and NUL bytes may stand at the end (quoting enclaves write one); any other text is refused.
 pub(crate) fn read(text: &[u8], part: &'static str) -> Result<Vec<Block>, VerifyError> {
     let bad = |what: &'static str| VerifyError::malformed(part, what);
     let end = text.iter().rposition(|b| *b != 0).map_or(0, |last| last.saturating_add(1));
     let text =
         text.get(..end).and_then(|t| std::str::from_utf8(t).ok()).ok_or_else(|| bad("the certificates are no text"))?;
     let mut blocks = Vec::new();
-    let mut lines = text.lines().map(str::trim_end);
-    while let Some(line) = lines.next() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let label = line
+    let mut rest = text.trim_ascii_start();
+    while !rest.is_empty() {
+        let (label, body) = rest
             .strip_prefix("-----BEGIN ")
-            .and_then(|l| l.strip_suffix("-----"))
-            .ok_or_else(|| bad("text stands outside of a pem block"))?
-            .to_owned();
+            .and_then(|r| r.split_once("-----"))
+            .ok_or_else(|| bad("text stands outside of a pem block"))?;
         if blocks.len() >= MAX_BLOCKS {
             return Err(VerifyError::too_large(part, format!("more than {MAX_BLOCKS} pem blocks")));
         }
-        let end_line = format!("-----END {label}-----");
-        let mut body = String::new();
-        loop {
-            let line = lines.next().ok_or_else(|| bad("a pem block has no end"))?;
-            if line == end_line {
-                break;
-            }
-            body.push_str(line.trim());
-        }
+        let end = format!("-----END {label}-----");
+        let (body, after) = body.split_once(&end).ok_or_else(|| bad("a pem block has no end"))?;
+        let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         let der = STANDARD.decode(body).map_err(|_| bad("a pem block is not base64"))?;
-        blocks.push(Block { label, der });
+        blocks.push(Block { label: label.to_owned(), der });
+        rest = after.trim_ascii_start();
     }
     Ok(blocks)
 }
@@ -59,4 +50,33 @@ pub(crate) fn certificates(text: &[u8], part: &'static str) -> Result<Vec<Vec<u8
             _ => Err(VerifyError::malformed(part, "a pem block is not a certificate")),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----";
+
+    #[test]
+    fn blocks_may_follow_each_other_without_a_line_between() {
+        for between in ["", "\n", "\r\n\r\n"] {
+            let text = format!("{BLOCK}{between}{BLOCK}\n\0");
+            assert_eq!(certificates(text.as_bytes(), "pem").unwrap(), [[0x30, 0], [0x30, 0]], "{between:?}");
+        }
+    }
+
+    #[test]
+    fn sgx_24_text_nul_and_missing_ends_are_malformed() {
+        for text in [
+            format!("{BLOCK}text{BLOCK}"),
+            format!("{BLOCK}\0{BLOCK}"),
+            format!("{BLOCK}-----BEGIN CERTIFICATE-----\nMAA=\n"),
+            "-----BEGIN CERTIFICATE-----\nM-A=\n-----END CERTIFICATE-----".to_owned(),
+            BLOCK.replace("CERTIFICATE", "X509 CRL"),
+        ] {
+            assert_eq!(certificates(text.as_bytes(), "pem").unwrap_err().code(), "malformed", "{text:?}");
+        }
+        assert_eq!(certificates(BLOCK.repeat(17).as_bytes(), "pem").unwrap_err().code(), "too-large");
+    }
 }

@@ -4,10 +4,10 @@
 
 use super::claims;
 use super::wire::{MAX_CHAIN, PART, Statement};
-use crate::anchors::{Anchor, AnchorScope};
+use crate::anchors::AnchorScope;
 use crate::binding::Binding;
 use crate::error::VerifyError;
-use crate::formats::x509::{Certificate, ChainRules, VerifiedChain, verify_chain};
+use crate::formats::x509::{ChainRules, VerifiedChain, verify_chain};
 use crate::kinds::EvidenceKind;
 use crate::scheme::Given;
 use crate::signatures::Algorithm;
@@ -55,14 +55,15 @@ fn check_age(statement: &Statement<'_>, binding: &Binding, now: UnixTime) -> Res
 
 /// The path: `x5c` in its order, each certificate issued by the next, the last by an anchor of this kind.
 fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedChain, VerifyError> {
-    if given.anchors.of(AnchorScope::Software).next().is_none() {
+    let anchors: Vec<_> = given.anchors.of(AnchorScope::Software).collect();
+    if anchors.is_empty() {
         return Err(VerifyError::chain(CHAIN, "no trust anchor is configured for the software attester"));
     }
     let mut links = Vec::with_capacity(statement.chain.len());
     for der in &statement.chain {
         links.push(given.memo.certificate(der)?);
     }
-    let (Some((leaf, issuers)), Some(last)) = (links.split_first(), links.last()) else {
+    let Some((leaf, issuers)) = links.split_first() else {
         return Err(VerifyError::chain(CHAIN, "the chain is empty"));
     };
     if leaf.is_ca() || !leaf.may_sign_data() {
@@ -74,9 +75,6 @@ fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedC
         intermediates: MAX_CHAIN,
         now: given.now,
     };
-    // Two anchors may share a name after a change of keys: the key identifier tells them apart.
-    let anchors: Vec<&Anchor> =
-        given.anchors.of(AnchorScope::Software).filter(|anchor| may_be_issued_by(last, anchor)).collect();
     let chain = verify_chain(leaf, issuers, anchors.into_iter(), &rules, given.memo)?;
     // All but the anchor must be what was sent, in the order in which it was sent.
     let sent = links.iter().map(|link| link.digest());
@@ -84,13 +82,6 @@ fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedC
         return Err(VerifyError::chain(CHAIN, "`x5c` is not the path in order, leaf first and without the root"));
     }
     Ok(chain)
-}
-
-fn may_be_issued_by(certificate: &Certificate, anchor: &Anchor) -> bool {
-    match (certificate.authority_key(), anchor.certificate().subject_key()) {
-        (Some(wanted), Some(is)) => wanted == is,
-        _ => true,
-    }
 }
 
 fn check_binding(statement: &Statement<'_>, binding: &Binding) -> Result<BoundKey, VerifyError> {

@@ -1,0 +1,40 @@
+//! The checks of a TDX quote that SGX does not share: the binding, and what becomes of it.
+//!
+//! Intel TDX Module ABI Specification, *TDREPORT_STRUCT*; Keygate's contract, section 4 *Binding*.
+
+use super::claims;
+use super::wire::TdxQuote;
+use crate::dcap;
+use crate::endorsements::CollateralId;
+use crate::error::VerifyError;
+use crate::kinds::EvidenceKind;
+use crate::scheme::{Given, Parsed};
+use crate::verified::{Genuine, InitDataSlot, Revocation};
+
+impl Parsed for TdxQuote<'_> {
+    fn wants(&self, given: &Given<'_>) -> Result<Vec<CollateralId>, VerifyError> {
+        dcap::missing(&self.quote, given)
+    }
+
+    fn verify(&self, given: &Given<'_>) -> Result<Genuine, VerifyError> {
+        let report = self.report()?;
+        let platform = dcap::appraise(&self.quote, given)?;
+        let bound = dcap::bound_key(given.binding, &report.base.report_data)?;
+        let mut genuine = Genuine::assertion(EvidenceKind::Tdx, &platform.anchor, bound);
+        genuine.attested = claims::of_report(report);
+        genuine.attested.extend([claims::status(platform.tcb.status)]);
+        genuine.debug = claims::Attributes::of(report).under_debug();
+        genuine.revocation = Revocation::Checked;
+        genuine.platforms = platform.names();
+        genuine.measurements = vec![hex::encode(report.base.mr_td)];
+        genuine.not_after = platform.not_after;
+        genuine.init_data = InitDataSlot::Field(report.base.mr_config_id.to_vec());
+        genuine.used = platform.used;
+        genuine.tcb = Some(platform.tcb);
+        Ok(genuine)
+    }
+
+    fn inspect(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.report().map(claims::of_report).unwrap_or_default()
+    }
+}
