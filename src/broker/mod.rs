@@ -3,6 +3,7 @@
 //! `architecture.md` sections 7 and 8; `native-api.md` sections 3 to 5. Doors build a request out of the words re-exported here, and
 //! translate an [`Answer`] or a [`BrokerError`] back.
 
+pub mod admin;
 pub mod caller;
 pub mod challenge;
 pub mod endorser;
@@ -25,7 +26,7 @@ mod use_key;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keygate_keystore::{Keystore, ProviderId};
+use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
 pub use caller::Caller;
@@ -33,7 +34,7 @@ pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
-pub use keygate_keystore::{KeyName, Operation, VersionId, Wrapping};
+pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};
 pub use keygate_policies::{Limits as JsonLimits, json};
 pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
@@ -81,6 +82,7 @@ pub struct Broker {
     denied: Denied,
     marks: Marks,
     heads: journal::Heads,
+    pace: admin::Pace,
     stopping: AtomicBool,
 }
 
@@ -109,6 +111,7 @@ impl Broker {
             denied: Denied::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
+            pace: admin::Pace::default(),
             stopping: AtomicBool::new(false),
         }))
     }
@@ -183,11 +186,6 @@ impl Broker {
         provider.signers().server(hosts, self.fit()?.secs())
     }
 
-    /// How a roll-back of the whole store would be noticed: `none` without an anchor.
-    pub fn rollback_protection(&self) -> &'static str {
-        self.keystore.status().rollback
-    }
-
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -212,6 +210,11 @@ impl Broker {
 
     pub(crate) fn fit(&self) -> Result<UnixTime, Fault> {
         node::fit(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn first_provider(&self) -> Option<ProviderRef> {
+        let first = self.providers.0.first()?;
+        self.providers.by_id(&first.setup.id)
     }
 
     pub(crate) fn known_provider(&self, id: &ProviderId) -> Result<ProviderRef, Fault> {

@@ -31,16 +31,6 @@ impl Fitness {
             Self::Stopping => Code::Overloaded.as_str(),
         }
     }
-
-    /// What is wrong, for an operator.
-    pub fn story(&self) -> &str {
-        match self {
-            Self::Ready => "fit to release",
-            Self::StoreFailed => "a commit or a flush failed; the process ends",
-            Self::ClockUntrusted(why) => why,
-            Self::Stopping => "draining",
-        }
-    }
 }
 
 impl std::fmt::Display for Fitness {

@@ -16,7 +16,7 @@ mod quoting_enclave;
 mod verify;
 
 pub(crate) use documents::Reading;
-pub(crate) use quote::{Body, EnclaveReport, Quote, TdReport, TdReport10};
+pub(crate) use quote::{Body, EnclaveReport, Quote, TdReport};
 pub(crate) use verify::{Platform, appraise, bound_key, missing};
 
 use crate::endorsements::IntelTee;
