@@ -15,7 +15,6 @@ pub mod request;
 
 mod appraise;
 mod attest;
-pub mod bootstrap;
 mod decide;
 mod describe;
 mod journal;

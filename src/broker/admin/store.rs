@@ -27,7 +27,7 @@ impl Desk<'_> {
             "rollback": status.rollback,
             "flushes": counters.flushes,
             "requests": counters.requests,
-            "fitness": self.broker.fitness().code(),
+            "fitness": self.broker.fitness().word(),
         }))
     }
 
