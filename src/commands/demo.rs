@@ -22,9 +22,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::settings::Settings;
 
 /// What the software attester of the demo says it measured.
-const MEASURED: &str = "6b6579676174652064656d6f20776f726b6c6f61642c206d6561737572656420617320697420776173206275696c742e";
+const MEASURED: &str =
+    "6b6579676174652064656d6f20776f726b6c6f61642c206d6561737572656420617320697420776173206275696c742e";
 /// What the second workload says: one digit differs.
-const ALTERED: &str = "6b6579676174652064656d6f20776f726b6c6f61642c206d6561737572656420617320697420776173206275696c742f";
+const ALTERED: &str =
+    "6b6579676174652064656d6f20776f726b6c6f61642c206d6561737572656420617320697420776173206275696c742f";
 const KEY: &str = "demo-db-key";
 
 /// Arguments of `keygate demo`.
@@ -45,7 +47,8 @@ struct Scratch {
 impl Scratch {
     fn new(keep: bool) -> Result<Self, Failure> {
         let mut random = [0u8; 6];
-        openssl::rand::rand_bytes(&mut random).map_err(|e| Failure::unavailable("dependency-unavailable", e.to_string(), ""))?;
+        openssl::rand::rand_bytes(&mut random)
+            .map_err(|e| Failure::unavailable("dependency-unavailable", e.to_string(), ""))?;
         let path = std::env::temp_dir().join(format!("keygate-demo-{}", hex::encode(random)));
         Ok(Self { path, keep })
     }
@@ -64,7 +67,8 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let scratch = Scratch::new(args.keep)?;
     let dir = scratch.path.join("data");
-    std::fs::create_dir(&scratch.path).map_err(|e| Failure::unavailable("store-failed", e.to_string(), "free some space in the temporary folder"))?;
+    std::fs::create_dir(&scratch.path)
+        .map_err(|e| Failure::unavailable("store-failed", e.to_string(), "free some space in the temporary folder"))?;
     say("Keygate demo: a key leaves its store only for the workload that its rule names.\n");
 
     init::make(&dir, &[], None)?;
@@ -79,14 +83,17 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     fact("data listener", &format!("https://localhost:{}", server.data.port()));
     fact("admin listener", &format!("https://localhost:{}", server.admin.port()));
 
-    let ca = std::fs::read(dir.join("tls/ca.pem")).map_err(|e| Failure::unavailable("store-failed", e.to_string(), ""))?;
-    let token = std::fs::read_to_string(dir.join("admin.token")).map_err(|e| Failure::unavailable("store-failed", e.to_string(), ""))?;
+    let ca =
+        std::fs::read(dir.join("tls/ca.pem")).map_err(|e| Failure::unavailable("store-failed", e.to_string(), ""))?;
+    let token = std::fs::read_to_string(dir.join("admin.token"))
+        .map_err(|e| Failure::unavailable("store-failed", e.to_string(), ""))?;
     let data = Connection::new(&format!("https://localhost:{}", server.data.port()), &ca, None).map_err(failure)?;
     let admin_url = format!("https://localhost:{}", server.admin.port());
     let admin = Connection::new(&admin_url, &ca, Some(token.trim().to_owned())).map_err(failure)?;
 
     let claims = attested(&data, good.attester.as_ref()).await?;
-    let (claim, value) = measurement(&claims).ok_or_else(|| Failure::refused("malformed", "the evidence names no measurement"))?;
+    let (claim, value) =
+        measurement(&claims).ok_or_else(|| Failure::refused("malformed", "the evidence names no measurement"))?;
     step(2, &format!("evidence of kind `{}` is verified; what it says", good.attester.kind()));
     fact(claim, &shortened(&value));
     fact("anchor", claims.pointer("/keygate/anchor").and_then(Value::as_str).unwrap_or("vendor"));
@@ -98,7 +105,13 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let given = release(&data, good.attester.as_ref(), KEY).await.map_err(failure)?;
     step(4, "the workload asks: challenge, fresh evidence, fresh recipient key");
     fact("sealed answer", given.answer.pointer_text("/wrapped/wrapping"));
-    fact("receipt", &format!("checked: entry {} of the audit, chain up to the pinned CA", given.receipt.entry().unwrap_or_default()));
+    fact(
+        "receipt",
+        &format!(
+            "checked: entry {} of the audit, chain up to the pinned CA",
+            given.receipt.entry().unwrap_or_default()
+        ),
+    );
     use_released(&given.secret)?;
     fact("unsealed", &format!("{} bytes, used to encrypt and decrypt a record", given.secret.len()));
 
@@ -147,7 +160,9 @@ impl Evidence {
 fn append(dir: &Path, text: &str) -> Result<(), Failure> {
     let file = dir.join("keygate.toml");
     let whole = std::fs::read_to_string(&file).map(|old| old + text);
-    whole.and_then(|t| std::fs::write(&file, t)).map_err(|e| Failure::unavailable("store-failed", e.to_string(), "check the folder"))
+    whole
+        .and_then(|t| std::fs::write(&file, t))
+        .map_err(|e| Failure::unavailable("store-failed", e.to_string(), "check the folder"))
 }
 
 fn software(identity: &Path, measurement: &str) -> Result<Box<dyn Attester>, Failure> {
@@ -162,7 +177,8 @@ fn software(identity: &Path, measurement: &str) -> Result<Box<dyn Attester>, Fai
 
 fn now() -> Result<i64, Failure> {
     let time = SystemClock::new(0).now();
-    time.map(|t| t.secs()).map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock of this machine"))
+    time.map(|t| t.secs())
+        .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "set the clock of this machine"))
 }
 
 /// What our own verifier says of this machine's evidence.

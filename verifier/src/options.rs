@@ -24,7 +24,12 @@ pub struct Options {
 impl Options {
     /// `UpToDate` only, no debug evidence, AMD's revocation list not demanded.
     pub fn strict() -> Self {
-        Self { allow_debug: false, accept_tcb: BTreeSet::from([TcbStatus::UpToDate]), require_amd_crl: false, nothing_more: true }
+        Self {
+            allow_debug: false,
+            accept_tcb: BTreeSet::from([TcbStatus::UpToDate]),
+            require_amd_crl: false,
+            nothing_more: true,
+        }
     }
 
     /// Everything that can be shown is shown: debug and every TCB status but `Revoked`. For callers that decide by claims.
