@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
     head: Mutex<HeadState>,
     failed: AtomicBool,
+    /// The writer was asked to end.
+    stopping: AtomicBool,
     on_failure: Mutex<Option<FailureHook>>,
     #[cfg(test)]
     pub(crate) fail_next_commit: AtomicBool,
@@ -49,6 +51,7 @@ impl Shared {
             tally: Tally::default(),
             head: Mutex::new(head),
             failed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             on_failure: Mutex::new(None),
             #[cfg(test)]
             fail_next_commit: AtomicBool::new(false),
@@ -57,7 +60,10 @@ impl Shared {
 
     /// The head after the last commit.
     pub(crate) fn head(&self) -> HeadState {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.head
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether a commit or flush failed.
@@ -67,22 +73,30 @@ impl Shared {
 
     /// Sets what is called when a commit or flush fails, at once if one has.
     pub(crate) fn set_on_failure(&self, hook: FailureHook) {
-        *self.on_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+        *self
+            .on_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(hook);
         if self.failed() {
             self.tell();
         }
     }
 
     fn tell(&self) {
-        let hook = self.on_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let hook = self
+            .on_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(hook) = hook {
             hook();
         }
     }
 
     fn fail(&self) {
-        self.failed.store(true, Ordering::SeqCst);
-        self.tell();
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            self.tell();
+        }
     }
 }
 
@@ -156,7 +170,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread. It owns the writing connection and the lock until it ends.
-    pub(crate) fn start(mut conn: Connection, lock: Lock, shared: Arc<Shared>) -> Result<Self, KeystoreError> {
+    pub(crate) fn start(
+        mut conn: Connection,
+        lock: Lock,
+        shared: Arc<Shared>,
+    ) -> Result<Self, KeystoreError> {
         let (queue, receiver) = sync_channel(QUEUE);
         let pages = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&pages);
@@ -165,12 +183,22 @@ impl Writer {
             Ok(())
         }))
         .map_err(unwritable)?;
-        let worker = Worker { conn, head: shared.head(), shared: Arc::clone(&shared), pages, _lock: lock };
+        let worker = Worker {
+            conn,
+            head: shared.head(),
+            shared: Arc::clone(&shared),
+            pages,
+            _lock: lock,
+        };
         let thread = std::thread::Builder::new()
             .name("keystore-writer".to_owned())
             .spawn(move || worker.serve(&receiver))
             .map_err(|e| KeystoreError::StoreFailed(format!("no thread: {}", e.kind())))?;
-        Ok(Self { queue, shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            queue,
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Runs `work` in a transaction and waits until it is on the disk.
@@ -183,21 +211,43 @@ impl Writer {
             return Err(failed_before());
         }
         let (answer, wait) = sync_channel(1);
-        let job = Box::new(Request { work: Some(work), result: None, refused: None, answer });
+        let job = Box::new(Request {
+            work: Some(work),
+            result: None,
+            refused: None,
+            answer,
+        });
         match self.queue.try_send(Message::Work(job)) {
             Ok(()) => Tally::count(&self.shared.tally.queued),
             Err(TrySendError::Full(_)) => return Err(KeystoreError::Overloaded),
-            Err(TrySendError::Disconnected(_)) => return Err(stopped()),
+            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
         }
-        wait.recv().unwrap_or_else(|_| Err(stopped()))
+        wait.recv().unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Why there is no writer any more. One that ended by itself is a failure of the node.
+    fn gone(&self) -> KeystoreError {
+        if self.shared.stopping.load(Ordering::SeqCst) {
+            return stopped();
+        }
+        self.shared.fail();
+        KeystoreError::StoreFailed("the writer ended".to_owned())
     }
 
     /// Lets the thread finish what waits, and end.
     pub(crate) fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.shared.stopping.store(true, Ordering::SeqCst);
         if let Some(thread) = thread {
             let _ = self.queue.send(Message::Stop);
-            let _ = thread.join();
+            // Its own failure hook may drop the last holder of the store.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -230,7 +280,11 @@ impl Worker {
                     Err(TryRecvError::Empty) => break,
                 }
             }
-            let committed = if self.shared.failed() { Err(failed_before()) } else { self.commit(&mut group) };
+            let committed = if self.shared.failed() {
+                Err(failed_before())
+            } else {
+                self.commit(&mut group)
+            };
             // A failure is known before the first of its answers.
             if committed.is_err() && !self.shared.failed() {
                 self.shared.fail();
@@ -251,7 +305,11 @@ impl Worker {
 
     fn control(&self, sql: &str) -> Result<(), KeystoreError> {
         Tally::count(&self.shared.tally.statements);
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(|_| ()).map_err(unwritable)
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(|_| ())
+            .map_err(unwritable)
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), KeystoreError> {
@@ -265,7 +323,12 @@ impl Worker {
 
     fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), KeystoreError> {
         self.control("BEGIN IMMEDIATE")?;
-        let mut tx = Transaction::new(&self.conn, &self.shared.ring, self.head.clone(), &self.shared.tally);
+        let mut tx = Transaction::new(
+            &self.conn,
+            &self.shared.ring,
+            self.head.clone(),
+            &self.shared.tally,
+        );
         let mut kept = false;
         for job in group {
             Tally::count(&self.shared.tally.requests);
@@ -287,7 +350,8 @@ impl Worker {
         tx.prune()?;
         let generation = tx.head.generation;
         tx.head.generation += 1;
-        tx.head.write(tx.counted(), &self.shared.ring, Some(generation))?;
+        tx.head
+            .write(tx.counted(), &self.shared.ring, Some(generation))?;
         let head = tx.head;
         #[cfg(test)]
         if self.shared.fail_next_commit.swap(false, Ordering::SeqCst) {
@@ -296,7 +360,11 @@ impl Worker {
         self.control("COMMIT")?;
         Tally::count(&self.shared.tally.flushes);
         self.head = head.clone();
-        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        *self
+            .shared
+            .head
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = head;
         Ok(())
     }
 
@@ -305,7 +373,9 @@ impl Worker {
         if self.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES || self.shared.failed() {
             return;
         }
-        let copied = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let copied = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         match copied {
             Ok(()) => self.pages.store(0, Ordering::Relaxed),
             Err(_) => self.shared.fail(),

@@ -20,7 +20,12 @@ fn provider() -> ProviderId {
 }
 
 fn record() -> Record {
-    Record { provider: provider(), at: NOW, kind: "event".to_owned(), body: "{}".to_owned() }
+    Record {
+        provider: provider(),
+        at: NOW,
+        kind: "event".to_owned(),
+        body: "{}".to_owned(),
+    }
 }
 
 fn store() -> (TempDir, Keystore) {
@@ -60,11 +65,39 @@ fn permit(store: &Keystore, challenge: u8) -> Authorized {
     let name = KeyName::parse("k").unwrap();
     let look = store.look(&provider(), &name).unwrap();
     let key = look.key.unwrap();
-    let seen = Seen { epoch: look.epoch, key_row: key.row_version, version_row: key.versions[0].row_version };
-    let target = Target { provider: provider(), name, version: key.versions[0].id };
-    let usage = Use::Wrap { alg: "A256GCM".to_owned(), plaintext: zeroize::Zeroizing::new(vec![1]), aad: Vec::new() };
-    let spend = Spend::Challenge { digest: [challenge; 32], until: NOW + 300 };
-    Authorized::assertion(target, usage, Sealing::NotSealed, seen, spend, record(), None, NOW)
+    let seen = Seen {
+        epoch: look.epoch,
+        key_row: key.row_version,
+        version_row: key.versions[0].row_version,
+    };
+    let target = Target {
+        provider: provider(),
+        name,
+        version: key.versions[0].id,
+    };
+    let usage = Use::Wrap {
+        alg: "A256GCM".to_owned(),
+        plaintext: zeroize::Zeroizing::new(vec![1]),
+        aad: Vec::new(),
+    };
+    let spend = Spend::Challenge {
+        digest: [challenge; 32],
+        until: NOW + 300,
+    };
+    Authorized::assertion(
+        target,
+        usage,
+        Sealing::NotSealed,
+        seen,
+        spend,
+        record(),
+        Some(RepeatKey {
+            key: VersionId::random().unwrap().to_string(),
+            body_digest: [1; 32],
+            until: NOW + 300,
+        }),
+        NOW,
+    )
 }
 
 /// Keeps the writer inside a request of its own until the gate opens.
@@ -137,6 +170,49 @@ fn one_refusal_in_a_group_undoes_nothing_else() {
     });
 }
 
+/// A use that was prepared before `meanwhile`, and comes to the writer behind it.
+fn overtaken(meanwhile: impl FnOnce(&Keystore) + Send) -> Option<KeystoreError> {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        let queued = &store.shared().tally.queued;
+        let start = queued.load(Ordering::Relaxed);
+        let gate = hold(&store, scope);
+        scope.spawn(|| meanwhile(&store));
+        wait_for(queued, start + 2);
+        let permit = permit(&store, 1);
+        let user = scope.spawn(|| store.perform(permit));
+        wait_for(queued, start + 3);
+        gate.wait();
+        user.join().unwrap().err()
+    })
+}
+
+#[test]
+fn key_08_a_change_that_overtakes_a_prepared_use_stops_it() {
+    let nothing = |store: &Keystore| {
+        store.record(record()).unwrap();
+    };
+    assert_eq!(overtaken(nothing), None);
+    let epoch_alone = |store: &Keystore| {
+        store
+            .writer()
+            .submit(|tx| {
+                tx.move_epoch();
+                Ok(())
+            })
+            .unwrap();
+    };
+    assert_eq!(overtaken(epoch_alone), Some(KeystoreError::EpochMoved));
+    let rows_alone = |store: &Keystore| {
+        let sql = "UPDATE versions SET mac = zeroblob(32)";
+        store
+            .writer()
+            .submit(move |tx| tx.execute(sql, &[]))
+            .unwrap();
+    };
+    assert_eq!(overtaken(rows_alone), Some(KeystoreError::EpochMoved));
+}
+
 #[test]
 fn sto_05_a_failed_commit_is_final_for_everyone() {
     let (dir, store) = store();
@@ -151,7 +227,10 @@ fn sto_05_a_failed_commit_is_final_for_everyone() {
         assert_eq!(e.code(), "audit-unavailable");
     };
     let permits = [permit(&store, 1), permit(&store, 2), permit(&store, 3)];
-    store.shared().fail_next_commit.store(true, Ordering::SeqCst);
+    store
+        .shared()
+        .fail_next_commit
+        .store(true, Ordering::SeqCst);
     for permit in permits {
         failed(store.perform(permit).err().unwrap());
     }
@@ -178,7 +257,11 @@ fn sto_03_a_full_disk_ends_the_node_and_loses_nothing_acknowledged() {
     let (dir, store) = store();
     let acknowledged = store.record(record()).unwrap();
     // A limit on pages is the full disk that SQLite can be told of.
-    let limit = store.writer().submit(|tx| tx.conn.execute_batch("PRAGMA max_page_count = 1").map_err(unwritable));
+    let limit = store.writer().submit(|tx| {
+        tx.conn
+            .execute_batch("PRAGMA max_page_count = 1")
+            .map_err(unwritable)
+    });
     limit.unwrap();
     let mut large = record();
     large.body = "x".repeat(60_000);
@@ -202,6 +285,24 @@ fn sto_03_a_full_disk_ends_the_node_and_loses_nothing_acknowledged() {
 }
 
 #[test]
+fn a_writer_that_dies_is_a_failure_of_the_node() {
+    let (_dir, store) = store();
+    let told = Arc::new(AtomicU64::new(0));
+    let (counter, held) = (Arc::clone(&told), store.clone());
+    store.on_failure(Box::new(move || {
+        // The hook may be the last to hold the store.
+        let _ = held.status();
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    let died: Result<(), _> = store.writer().submit(|_| panic!("on purpose"));
+    assert_eq!(died.unwrap_err().code(), "audit-unavailable");
+    let later = store.record(record()).unwrap_err();
+    assert_eq!(later.code(), "audit-unavailable");
+    assert!(store.status().failed);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_full_queue_is_overload_not_failure() {
     let (_dir, store) = store();
     std::thread::scope(|scope| {
@@ -210,8 +311,12 @@ fn a_full_queue_is_overload_not_failure() {
         let mut filled = 0;
         loop {
             let (answer, _) = sync_channel(1);
-            let job =
-                Box::new(Request { work: Some(|_: &mut Transaction<'_>| Ok(())), result: None, refused: None, answer });
+            let job = Box::new(Request {
+                work: Some(|_: &mut Transaction<'_>| Ok(())),
+                result: None,
+                refused: None,
+                answer,
+            });
             if queue.try_send(Message::Work(job)).is_err() {
                 break;
             }
