@@ -1,1 +1,65 @@
-//! .
+//! Keys sealed at rest, used only by authorization, handed out only wrapped for a recipient.
+//!
+//! `native-api.md` sections 1, 3 and 5 (what a key is, how answers are sealed), `store-durability.md`
+//! sections 2 and 3 (how keys rest), 6 and 7 (what a commit promises). The crate is synchronous: it
+//! knows no runtime and reads no clock; time is an argument. Its one thread is the writer's.
+//!
+//! * [`Keystore`] is the store: [`Keystore::look`] before a decision, [`Keystore::perform`] after it,
+//!   with an [`Authorized`] that carries everything; [`Keystore::change`] for administrators.
+//! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
+//! * [`import`] is the only door for foreign key material.
+//! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
+//! * [`mod@wrap`] seals what leaves to the key of a [`Recipient`].
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod authorized;
+mod backup;
+mod change;
+mod encoding;
+pub mod error;
+pub mod import;
+mod journal;
+pub mod key;
+mod keystore;
+pub mod material;
+pub mod names;
+pub mod operations;
+mod perform;
+pub mod primitives;
+mod root;
+mod seal;
+mod service;
+mod storage;
+mod views;
+pub mod wrap;
+
+pub use authorized::{
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
+    Spend, StoredAnswer, Target, Use,
+};
+pub use change::{
+    AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument,
+};
+pub use error::{KeyStateReason, KeystoreError};
+pub use import::ImportFormat;
+pub use key::{Curve, KeyType, Operation};
+pub use keystore::{Keystore, MacPurpose};
+pub use material::{KeyMaterial, PublicPart};
+pub use names::{KeyName, ProviderId, VersionId};
+pub use root::{FileRoot, RootKey, RootSecret};
+pub use views::{
+    BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head,
+    JournalVerdict, KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose,
+    StoreStatus, VersionView,
+};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

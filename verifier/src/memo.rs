@@ -110,7 +110,15 @@ impl Memo {
 
     /// The parsed form of a certificate in DER.
     pub fn certificate(&self, der: &[u8]) -> Result<Arc<Certificate>, VerifyError> {
-        let digest = openssl::sha::sha256(der);
+        self.certificate_by_digest(openssl::sha::sha256(der), der)
+    }
+
+    /// The parsed form of a certificate that is held: its digest is known.
+    pub fn held_certificate(&self, held: &Bytes) -> Result<Arc<Certificate>, VerifyError> {
+        self.certificate_by_digest(held.digest, &held.der)
+    }
+
+    fn certificate_by_digest(&self, digest: [u8; 32], der: &[u8]) -> Result<Arc<Certificate>, VerifyError> {
         if let Some(known) = self.certificates.get(&digest) {
             return Ok(known);
         }

@@ -4,16 +4,24 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use der::Decode;
+use der::asn1::ObjectIdentifier;
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use serde_json::{Map, Value};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use crate::error::VerifyError;
+use crate::formats::x509::rsa_numbers;
 
 const PART: &str = "recipient";
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// A curve that a recipient's key may be on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,6 +176,35 @@ impl RecipientKey {
             return Err(VerifyError::malformed(PART, format!("the point is not on {}", curve.as_str())));
         }
         Ok(key)
+    }
+
+    /// Reads a SubjectPublicKeyInfo in DER, as a Nitro document carries it: at most 1,024 bytes, nothing after it.
+    ///
+    /// # Errors
+    /// `malformed` for any other bytes; `unsupported` for another key type, curve or size.
+    pub fn from_spki(der: &[u8]) -> Result<Self, VerifyError> {
+        let bad = || VerifyError::malformed(PART, "not a public key in der");
+        if der.len() > 1_024 {
+            return Err(VerifyError::too_large(PART, "a public key in der has at most 1024 bytes"));
+        }
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| bad())?;
+        let bytes = info.subject_public_key.as_bytes().ok_or_else(bad)?;
+        if info.algorithm.oid == RSA {
+            let (n, e) = rsa_numbers(bytes).map_err(|_| bad())?;
+            return Self::rsa(n, e);
+        }
+        let named = |id| info.algorithm.parameters.and_then(|p| p.decode_as::<ObjectIdentifier>().ok()) == Some(id);
+        let curve = match info.algorithm.oid {
+            EC if named(P256) => RecipientCurve::P256,
+            EC if named(P384) => RecipientCurve::P384,
+            _ => return Err(VerifyError::unsupported(PART, "the key is neither rsa nor ec on p-256 or p-384")),
+        };
+        let (x, y) = bytes
+            .split_first()
+            .filter(|(form, _)| **form == 4)
+            .and_then(|(_, point)| point.split_at_checked(curve.size()))
+            .ok_or_else(bad)?;
+        Self::ec(curve, x, y)
     }
 
     /// The thumbprint input J of RFC 7638, made anew from the numbers.

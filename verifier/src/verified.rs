@@ -277,11 +277,11 @@ impl Genuine {
 
 /// Believed and accepted. The one constructor is named `assertion`, and [`crate::Verifier::verify`] alone calls it.
 #[derive(Debug, Clone)]
-pub struct Verified(Genuine);
+pub struct Verified(Box<Genuine>);
 
 impl Verified {
     pub(crate) fn assertion(genuine: Genuine) -> Self {
-        Self(genuine)
+        Self(Box::new(genuine))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Endorsements in the sense of RFC 9334 section 8.2: vendor certificates, TCB information, revocation lists. Held pieces
 //! are only hints until a verification has checked their signatures, dates and fit.
 
+mod archive;
 mod id;
 mod recognise;
 
@@ -46,6 +47,13 @@ impl SignedDocument {
 pub(crate) struct Bytes {
     pub der: Vec<u8>,
     pub digest: [u8; 32],
+}
+
+impl Bytes {
+    /// The bytes with their digest.
+    pub fn new(der: &[u8]) -> Self {
+        Self { der: der.to_vec(), digest: openssl::sha::sha256(der) }
+    }
 }
 
 /// Everything held for one verification. Cheap to clone: pieces are shared. No piece stands twice.

@@ -98,10 +98,13 @@ impl Endorsements {
 
     /// The certificate table of an extended SEV-SNP report.
     fn add_amd_table(&mut self, bytes: &[u8]) -> Result<usize, VerifyError> {
-        let certificates = crate::kinds::snp::certificate_table(bytes)?;
-        for der in &certificates {
+        let table = crate::kinds::snp::certificate_table(bytes)?;
+        for der in &table.certificates {
             self.add_certificate(der);
         }
-        Ok(certificates.len())
+        for der in &table.crls {
+            self.add_crl(der);
+        }
+        Ok(table.certificates.len().saturating_add(table.crls.len()))
     }
 }

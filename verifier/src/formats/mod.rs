@@ -1,4 +1,7 @@
 //! Encodings that several kinds of evidence share.
 
 pub(crate) mod bytes;
+pub(crate) mod cbor;
+pub(crate) mod cose;
+pub(crate) mod jose;
 pub(crate) mod x509;

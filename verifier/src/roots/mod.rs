@@ -4,8 +4,10 @@
 //! the files with an independent set. The AMD signing keys (ASK) are no anchors: they are endorsements that spare a fetch,
 //! believed only by their signature under the pinned ARK.
 
+use std::sync::LazyLock;
+
 use crate::anchors::AnchorScope;
-use crate::endorsements::AmdProduct;
+use crate::endorsements::{AmdProduct, Bytes};
 use crate::kinds::EvidenceKind;
 
 /// An embedded root: what it is, where the bytes came from, when it ends.
@@ -82,11 +84,14 @@ const AMD_ASK_GENOA: &[u8] = include_bytes!("amd-ask-genoa.der");
 /// ASK of Turin (`sev` 8.0.0, src/certs/snp/builtin/turin/ask.pem), SHA-256 5b77ef5fe7a7a004fd9032668fba9d0fda22f88c4442069a479636a6ae3b3185. Ends 2048-05-15T20:25:21Z.
 const AMD_ASK_TURIN: &[u8] = include_bytes!("amd-ask-turin.der");
 
-/// The ASK of a product in DER: an endorsement that is always at hand.
-pub(crate) fn amd_ask(product: AmdProduct) -> &'static [u8] {
+/// The ASK of a product: an endorsement that is always at hand.
+pub(crate) fn amd_ask(product: AmdProduct) -> &'static Bytes {
+    static MILAN: LazyLock<Bytes> = LazyLock::new(|| Bytes::new(AMD_ASK_MILAN));
+    static GENOA: LazyLock<Bytes> = LazyLock::new(|| Bytes::new(AMD_ASK_GENOA));
+    static TURIN: LazyLock<Bytes> = LazyLock::new(|| Bytes::new(AMD_ASK_TURIN));
     match product {
-        AmdProduct::Milan => AMD_ASK_MILAN,
-        AmdProduct::Genoa => AMD_ASK_GENOA,
-        AmdProduct::Turin => AMD_ASK_TURIN,
+        AmdProduct::Milan => &MILAN,
+        AmdProduct::Genoa => &GENOA,
+        AmdProduct::Turin => &TURIN,
     }
 }

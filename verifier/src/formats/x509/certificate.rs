@@ -176,6 +176,10 @@ impl Certificate {
     pub fn may_sign_crl(&self) -> bool {
         self.is_ca() && self.usage.as_ref().is_none_or(KeyUsage::crl_sign)
     }
+    /// Whether its key may sign data: key usage, where present, says digital signature.
+    pub fn may_sign_data(&self) -> bool {
+        self.usage.as_ref().is_none_or(KeyUsage::digital_signature)
+    }
     /// How many CA certificates may stand below it; `None`: no limit.
     pub fn path_length(&self) -> Option<u8> {
         self.basic.as_ref().and_then(|b| b.path_len_constraint)
@@ -251,7 +255,8 @@ fn public_key(info: &x509_cert::spki::SubjectPublicKeyInfoOwned) -> Result<Publi
     Err(unsupported("the key is neither ec nor rsa"))
 }
 
-fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
+/// Modulus and exponent of an RSAPublicKey, without leading zero bytes. RFC 8017 appendix A.1.1.
+pub(crate) fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
     let outer = AnyRef::from_der(bytes)?;
     outer.sequence(|reader| -> Result<_, der::Error> {
         let n = der::asn1::UintRef::decode(reader)?;

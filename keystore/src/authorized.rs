@@ -1,0 +1,258 @@
+//! What the store is asked to do with a key, in one order that carries everything.
+//!
+//! `architecture.md` section 6: [`Authorized`] is the capability that
+//! [`Keystore::perform`](crate::Keystore::perform) demands; what was decided, used, recorded and
+//! spent becomes true in one commit.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::key::Operation;
+use crate::names::{KeyName, ProviderId, VersionId};
+use crate::views::Epoch;
+use crate::wrap::{Recipient, Wrapped, Wrapping};
+
+/// Proof that a permit was reached, and for exactly what. Its fields are private and it can be
+/// used once.
+pub struct Authorized {
+    pub(crate) target: Target,
+    pub(crate) usage: Use,
+    pub(crate) sealing: Sealing,
+    pub(crate) seen: Seen,
+    pub(crate) spend: Spend,
+    pub(crate) record: Record,
+    pub(crate) repeat: Option<RepeatKey>,
+    pub(crate) now: i64,
+}
+
+impl Authorized {
+    /// Asserts that this use was permitted. The only constructor; the broker's decision is its
+    /// only caller. `now` is unix seconds.
+    #[allow(clippy::too_many_arguments)]
+    pub fn assertion(
+        target: Target,
+        usage: Use,
+        sealing: Sealing,
+        seen: Seen,
+        spend: Spend,
+        record: Record,
+        repeat: Option<RepeatKey>,
+        now: i64,
+    ) -> Self {
+        Self {
+            target,
+            usage,
+            sealing,
+            seen,
+            spend,
+            record,
+            repeat,
+            now,
+        }
+    }
+}
+
+/// One version of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Whose key.
+    pub provider: ProviderId,
+    /// Which key.
+    pub name: KeyName,
+    /// Which version of it.
+    pub version: VersionId,
+}
+
+/// A use of a key with its input.
+pub enum Use {
+    /// The key itself leaves, wrapped for the recipient.
+    Release,
+    /// Decrypt, and wrap the plaintext for the recipient.
+    Unwrap {
+        /// Algorithm name.
+        alg: String,
+        /// What an earlier wrap or generate gave.
+        ciphertext: Vec<u8>,
+        /// Authenticated beside it; the same bytes as then.
+        aad: Vec<u8>,
+    },
+    /// Make a data key: under this key, and wrapped for the recipient.
+    Generate {
+        /// Algorithm name.
+        alg: String,
+        /// Length of the data key, 1 to 1024.
+        bytes: usize,
+        /// Authenticated beside it.
+        aad: Vec<u8>,
+    },
+    /// Sign a digest; the signature travels wrapped for the recipient.
+    Sign {
+        /// JWS algorithm name.
+        alg: String,
+        /// The digest, as long as the algorithm's hash.
+        digest: Vec<u8>,
+    },
+    /// Encrypt; the answer is ciphertext and needs no recipient.
+    Wrap {
+        /// Algorithm name.
+        alg: String,
+        /// What is encrypted.
+        plaintext: Zeroizing<Vec<u8>>,
+        /// Authenticated beside it.
+        aad: Vec<u8>,
+    },
+}
+
+impl Use {
+    /// The operation that the key must allow.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Release => Operation::Release,
+            Self::Unwrap { .. } => Operation::Unwrap,
+            Self::Generate { .. } => Operation::Generate,
+            Self::Sign { .. } => Operation::Sign,
+            Self::Wrap { .. } => Operation::Wrap,
+        }
+    }
+}
+
+/// How the outcome leaves.
+pub enum Sealing {
+    /// Wrapped for the key that the evidence bound.
+    For {
+        /// That key.
+        recipient: Recipient,
+        /// The manner of wrapping.
+        wrapping: Wrapping,
+    },
+    /// In the open; only for [`Use::Wrap`], whose outcome is ciphertext.
+    NotSealed,
+}
+
+/// What the decision was made on; from [`Look`](crate::Look).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// State of keys, rules, policies and trust.
+    pub epoch: Epoch,
+    /// [`KeyView::row_version`](crate::KeyView::row_version).
+    pub key_row: u64,
+    /// [`VersionView::row_version`](crate::VersionView::row_version).
+    pub version_row: u64,
+}
+
+/// What the commit uses up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// Nothing: the proof was a token, whose life is its own.
+    Nothing,
+    /// A challenge, once.
+    Challenge {
+        /// Its digest.
+        digest: [u8; 32],
+        /// Unix seconds at which it expires; the spending is remembered until then.
+        until: i64,
+    },
+}
+
+/// An audit record, as it goes into the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose record.
+    pub provider: ProviderId,
+    /// Unix seconds.
+    pub at: i64,
+    /// Kind of event.
+    pub kind: String,
+    /// Canonical JSON without secrets, at most 64 KiB.
+    pub body: String,
+}
+
+/// The caller's name for a request, so that asking again gives the same answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatKey {
+    /// 1 to 255 bytes chosen by the caller.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub body_digest: [u8; 32],
+    /// Unix seconds until which the answer is kept.
+    pub until: i64,
+}
+
+/// What a use gave; out of the store only after the commit reached the disk.
+pub struct Performed {
+    /// The answer.
+    pub outcome: Outcome,
+    /// Its place in the journal.
+    pub entry: Entry,
+    /// Whether this is the kept answer of an earlier request.
+    pub repeat: bool,
+}
+
+/// The answer to a use. Everything secret in it is wrapped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `name/versions/hex`.
+    pub kid: String,
+    /// Public JWK members, of releases and signatures with an asymmetric key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<Map<String, Value>>,
+    /// The algorithm used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alg: Option<String>,
+    /// What wrap and generate encrypted, base64url without padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ciphertext: Option<String>,
+    /// What is for the recipient alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapped: Option<Wrapped>,
+}
+
+/// Place of a record in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// Hash over this entry and all before it.
+    pub hash: [u8; 32],
+    /// Unix seconds.
+    pub at: i64,
+}
+
+/// Success of an attestation, to be recorded.
+pub struct AttestOrder {
+    /// The challenge that the evidence answered.
+    pub spend: Spend,
+    /// Identifier of the token issued.
+    pub jti: String,
+    /// Unix seconds at which that token expires; the identifier is remembered until then.
+    pub jti_until: i64,
+    /// The audit record.
+    pub record: Record,
+    /// The caller's name for the request.
+    pub repeat: Option<RepeatKey>,
+    /// The answer to keep for repeats; sealed in the store, at most 256 KiB.
+    pub answer: Vec<u8>,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+/// A kept answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// JSON of an [`Outcome`], or the bytes given in [`AttestOrder::answer`].
+    pub body: Vec<u8>,
+    /// Place of the record of the first request.
+    pub entry: Entry,
+}
+
+/// Whether a request was seen before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// Never, or its answer is forgotten.
+    New,
+    /// The same request: here is its answer.
+    Answer(StoredAnswer),
+    /// The same key came with another body: refuse as `conflict`.
+    OtherBody,
+}

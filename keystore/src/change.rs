@@ -1,0 +1,222 @@
+//! Changes to keys, rules, credentials and trust, as orders.
+//!
+//! `native-api.md` section 3 for the objects, `store-durability.md` sections 6.2 and 9 for their
+//! life. Every change moves the epoch, so that no decision made before it can be used after it.
+
+mod apply;
+mod keys;
+mod trust;
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use crate::authorized::{Entry, Record, RepeatKey};
+use crate::key::{KeyType, Operation};
+use crate::material::KeyMaterial;
+use crate::names::{KeyName, ProviderId, VersionId};
+use crate::views::KeyView;
+
+/// A change, who wants it, and on which state it rests.
+pub struct ChangeOrder {
+    /// Whose objects.
+    pub provider: ProviderId,
+    /// What changes.
+    pub change: Change,
+    /// Who wants it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// The state it rests on.
+    pub if_match: IfMatch,
+    /// The audit record.
+    pub record: Record,
+    /// The caller's name for the request.
+    pub repeat: Option<RepeatKey>,
+    /// Only try: nothing is written, not even the record.
+    pub dry_run: bool,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+/// The state a change rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// The object must not exist.
+    Absent,
+    /// The object must have this [`KeyView::etag`].
+    Version(String),
+    /// The caller does not care.
+    Any,
+}
+
+/// One change.
+pub enum Change {
+    /// A new key with its first version. Never overwrites.
+    CreateKey {
+        /// Its name.
+        name: KeyName,
+        /// Its type.
+        key_type: KeyType,
+        /// Its attributes.
+        attributes: Attributes,
+        /// Its release rule.
+        rules: Option<RuleDocument>,
+        /// Whether the rule can never change.
+        immutable: bool,
+        /// Made here, or brought.
+        material: NewMaterial,
+    },
+    /// A further version, newest from now on.
+    NewVersion {
+        /// The key.
+        name: KeyName,
+        /// Made here, or brought.
+        material: NewMaterial,
+    },
+    /// Other attributes.
+    SetAttributes {
+        /// The key.
+        name: KeyName,
+        /// What changes about them.
+        changes: AttributeChanges,
+    },
+    /// One version on or off.
+    SetVersionEnabled {
+        /// The key.
+        name: KeyName,
+        /// The version.
+        version: VersionId,
+        /// On.
+        enabled: bool,
+    },
+    /// A new version of the release rule.
+    SetRules {
+        /// The key.
+        name: KeyName,
+        /// The rule.
+        rules: RuleDocument,
+        /// Whether it can never change again.
+        immutable: bool,
+    },
+    /// Soft delete: recoverable for the store's retention.
+    DeleteKey {
+        /// The key.
+        name: KeyName,
+    },
+    /// Undo of the soft delete.
+    RecoverKey {
+        /// The key.
+        name: KeyName,
+    },
+    /// Destroys a soft-deleted key for ever.
+    PurgeKey {
+        /// The key.
+        name: KeyName,
+    },
+    /// A bearer credential. Only a keyed digest of the token is kept.
+    CreateCredential {
+        /// Its name.
+        name: String,
+        /// What it may do.
+        roles: Vec<String>,
+        /// To which keys.
+        key_pattern: Option<String>,
+        /// Unix seconds.
+        expires: Option<i64>,
+        /// The token.
+        token: Zeroizing<String>,
+    },
+    /// Ends a credential.
+    RevokeCredential {
+        /// Its name.
+        name: String,
+    },
+    /// Adds to the deny list.
+    AddDeny {
+        /// `platform`, `measurement` or `issuer-key`.
+        kind: String,
+        /// What is denied.
+        value: String,
+    },
+    /// Takes from the deny list.
+    RemoveDeny {
+        /// `platform`, `measurement` or `issuer-key`.
+        kind: String,
+        /// What is denied.
+        value: String,
+    },
+    /// A new version of a policy of the provider.
+    SetPolicy {
+        /// Which policy.
+        kind: String,
+        /// Its text.
+        document: String,
+        /// Its digest.
+        digest: [u8; 32],
+    },
+}
+
+/// Where key material comes from.
+pub enum NewMaterial {
+    /// The store makes it.
+    Generate,
+    /// The caller brings it.
+    Import(KeyMaterial),
+}
+
+/// Attributes of a new key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Whether it may be used at all.
+    pub enabled: bool,
+    /// Unix seconds.
+    pub not_before: Option<i64>,
+    /// Unix seconds.
+    pub expires: Option<i64>,
+    /// Whether it may be released.
+    pub exportable: bool,
+    /// What may be done with it.
+    pub operations: Vec<Operation>,
+    /// Free text of the owner.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Changes to attributes; `None` leaves one as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttributeChanges {
+    /// Whether it may be used at all.
+    pub enabled: Option<bool>,
+    /// Unix seconds, or none at all.
+    pub not_before: Option<Option<i64>>,
+    /// Unix seconds, or none at all.
+    pub expires: Option<Option<i64>>,
+    /// What may be done with it.
+    pub operations: Option<Vec<Operation>>,
+    /// Free text of the owner.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// A release rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleDocument {
+    /// Its text, at most 256 KiB.
+    pub document: String,
+    /// Its digest, as the rule's language defines it.
+    pub digest: [u8; 32],
+}
+
+/// What a change left.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Of the object now; empty for objects without one.
+    pub etag: String,
+    /// Place of the record; none after a dry run.
+    pub entry: Option<Entry>,
+    /// The key, where a key changed and still exists.
+    pub key: Option<KeyView>,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Whether this is the answer to an earlier request.
+    pub repeat: bool,
+}

@@ -1,0 +1,334 @@
+//! Changes to keys, their versions and rules.
+//!
+//! `store-durability.md` sections 3 and 9. Each state of a key seals its data key anew: to its row
+//! version, its plain columns and its rule.
+
+use super::apply::{Context, etag};
+use super::{AttributeChanges, Attributes, NewMaterial, RuleDocument};
+use crate::error::{KeyStateReason, KeystoreError};
+use crate::key::KeyType;
+use crate::material::KeyMaterial;
+use crate::names::{KeyName, VersionId};
+use crate::seal::Secret;
+use crate::seal::secret::random;
+use crate::storage::sqlite::keys::{KeyRow, RuleRow, VersionRow};
+use crate::storage::sqlite::row::{Row, select, stored};
+use crate::storage::sqlite::transaction::Transaction;
+use crate::storage::sqlite::trust::PurgedRow;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+/// Most versions of one key.
+const MAX_VERSIONS: u64 = 1_000;
+
+/// A key to be made.
+pub(super) struct NewKey {
+    pub(super) name: KeyName,
+    pub(super) key_type: KeyType,
+    pub(super) attributes: Attributes,
+    pub(super) rules: Option<RuleDocument>,
+    pub(super) immutable: bool,
+}
+
+fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
+    match material {
+        NewMaterial::Import(material) if material.key_type() == key_type => Ok(material),
+        _ => Err(KeystoreError::Malformed(
+            "the material is not of the key's type",
+        )),
+    }
+}
+
+/// Never overwrites: a key of this name, deleted or not, is a `conflict`.
+pub(super) fn create(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    new: NewKey,
+    material: NewMaterial,
+) -> Result<String, KeystoreError> {
+    let provider = &context.provider;
+    if KeyRow::find(tx.counted(), tx.ring, provider, &new.name)?.is_some() {
+        return Err(KeystoreError::Conflict("a key of this name exists"));
+    }
+    context.matches(None)?;
+    if new.immutable && new.rules.is_none() {
+        return Err(KeystoreError::Malformed("there is no rule to keep"));
+    }
+    let material = brought(material, new.key_type)?;
+    let data_key = Secret::random()?;
+    let mut key = KeyRow {
+        provider: provider.clone(),
+        name: new.name,
+        row_id: random()?,
+        row_version: 1,
+        key_type: new.key_type,
+        enabled: new.attributes.enabled,
+        not_before: new.attributes.not_before,
+        expires: new.attributes.expires,
+        exportable: new.attributes.exportable,
+        operations: new.attributes.operations,
+        tags: new.attributes.tags,
+        rule_number: 0,
+        rule_contents: None,
+        immutable: new.immutable,
+        deleted_at: None,
+        purge_at: None,
+        created: context.now,
+        updated: context.now,
+        versions: 0,
+        data_key: Vec::new(),
+        mac: [0; 32],
+    };
+    if let Some(rules) = new.rules {
+        add_rule(tx, context, &mut key, rules)?;
+    }
+    add_version(tx, context, &mut key, &data_key, &material)?;
+    key.seal_data_key(tx.ring, &data_key)?;
+    if !tx.insert(&mut key)? {
+        return Err(KeystoreError::Conflict("a key of this name exists"));
+    }
+    Ok(etag(&key.row_id, key.row_version))
+}
+
+fn add_version(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    key: &mut KeyRow,
+    data_key: &Secret,
+    material: &KeyMaterial,
+) -> Result<(), KeystoreError> {
+    if key.versions >= MAX_VERSIONS {
+        return Err(KeystoreError::TooLarge("the key has too many versions"));
+    }
+    key.versions += 1;
+    let public = serde_json::to_string(&material.public_part())
+        .map_err(|_| KeystoreError::Malformed("the public part has no JSON form"))?;
+    let mut version = VersionRow {
+        key_id: key.row_id,
+        number: key.versions,
+        id: VersionId::random()?,
+        row_version: 1,
+        created: context.now,
+        enabled: true,
+        public,
+        material: Vec::new(),
+        mac: [0; 32],
+    };
+    version.seal_material(tx.ring, data_key, &material.sealed_form())?;
+    written_new(tx.insert(&mut version)?)
+}
+
+fn add_rule(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    key: &mut KeyRow,
+    rules: RuleDocument,
+) -> Result<(), KeystoreError> {
+    key.rule_number += 1;
+    let mut rule = RuleRow {
+        key_id: key.row_id,
+        number: key.rule_number,
+        row_id: random()?,
+        at: context.now,
+        author: context.author.clone(),
+        reason: context.reason.clone(),
+        digest: rules.digest,
+        document: rules.document,
+        mac: [0; 32],
+    };
+    written_new(tx.insert(&mut rule)?)?;
+    key.rule_contents = Some(rule.contents());
+    Ok(())
+}
+
+/// A row whose place must be free was in the way: the store is not what its head says.
+fn written_new(written: bool) -> Result<(), KeystoreError> {
+    if written {
+        Ok(())
+    } else {
+        Err(KeystoreError::StoreCorrupt {
+            object: "a number was used before".to_owned(),
+        })
+    }
+}
+
+/// Which keys a change is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deleted {
+    Refused,
+    Wanted,
+}
+
+fn current(
+    tx: &Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    deleted: Deleted,
+) -> Result<KeyRow, KeystoreError> {
+    let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?
+        .ok_or(KeystoreError::KeyNotFound)?;
+    context.matches(Some(&etag(&key.row_id, key.row_version)))?;
+    match (key.deleted_at, deleted) {
+        (Some(_), Deleted::Refused) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
+        (None, Deleted::Wanted) => Err(KeystoreError::Conflict("the key is not deleted")),
+        _ => Ok(key),
+    }
+}
+
+/// Brings a key into its next state.
+fn modify(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    mut key: KeyRow,
+    change: impl FnOnce(&mut Transaction<'_>, &mut KeyRow, &Secret) -> Result<(), KeystoreError>,
+) -> Result<String, KeystoreError> {
+    let before = key.mac;
+    let data_key = key.open_data_key(tx.ring)?;
+    change(tx, &mut key, &data_key)?;
+    key.row_version += 1;
+    key.updated = context.now;
+    key.seal_data_key(tx.ring, &data_key)?;
+    tx.replace(&before, &mut key)?;
+    Ok(etag(&key.row_id, key.row_version))
+}
+
+/// Adds the newest version.
+pub(super) fn new_version(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    material: NewMaterial,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Refused)?;
+    let material = brought(material, key.key_type)?;
+    modify(tx, context, key, |tx, key, data_key| {
+        add_version(tx, context, key, data_key, &material)
+    })
+}
+
+/// Sets attributes.
+pub(super) fn set_attributes(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    changes: AttributeChanges,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Refused)?;
+    modify(tx, context, key, |_, key, _| {
+        key.enabled = changes.enabled.unwrap_or(key.enabled);
+        key.not_before = changes.not_before.unwrap_or(key.not_before);
+        key.expires = changes.expires.unwrap_or(key.expires);
+        if let Some(operations) = changes.operations {
+            key.operations = operations;
+        }
+        if let Some(tags) = changes.tags {
+            key.tags = tags;
+        }
+        Ok(())
+    })
+}
+
+/// Switches a version on or off; both rows get their next state.
+pub(super) fn set_version_enabled(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    version: &VersionId,
+    enabled: bool,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Refused)?;
+    let mut row = key
+        .load_versions(tx.counted(), tx.ring)?
+        .into_iter()
+        .find(|row| row.id == *version)
+        .ok_or(KeystoreError::KeyNotFound)?;
+    modify(tx, context, key, |tx, _, data_key| {
+        let before = row.mac;
+        let material = row.open_material(tx.ring, data_key)?;
+        row.enabled = enabled;
+        row.row_version += 1;
+        row.seal_material(tx.ring, data_key, &material)?;
+        tx.replace(&before, &mut row)
+    })
+}
+
+/// Adds a rule, in force from now on; an immutable one stays.
+pub(super) fn set_rules(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    rules: RuleDocument,
+    immutable: bool,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Refused)?;
+    if key.immutable {
+        return Err(KeystoreError::Forbidden(
+            "the rule of this key is immutable",
+        ));
+    }
+    modify(tx, context, key, |tx, key, _| {
+        key.immutable = immutable;
+        add_rule(tx, context, key, rules)
+    })
+}
+
+/// Soft delete: the name stays taken, the key comes back by [`recover`].
+pub(super) fn delete(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Refused)?;
+    let kept = i64::from(context.retention_days).saturating_mul(SECONDS_PER_DAY);
+    modify(tx, context, key, |_, key, _| {
+        key.deleted_at = Some(context.now);
+        key.purge_at = Some(context.now.saturating_add(kept));
+        Ok(())
+    })
+}
+
+/// Undoes a soft delete.
+pub(super) fn recover(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Wanted)?;
+    modify(tx, context, key, |_, key, _| {
+        key.deleted_at = None;
+        key.purge_at = None;
+        Ok(())
+    })
+}
+
+/// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays.
+pub(super) fn purge(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+) -> Result<String, KeystoreError> {
+    let key = current(tx, context, name, Deleted::Wanted)?;
+    let numbered = "WHERE key_id = ?1 AND number = ?2";
+    for version in key.load_versions(tx.counted(), tx.ring)? {
+        let number = stored(version.number);
+        tx.delete(&version, numbered, &[&key.row_id, &number])?;
+    }
+    let rules: Vec<RuleRow> = select(tx.counted(), tx.ring, "WHERE key_id = ?1", &[&key.row_id])?;
+    for rule in rules {
+        let number = stored(rule.number);
+        tx.delete(&rule, numbered, &[&key.row_id, &number])?;
+    }
+    tx.delete(
+        &key,
+        "WHERE provider = ?1 AND folded = ?2",
+        &[&key.provider.as_str(), &key.name.folded()],
+    )?;
+    let mut tombstone = PurgedRow {
+        row_id: key.row_id,
+        provider: key.provider.clone(),
+        name: key.name.as_str().to_owned(),
+        at: context.now,
+        mac: [0; 32],
+    };
+    written_new(tx.insert(&mut tombstone)?)?;
+    Ok(String::new())
+}

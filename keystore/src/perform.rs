@@ -1,0 +1,457 @@
+//! Using a key: one half on the caller's thread, one in the commit.
+//!
+//! `architecture.md` section 6 and `store-durability.md` R19. The caller's thread reads and opens the
+//! key, uses it, wraps the outcome and seals the answer to be kept. The commit then compares epoch
+//! and rows with what was decided on, spends the challenge, appends the record and keeps the
+//! answer. Only after that is the outcome handed out; if it fails, the outcome is dropped.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rusqlite::OptionalExtension;
+
+use crate::authorized::{
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
+    Spend, StoredAnswer, Target, Use,
+};
+use crate::error::{KeyStateReason, KeystoreError};
+use crate::key::{KeyType, Operation};
+use crate::keystore::Keystore;
+use crate::material::KeyMaterial;
+use crate::names::ProviderId;
+use crate::operations;
+use crate::seal::KeyRing;
+use crate::storage::sqlite::head::HeadState;
+use crate::storage::sqlite::journal::acceptable;
+use crate::storage::sqlite::keys::{KeyRow, VersionRow};
+use crate::storage::sqlite::row::{select_one, stored};
+use crate::storage::sqlite::spent::{AnswerRow, seal_answer};
+use crate::storage::sqlite::transaction::Transaction;
+use crate::storage::sqlite::trust::SessionRow;
+use crate::storage::sqlite::unwritable;
+use crate::wrap::{self, Wrapped};
+
+const OCTETS: &str = "application/octet-stream";
+const PKCS8: &str = "application/pkcs8";
+
+/// A key as it was read for one use.
+struct Opened {
+    key: KeyRow,
+    version: VersionRow,
+    material: KeyMaterial,
+}
+
+/// What the commit must find unchanged.
+struct Unchanged {
+    epoch: u64,
+    provider: ProviderId,
+    folded: String,
+    number: i64,
+    key_mac: [u8; 32],
+    version_mac: [u8; 32],
+}
+
+/// An answer, sealed ahead of the commit that keeps it.
+pub(crate) struct Kept {
+    request: [u8; 32],
+    body: [u8; 32],
+    until: i64,
+    answer: Vec<u8>,
+}
+
+/// What the commit found.
+pub(crate) enum Written {
+    /// This is the first time; here is the entry.
+    New(Entry),
+    /// The same request was answered meanwhile.
+    Before(StoredAnswer),
+}
+
+impl Kept {
+    /// Seals `answer` for repeats of a request.
+    pub(crate) fn seal(
+        ring: &KeyRing,
+        provider: &ProviderId,
+        repeat: &RepeatKey,
+        answer: &[u8],
+    ) -> Result<Self, KeystoreError> {
+        let request = request_digest(ring, provider, &repeat.key)?;
+        let (body, until) = (repeat.body_digest, repeat.until);
+        let answer = seal_answer(ring, &request, &body, until, answer)?;
+        Ok(Self {
+            request,
+            body,
+            until,
+            answer,
+        })
+    }
+
+    /// Keeps it beside `entry`; gives the answer of an earlier request of the same name, or
+    /// `conflict` if that had another body.
+    pub(crate) fn keep(
+        self,
+        tx: &mut Transaction<'_>,
+        entry: Entry,
+        now: i64,
+    ) -> Result<Option<StoredAnswer>, KeystoreError> {
+        let mut row = AnswerRow {
+            request: self.request,
+            body: self.body,
+            until: self.until,
+            entry,
+            answer: self.answer,
+            mac: [0; 32],
+        };
+        if tx.insert(&mut row)? {
+            return Ok(None);
+        }
+        let condition = "WHERE request = ?1";
+        let before: Option<AnswerRow> =
+            select_one(tx.counted(), tx.ring, condition, &[&row.request])?;
+        match before {
+            Some(before) if before.until > now => {
+                match repeated(tx.ring, Some(before), &row.body, now)? {
+                    Repeated::Answer(answer) => Ok(Some(answer)),
+                    _ => Err(KeystoreError::Conflict(OTHER_BODY)),
+                }
+            }
+            Some(before) => {
+                tx.delete(&before, condition, &[&before.request])?;
+                tx.insert(&mut row)?;
+                Ok(None)
+            }
+            None => Err(KeystoreError::StoreFailed("an answer vanished".to_owned())),
+        }
+    }
+}
+
+const OTHER_BODY: &str = "the request key was used with another body";
+
+/// How a request is named in the store.
+pub(crate) fn request_digest(
+    ring: &KeyRing,
+    provider: &ProviderId,
+    key: &str,
+) -> Result<[u8; 32], KeystoreError> {
+    if !(1..=255).contains(&key.len()) {
+        return Err(KeystoreError::Malformed("a request key has 1 to 255 bytes"));
+    }
+    Ok(ring.index("request", &[provider.as_str().as_bytes(), key.as_bytes()]))
+}
+
+/// Tells a repeat of the request from another one, given the answer that is kept under its name.
+pub(crate) fn repeated(
+    ring: &KeyRing,
+    kept: Option<AnswerRow>,
+    body: &[u8; 32],
+    now: i64,
+) -> Result<Repeated, KeystoreError> {
+    Ok(match kept {
+        Some(row) if row.until > now && row.body == *body => Repeated::Answer(StoredAnswer {
+            body: row.open(ring)?.to_vec(),
+            entry: row.entry,
+        }),
+        Some(row) if row.until > now => Repeated::OtherBody,
+        _ => Repeated::New,
+    })
+}
+
+impl Keystore {
+    /// Uses a key once, as permitted.
+    ///
+    /// Errors: [`KeystoreError::EpochMoved`] if anything changed since the decision;
+    /// [`KeystoreError::ChallengeSpent`]; `key-state`, `operation-not-allowed`, `key-not-found`;
+    /// `conflict` for a request key with another body; what the operation itself refuses;
+    /// [`KeystoreError::StoreFailed`], after which the node must stop.
+    pub fn perform(&self, order: Authorized) -> Result<Performed, KeystoreError> {
+        let Authorized {
+            target,
+            usage,
+            sealing,
+            seen,
+            spend,
+            record,
+            repeat,
+            now,
+        } = order;
+        acceptable(&record)?;
+        if let Some(repeat) = &repeat {
+            let provider = &target.provider;
+            match self.repeat(provider, &repeat.key, &repeat.body_digest, now)? {
+                Repeated::New => {}
+                Repeated::Answer(answer) => return performed_before(&answer),
+                Repeated::OtherBody => return Err(KeystoreError::Conflict(OTHER_BODY)),
+            }
+        }
+        let opened = self.open_for(&target, &usage, &seen, now)?;
+        let outcome = outcome(&opened, &target, usage, &sealing)?;
+        let kept = match &repeat {
+            None => None,
+            Some(repeat) => {
+                let json = serde_json::to_vec(&outcome)
+                    .map_err(|_| KeystoreError::Malformed("the answer has no JSON form"))?;
+                Some(Kept::seal(self.ring(), &target.provider, repeat, &json)?)
+            }
+        };
+        let unchanged = Unchanged {
+            epoch: seen.epoch.0,
+            folded: target.name.folded(),
+            provider: target.provider,
+            number: stored(opened.version.number),
+            key_mac: opened.key.mac,
+            version_mac: opened.version.mac,
+        };
+        drop(opened.material);
+        let written = self.writer().submit(move |tx| {
+            tx.see_time(now);
+            unchanged.hold(tx)?;
+            commit(tx, kept, spend, &record, now)
+        })?;
+        match written {
+            Written::New(entry) => Ok(Performed {
+                outcome,
+                entry,
+                repeat: false,
+            }),
+            Written::Before(answer) => performed_before(&answer),
+        }
+    }
+
+    /// Records a successful attestation: spends its challenge, remembers the token's identifier
+    /// with `now`, appends the record, keeps the answer for repeats. A repeat that the caller
+    /// did not notice before is a `conflict`; asking [`Keystore::repeat`] then has the answer.
+    pub fn attested(&self, order: AttestOrder) -> Result<Entry, KeystoreError> {
+        acceptable(&order.record)?;
+        let ring = self.ring();
+        let kept = match &order.repeat {
+            None => None,
+            Some(repeat) => Some(Kept::seal(
+                ring,
+                &order.record.provider,
+                repeat,
+                &order.answer,
+            )?),
+        };
+        let mut session = SessionRow {
+            jti: ring.index("jti", &[order.jti.as_bytes()]),
+            at: order.now,
+            until: order.jti_until,
+            mac: [0; 32],
+        };
+        let (record, spend, now) = (order.record, order.spend, order.now);
+        let written = self.writer().submit(move |tx| {
+            tx.see_time(now);
+            let written = commit(tx, kept, spend, &record, now)?;
+            if matches!(written, Written::New(_)) && !tx.insert(&mut session)? {
+                return Err(KeystoreError::Conflict("the token was recorded before"));
+            }
+            Ok(written)
+        })?;
+        match written {
+            Written::New(entry) => Ok(entry),
+            Written::Before(_) => Err(KeystoreError::Conflict("the request was answered before")),
+        }
+    }
+
+    /// Reads and opens the key, and judges its state again.
+    fn open_for(
+        &self,
+        target: &Target,
+        usage: &Use,
+        seen: &Seen,
+        now: i64,
+    ) -> Result<Opened, KeystoreError> {
+        let ring = self.ring();
+        self.read(|conn| {
+            if HeadState::read(conn, ring)?.epoch != seen.epoch.0 {
+                return Err(KeystoreError::EpochMoved);
+            }
+            let key = KeyRow::find(conn, ring, &target.provider, &target.name)?
+                .ok_or(KeystoreError::KeyNotFound)?;
+            let condition = "WHERE key_id = ?1 AND row_id = ?2";
+            let ids: [&dyn rusqlite::ToSql; 2] = [&key.row_id, target.version.as_bytes()];
+            let version: VersionRow =
+                select_one(conn, ring, condition, &ids)?.ok_or(KeystoreError::KeyNotFound)?;
+            if key.row_version != seen.key_row || version.row_version != seen.version_row {
+                return Err(KeystoreError::EpochMoved);
+            }
+            permitted(&key, &version, usage.operation(), now)?;
+            let data_key = key.open_data_key(ring)?;
+            let material = version.open_key(ring, &data_key, key.key_type)?;
+            Ok(Opened {
+                key,
+                version,
+                material,
+            })
+        })
+    }
+}
+
+/// Whether key and version may be used so, at `now`.
+fn permitted(
+    key: &KeyRow,
+    version: &VersionRow,
+    operation: Operation,
+    now: i64,
+) -> Result<(), KeystoreError> {
+    let state = |reason| Err(KeystoreError::KeyState(reason));
+    if key.deleted_at.is_some() {
+        return state(KeyStateReason::Deleted);
+    }
+    if !key.enabled || !version.enabled {
+        return state(KeyStateReason::Disabled);
+    }
+    if key.not_before.is_some_and(|t| now < t) {
+        return state(KeyStateReason::NotYetValid);
+    }
+    if key.expires.is_some_and(|t| now >= t) {
+        return state(KeyStateReason::Expired);
+    }
+    if !key.operations.contains(&operation) {
+        return Err(KeystoreError::OperationNotAllowed(
+            "the key does not allow this operation",
+        ));
+    }
+    if operation == Operation::Release && !key.exportable {
+        return Err(KeystoreError::OperationNotAllowed(
+            "the key is not exportable",
+        ));
+    }
+    Ok(())
+}
+
+/// Uses the key and wraps what is secret in the outcome.
+fn outcome(
+    opened: &Opened,
+    target: &Target,
+    usage: Use,
+    sealing: &Sealing,
+) -> Result<Outcome, KeystoreError> {
+    let (material, version) = (&opened.material, &target.version);
+    let mut outcome = Outcome {
+        kid: format!("{}/versions/{version}", opened.key.name),
+        public: None,
+        alg: None,
+        ciphertext: None,
+        wrapped: None,
+    };
+    let sealed = |plaintext: &[u8], cty: &str| -> Result<Option<Wrapped>, KeystoreError> {
+        match sealing {
+            Sealing::For {
+                recipient,
+                wrapping,
+            } => wrap::wrap(recipient, *wrapping, plaintext, cty).map(Some),
+            Sealing::NotSealed => Err(KeystoreError::OperationNotAllowed(
+                "the outcome must be sealed to a recipient",
+            )),
+        }
+    };
+    match usage {
+        Use::Release => {
+            let cty = match material.key_type() {
+                KeyType::Secret | KeyType::Oct128 | KeyType::Oct192 | KeyType::Oct256 => OCTETS,
+                _ => {
+                    outcome.public = Some(material.public_part());
+                    PKCS8
+                }
+            };
+            outcome.wrapped = sealed(&material.handed_out_form()?, cty)?;
+        }
+        Use::Unwrap {
+            alg,
+            ciphertext,
+            aad,
+        } => {
+            let plaintext = operations::unwrap(material, &alg, &ciphertext, &aad)?;
+            outcome.wrapped = sealed(&plaintext, OCTETS)?;
+            outcome.alg = Some(alg);
+        }
+        Use::Generate { alg, bytes, aad } => {
+            let (ciphertext, data_key) =
+                operations::generate(material, version, &alg, bytes, &aad)?;
+            outcome.wrapped = sealed(&data_key, OCTETS)?;
+            outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
+            outcome.alg = Some(alg);
+        }
+        Use::Sign { alg, digest } => {
+            let signature = operations::sign(material, &alg, &digest)?;
+            outcome.wrapped = sealed(&signature, OCTETS)?;
+            outcome.public = Some(material.public_part());
+            outcome.alg = Some(alg);
+        }
+        Use::Wrap {
+            alg,
+            plaintext,
+            aad,
+        } => {
+            if matches!(sealing, Sealing::For { .. }) {
+                return Err(KeystoreError::OperationNotAllowed(
+                    "what is wrapped is not sealed to a recipient",
+                ));
+            }
+            let ciphertext = operations::wrap(material, version, &alg, &plaintext, &aad)?;
+            outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
+            outcome.alg = Some(alg);
+        }
+    }
+    Ok(outcome)
+}
+
+impl Unchanged {
+    /// Compares epoch, key row (and with it the rule) and version row with what was used.
+    fn hold(&self, tx: &Transaction<'_>) -> Result<(), KeystoreError> {
+        if tx.head.epoch != self.epoch {
+            return Err(KeystoreError::EpochMoved);
+        }
+        let found: Option<([u8; 32], [u8; 32])> = tx
+            .counted()
+            .prepare_cached(
+                "SELECT keys.mac, versions.mac FROM keys \
+                 JOIN versions ON versions.key_id = keys.row_id AND versions.number = ?3 \
+                 WHERE keys.provider = ?1 AND keys.folded = ?2",
+            )
+            .and_then(|mut statement| {
+                let key = (self.provider.as_str(), &self.folded, self.number);
+                statement
+                    .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .map_err(unwritable)?;
+        if found == Some((self.key_mac, self.version_mac)) {
+            Ok(())
+        } else {
+            Err(KeystoreError::EpochMoved)
+        }
+    }
+}
+
+/// What uses and attestations have in common in the commit.
+fn commit(
+    tx: &mut Transaction<'_>,
+    kept: Option<Kept>,
+    spend: Spend,
+    record: &Record,
+    now: i64,
+) -> Result<Written, KeystoreError> {
+    let entry = tx.next_entry(record);
+    if let Some(kept) = kept
+        && let Some(before) = kept.keep(tx, entry, now)?
+    {
+        return Ok(Written::Before(before));
+    }
+    if let Spend::Challenge { digest, until } = spend {
+        tx.spend(digest, until)?;
+    }
+    tx.append(record).map(Written::New)
+}
+
+fn performed_before(answer: &StoredAnswer) -> Result<Performed, KeystoreError> {
+    let outcome =
+        serde_json::from_slice(&answer.body).map_err(|_| KeystoreError::StoreCorrupt {
+            object: "answers".to_owned(),
+        })?;
+    Ok(Performed {
+        outcome,
+        entry: answer.entry,
+        repeat: true,
+    })
+}

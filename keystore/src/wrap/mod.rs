@@ -1,0 +1,118 @@
+//! Sealing what leaves the service to the key of a recipient, and opening it there.
+//!
+//! `native-api.md` section 3, *Sealed answers only*; bytes and a vector in `docs/formats/wrapped.md`.
+//! Sealing gives secrecy, not origin: who sealed is shown by the receipt, to be checked before use.
+
+mod jwe;
+mod jwe_header;
+mod recipient;
+mod recipient_jwk;
+mod recipient_private;
+mod rsa_aes_kwp;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::KeystoreError;
+
+pub use recipient::{Recipient, RecipientKind};
+pub use recipient_private::RecipientPrivate;
+
+/// Longest answer that is sealed, in bytes.
+pub const LONGEST_ANSWER: usize = 262_144;
+
+/// The ways to seal an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wrapping {
+    /// A fresh AES-256 key under RSA-OAEP with SHA-256, then AES-KWP (RFC 5649) of the answer.
+    RsaAesKeyWrap256,
+    /// JWE in compact form: `RSA-OAEP-256` or `ECDH-ES+A256KW`, with `A256GCM`.
+    Jwe,
+}
+
+impl Wrapping {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::RsaAesKeyWrap256, Self::Jwe];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RsaAesKeyWrap256 => "RSA_AES_KEY_WRAP_256",
+            Self::Jwe => "JWE",
+        }
+    }
+
+    /// Reads the name on the wire; another one is `unsupported`.
+    pub fn parse(text: &str) -> Result<Self, KeystoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|w| w.as_str() == text)
+            .ok_or(KeystoreError::Unsupported("the wrapping is not served"))
+    }
+
+    /// What is taken for a recipient that asks for none.
+    pub fn default_for(recipient: &Recipient) -> Self {
+        match recipient.kind() {
+            RecipientKind::Rsa => Self::RsaAesKeyWrap256,
+            RecipientKind::Ec => Self::Jwe,
+        }
+    }
+}
+
+/// A sealed answer, as it stands in the JSON of a reply.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "wrapping", deny_unknown_fields)]
+pub enum Wrapped {
+    /// The two ciphertexts one behind the other, base64url without padding.
+    #[serde(rename = "RSA_AES_KEY_WRAP_256")]
+    RsaAesKeyWrap256 {
+        /// Modulus-long RSA-OAEP ciphertext, then the AES-KWP ciphertext.
+        ciphertext: String,
+    },
+    /// The five parts of a compact JWE.
+    #[serde(rename = "JWE")]
+    Jwe {
+        /// The compact serialization.
+        jwe: String,
+    },
+}
+
+/// Seals `plaintext` to the recipient. `cty` is its content type, for the header of a JWE.
+///
+/// `unsupported`: the wrapping needs another kind of recipient, or the plaintext is empty and the
+/// wrapping is `RSA_AES_KEY_WRAP_256`, which cannot carry nothing. `too-large`: beyond
+/// [`LONGEST_ANSWER`]. `dependency-unavailable`: no randomness.
+pub fn wrap(
+    recipient: &Recipient,
+    wrapping: Wrapping,
+    plaintext: &[u8],
+    cty: &str,
+) -> Result<Wrapped, KeystoreError> {
+    if plaintext.len() > LONGEST_ANSWER {
+        return Err(KeystoreError::TooLarge("the answer is too long to seal"));
+    }
+    match wrapping {
+        Wrapping::RsaAesKeyWrap256 => {
+            let ciphertext = rsa_aes_kwp::seal(recipient, plaintext)?;
+            Ok(Wrapped::RsaAesKeyWrap256 { ciphertext })
+        }
+        Wrapping::Jwe => {
+            let jwe = jwe::seal(recipient, plaintext, cty)?;
+            Ok(Wrapped::Jwe { jwe })
+        }
+    }
+}
+
+/// Opens what was sealed to this recipient.
+///
+/// `malformed`: not the form at all. `unsupported`: a JWE by other algorithms, or a wrapping for another
+/// kind of recipient. Whatever does not open is the one `crypto-failed`.
+pub fn unwrap_with(
+    private: &RecipientPrivate,
+    wrapped: &Wrapped,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    match wrapped {
+        Wrapped::RsaAesKeyWrap256 { ciphertext } => rsa_aes_kwp::open(private, ciphertext),
+        Wrapped::Jwe { jwe } => jwe::open(private, jwe),
+    }
+}

@@ -1,0 +1,55 @@
+//! `RSA_AES_KEY_WRAP_256`: RSA-OAEP of a fresh AES key, then AES-KWP of the answer under it.
+//!
+//! PKCS#11 v3.1 section 6.1.13 (`CKM_RSA_AES_KEY_WRAP`) with SHA-256 in both places of OAEP and an AES
+//! key of 256 bits; both ciphertexts one behind the other.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
+use crate::error::KeystoreError;
+use crate::primitives::key_wrap::{self, Padding};
+use crate::primitives::{oaep, random};
+
+/// Length of the AES key in bytes.
+const KEY_LENGTH: usize = 32;
+
+pub(super) fn seal(recipient: &Recipient, plaintext: &[u8]) -> Result<String, KeystoreError> {
+    let public = recipient.rsa_key().ok_or_else(not_rsa)??;
+    if plaintext.is_empty() {
+        return Err(KeystoreError::Unsupported(
+            "`RSA_AES_KEY_WRAP_256` cannot carry an empty answer: ask for `JWE`",
+        ));
+    }
+    let key = random::secret(KEY_LENGTH)?;
+    let mut ciphertext = oaep::encrypt(&public, &key)?;
+    ciphertext.extend_from_slice(&key_wrap::wrap(&key, Padding::Kwp, plaintext)?);
+    Ok(URL_SAFE_NO_PAD.encode(ciphertext))
+}
+
+pub(super) fn open(
+    private: &RecipientPrivate,
+    ciphertext: &str,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let bits = private.material().key_type().rsa_bits();
+    let modulus_length = bits.ok_or_else(not_rsa)? / 8;
+    if ciphertext.len() > 2 * LONGEST_ANSWER {
+        return Err(KeystoreError::TooLarge("the sealed answer is too long"));
+    }
+    let bytes = URL_SAFE_NO_PAD
+        .decode(ciphertext)
+        .map_err(|_| KeystoreError::Malformed("the sealed answer is not base64url"))?;
+    let (encrypted_key, wrapped) = bytes
+        .split_at_checked(modulus_length)
+        .ok_or(KeystoreError::CryptoFailed)?;
+    let key = oaep::decrypt(&private.material().rsa()?, encrypted_key)?;
+    if key.len() != KEY_LENGTH {
+        return Err(KeystoreError::CryptoFailed);
+    }
+    key_wrap::unwrap(&key, Padding::Kwp, wrapped)
+}
+
+fn not_rsa() -> KeystoreError {
+    KeystoreError::Unsupported("`RSA_AES_KEY_WRAP_256` needs an RSA recipient")
+}

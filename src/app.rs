@@ -1,0 +1,234 @@
+//! The composition root: settings in, a broker with its store, verifier and library out. The only file that names every concrete
+//! type.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
+use keygate_verifier::{Anchors, Endorsements, EvidenceKind, Verifier};
+
+use crate::broker::{Broker, Limits, Parts, ProviderSetup};
+use crate::clock::{Clock as _, SystemClock};
+use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
+use crate::settings::{ProviderSettings, Settings, SettingsError};
+
+/// How often is looked whether something is due.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Why the service cannot be put together.
+#[derive(Debug)]
+pub enum AppError {
+    /// The configuration: exit code 78.
+    Config(SettingsError),
+    /// The store or its root key: exit code 3. The code, what, and what to do.
+    Store(&'static str, String, String),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(e) => e.fmt(f),
+            Self::Store(_, what, _) => f.write_str(what),
+        }
+    }
+}
+
+impl From<SettingsError> for AppError {
+    fn from(e: SettingsError) -> Self {
+        Self::Config(e)
+    }
+}
+
+/// Everything that serves.
+pub struct App {
+    /// The use cases.
+    pub broker: Arc<Broker>,
+    /// The store, for what is done at start and end.
+    pub keystore: Keystore,
+    /// Endorsements.
+    pub library: Arc<Library>,
+    /// What it was put together from.
+    pub settings: Settings,
+    /// How the store is sealed, for the line at start.
+    pub sealed_by: String,
+}
+
+impl App {
+    /// Opens the store that the settings name and puts the service together.
+    ///
+    /// # Errors
+    /// [`AppError`].
+    pub fn open(settings: Settings) -> Result<Self, AppError> {
+        let root = FileRoot::new(&settings.path(&settings.root_key.file));
+        let sealed_by = root.describe();
+        let now = SystemClock::new(0).now().map_err(|e| {
+            AppError::Store(
+                "clock-untrusted",
+                e.to_string(),
+                "set the clock of this machine, then start again".to_owned(),
+            )
+        })?;
+        let file = settings.path(&settings.store.file);
+        let keystore = Keystore::open(&file, &root, now.secs()).map_err(|e| store_error(&file, &e))?;
+        let verifier = Verifier::new(anchors(&settings)?);
+        let library = Arc::new(Library::new(library(&settings)?));
+        let newest = keystore.status().newest_time;
+        let broker = Broker::open(Parts {
+            keystore: keystore.clone(),
+            verifier,
+            library: Arc::clone(&library) as _,
+            clock: Arc::new(SystemClock::new(newest)),
+            providers: providers(&settings)?,
+            limits: Limits {
+                verifications: settings.limits.verifications,
+                waiting: settings.limits.waiting,
+                ..Limits::default()
+            },
+        })
+        .map_err(|e| {
+            AppError::Store(
+                e.code.as_str(),
+                format!("{} {}", e.code.title(), e.inner),
+                "`keygate store check` says more".to_owned(),
+            )
+        })?;
+        Ok(Self { broker, keystore, library, settings, sealed_by })
+    }
+
+    /// Renews endorsements and records gathered refusals, for as long as the process lives.
+    pub fn start_background(&self) {
+        let broker = Arc::clone(&self.broker);
+        drop(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                let broker = Arc::clone(&broker);
+                let _ = tokio::task::spawn_blocking(move || broker.tick()).await;
+            }
+        }));
+        if self.settings.collateral.online {
+            let (library, every) =
+                (Arc::clone(&self.library), Duration::from_secs(self.settings.collateral.refresh_seconds));
+            drop(tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(every);
+                ticks.tick().await;
+                loop {
+                    ticks.tick().await;
+                    let renewed = library.refresh().await;
+                    tracing::info!(renewed, "endorsements renewed");
+                }
+            }));
+        }
+    }
+}
+
+/// What a store's failure means to the person who starts the service.
+fn store_error(file: &Path, error: &KeystoreError) -> AppError {
+    let help = match error.code() {
+        "sealed" => "check `root_key.file`: this store was made with another root key",
+        "store-corrupt" | "rollback-detected" => "restore the newest backup with `keygate store restore`",
+        "overloaded" | "conflict" => "another process holds this store: stop it first",
+        _ => "run `keygate init --dir D` first, or mend `store.file`",
+    };
+    AppError::Store(error.code(), format!("the store `{}` cannot be opened: {error}", file.display()), help.to_owned())
+}
+
+/// The vendors' anchors and the operator's.
+fn anchors(settings: &Settings) -> Result<Anchors, AppError> {
+    let invalid = |what: String, help: &str| AppError::Config(SettingsError::new(what, help));
+    let mut anchors =
+        Anchors::vendor().map_err(|e| invalid(e.to_string(), "this binary is damaged: install it again"))?;
+    for anchor in &settings.trust_anchors {
+        let path = settings.path(&anchor.file);
+        let what = |why: String| format!("trust anchor `{}`: {why}", anchor.name);
+        let kind = EvidenceKind::parse(&anchor.kind).ok_or_else(|| {
+            invalid(what(format!("`{}` is no kind of evidence", anchor.kind)), "one of sgx, tdx, snp, nitro, software")
+        })?;
+        let bytes = std::fs::read(&path).map_err(|e| {
+            invalid(what(format!("cannot read `{}`: {e}", path.display())), "mend `trust_anchors.file`")
+        })?;
+        let ders = certificates(&bytes).ok_or_else(|| {
+            invalid(what(format!("`{}` holds no certificate", path.display())), "give a PEM or DER file")
+        })?;
+        for der in ders {
+            anchors.add(&anchor.name, kind, &der).map_err(|e| {
+                invalid(
+                    what(e.detail().to_owned()),
+                    "an anchor is a self-signed CA certificate; give its kind as `kind`",
+                )
+            })?;
+        }
+    }
+    Ok(anchors)
+}
+
+/// Certificates of a PEM or DER file, DER each.
+pub fn certificates(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if bytes.first() == Some(&0x30) {
+        return Some(vec![bytes.to_vec()]);
+    }
+    let stack = openssl::x509::X509::stack_from_pem(bytes).ok().filter(|s| !s.is_empty())?;
+    stack.iter().map(|c| c.to_der().ok()).collect()
+}
+
+fn library(settings: &Settings) -> Result<LibrarySetup, AppError> {
+    let collateral = &settings.collateral;
+    let mut offline = Endorsements::default();
+    if !collateral.directory.as_os_str().is_empty() {
+        let folder = settings.path(&collateral.directory);
+        let (found, strange) = read_path(&folder).map_err(|e| {
+            SettingsError::new(format!("cannot read `{}`: {e}", folder.display()), "mend `collateral.directory`")
+        })?;
+        for file in strange {
+            tracing::warn!(file, "not an endorsement, left out");
+        }
+        offline = found;
+    }
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if collateral.online {
+        let tls =
+            |e: String| SettingsError::new(format!("TLS cannot be set up: {e}"), "check the system's certificates");
+        sources.push(Box::new(IntelPcs::new(&collateral.intel_pcs, collateral.fetch_seconds).map_err(tls)?));
+        sources.push(Box::new(AmdKds::new(&collateral.amd_kds, collateral.fetch_seconds).map_err(tls)?));
+    }
+    let cache = (!collateral.cache.as_os_str().is_empty()).then(|| settings.path(&collateral.cache));
+    Ok(LibrarySetup {
+        offline,
+        sources,
+        cache,
+        fetches_per_minute: collateral.fetches_per_minute,
+        fetches_per_source: collateral.fetches_per_source,
+    })
+}
+
+/// The providers of the settings; without any, one named `default` on the loopback names.
+pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
+    let fallback = [ProviderSettings {
+        id: "default".to_owned(),
+        hosts: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
+        prefix: String::new(),
+        issuer: String::new(),
+        challenge_seconds: 300,
+        token_seconds: 600,
+    }];
+    let named = if settings.providers.is_empty() { &fallback[..] } else { &settings.providers[..] };
+    named
+        .iter()
+        .map(|p| {
+            let id = ProviderId::parse(&p.id).map_err(|e| {
+                SettingsError::new(format!("provider `{}`: {e}", p.id), "an id is 1 to 63 of a-z, 0-9 and `-`")
+            })?;
+            Ok(ProviderSetup {
+                id,
+                issuer: p.issuer(),
+                hosts: p.hosts.clone(),
+                prefix: p.prefix.clone(),
+                challenge_seconds: p.challenge_seconds,
+                token_seconds: p.token_seconds,
+                require_amd_crl: settings.collateral.require_amd_crl,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! Why there is no evidence: what is missing or wrong, and what to do.
+//!
+//! Codes are those of the catalogue of bad inputs, section 0.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A machine that gives no evidence.
+#[derive(Debug, thiserror::Error)]
+pub enum AttesterError {
+    /// The name is none of [`NAMES`](super::NAMES).
+    #[error("no attester is called `{name}`; there are {}", super::NAMES.join(", "))]
+    Unknown {
+        /// As it was given.
+        name: String,
+    },
+    /// `auto` found nothing.
+    #[error("nothing on this machine attests: no Gramine, Nitro, TDX or SEV-SNP device")]
+    Nothing,
+    /// The device of the attester that was asked for is not here.
+    #[error("no `{}` on this machine: {source}", path.display())]
+    Absent {
+        /// The path that was looked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+        /// The advice.
+        help: &'static str,
+    },
+    /// The device is here and fails.
+    #[error("`{}` failed: {source}", path.display())]
+    Device {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The device answered with something else than evidence.
+    #[error("`{}` gave no evidence: {detail}", path.display())]
+    Answer {
+        /// The path.
+        path: PathBuf,
+        /// What it answered instead.
+        detail: String,
+    },
+    /// The software attester was asked for without an identity.
+    #[error("the software attester has no identity")]
+    NoIdentity,
+    /// The identity of the software attester is no identity.
+    #[error("identity `{}`: {detail}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The kind has no room for what is to be carried.
+    #[error("`{member}` has {length} bytes, evidence of kind `{kind}` carries at most {most}")]
+    TooLong {
+        /// The kind.
+        kind: &'static str,
+        /// The member of [`Wanted`](super::Wanted).
+        member: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// The measurement for the software attester is none.
+    #[error("`{given}` is no measurement")]
+    Measurement {
+        /// As it was given.
+        given: String,
+    },
+    /// OpenSSL failed.
+    #[error("signing failed: {0}")]
+    Sign(#[from] openssl::error::ErrorStack),
+}
+
+impl AttesterError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::NoIdentity | Self::Identity { .. } | Self::Measurement { .. } => {
+                "config-invalid"
+            }
+            Self::Nothing | Self::Absent { .. } | Self::Device { .. } | Self::Answer { .. } => "dependency-unavailable",
+            Self::TooLong { .. } => "too-large",
+            Self::Sign(_) => "crypto-failed",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "name one of these, or leave it to `auto`",
+            Self::Nothing => "run inside a TEE, or give the software attester an identity",
+            Self::Absent { help, .. } => help,
+            Self::Device { .. } => "look whether this user may use the device, and into the kernel's log",
+            Self::Answer { .. } => {
+                "try once more; if it stays so, look into the kernel's log and ask the host's operator"
+            }
+            Self::NoIdentity => "name a PEM file with a private key on p-256 and its certificates, leaf first",
+            Self::Identity { .. } => {
+                "a PEM file with a private key on p-256 and its certificates, leaf first, mode 0600"
+            }
+            Self::Measurement { .. } => "a measurement has 96 hex digits",
+            Self::TooLong { .. } => "use a shorter one",
+            Self::Sign(_) => "look whether OpenSSL works on this machine",
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Is it genuine, is it bound to this request, and what does it say?
+//!
+//! `native-api.md` sections 3 (*Order of judgement*), 4 and 5; `architecture.md` section 8, steps 4 and 5. Nothing here looks at a key.
+//!
+//! Evidence is shown with every debug bit and TCB status but `Revoked`: whether those are acceptable is an option of each key.
+//! Run-time and init-time data become claims where they are a JSON object, read strictly; what begins as an object and is none
+//! is refused. Other bytes are bound all the same and stand under no claim.
+
+use keygate_policies::release::FreshnessShown;
+use keygate_policies::{Limits, json};
+use keygate_verifier::{
+    Binding, BoundKey, CollateralId, Endorsements, Evidence, Genuine, NativeBinding, Options, Outcome, RecipientKey,
+    UnixTime, UsedCollateral,
+};
+use openssl::sha::sha256;
+use serde_json::{Map, Value};
+
+use super::Broker;
+use super::challenge::{self, Live};
+use super::error::{Code, Fault};
+use super::request::{EvidenceProof, Seat, TokenProof};
+use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity, policy_digest};
+use crate::result::{AttestationResult, TokenFault, token};
+
+/// Endorsements for one request, and which of them are the library's own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held {
+    library: Endorsements,
+    all: Endorsements,
+}
+
+impl Held {
+    /// Adds what the library holds or brought.
+    pub(crate) fn from_library(&mut self, brought: &Endorsements) {
+        self.library.extend(brought);
+        self.all.extend(brought);
+    }
+
+    /// Adds what came with the request: for this request only.
+    pub(crate) fn from_request(&mut self, pieces: &[Vec<u8>]) -> Result<(), Fault> {
+        for piece in pieces {
+            self.all.add_file(piece)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was shown and held.
+pub(crate) struct Shown {
+    /// What it says.
+    pub(crate) result: AttestationResult,
+    /// How new it is.
+    pub(crate) freshness: FreshnessShown,
+    /// The challenge that this use will spend.
+    pub(crate) challenge: Option<([u8; 32], Live)>,
+    /// Unix seconds until which an answer is kept for repeats.
+    pub(crate) until: i64,
+}
+
+/// What came of a round.
+pub(crate) enum Appraised {
+    /// Bring these, then again.
+    Wants(Vec<CollateralId>),
+    /// Genuine and bound.
+    Shown(Box<Shown>),
+}
+
+impl Broker {
+    /// Judges evidence that answers a challenge of ours.
+    pub(crate) fn appraise_evidence(
+        &self,
+        seat: &Seat,
+        proof: &EvidenceProof,
+        request: &[u8; 32],
+        held: &Held,
+        now: UnixTime,
+    ) -> Result<Appraised, Fault> {
+        let live = challenge::check(&self.keystore, seat.provider.id(), &proof.challenge, now.secs())?;
+        let runtime_data = proof.runtime_data.as_deref().unwrap_or_default();
+        let host = seat.provider.host();
+        let bound = NativeBinding::new(proof.challenge, host, request, proof.recipient.clone(), runtime_data);
+        let binding = Binding::Native(Box::new(bound));
+        let mut options = Options::show_all();
+        options.require_amd_crl = seat.provider.setup().require_amd_crl;
+        // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
+        options.nothing_more = !proof.endorsements.is_empty();
+        let evidence = Evidence { kind: proof.kind, bytes: &proof.data };
+        let verified = match self.verifier.verify(&evidence, &binding, &held.all, &options, now)? {
+            Outcome::Wants(ids) => return Ok(Appraised::Wants(ids)),
+            Outcome::NotAccepted { why, .. } => return Err(why.into()),
+            Outcome::Verified(verified) => verified,
+        };
+        self.hold_against_marks(verified.used(), held)?;
+        let result = conclude(&verified, proof)?;
+        Ok(Appraised::Shown(Box::new(Shown {
+            result,
+            freshness: FreshnessShown::Once,
+            challenge: Some((proof.challenge, live)),
+            until: live.expires_at,
+        })))
+    }
+
+    /// Judges a token of ours, and the challenge beside it where one was sent.
+    pub(crate) fn appraise_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
+        let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
+        let challenge = match &proof.challenge {
+            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
+            None => None,
+        };
+        let keys = seat.provider.signers().tokens();
+        let token = token::read(&proof.token, keys, seat.provider.issuer(), now.secs())
+            .map_err(|why: TokenFault| invalid(why.to_string()))?;
+        if token.recipient != proof.recipient.thumbprint() {
+            return Err(Fault::new(Code::BindingMismatch, "recipient").because("the token confirms another key"));
+        }
+        // A token that no commit of ours knows opens nothing, whoever signed it.
+        let spent = self.keystore.session(&token.jti)?;
+        let spent = spent.ok_or_else(|| invalid("no attestation of this store has this identifier".into()))?;
+        if token.policy_digest != policy_digest() {
+            return Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"));
+        }
+        let age = u64::try_from(now.secs().saturating_sub(spent)).unwrap_or(0);
+        Ok(Shown {
+            result: AttestationResult {
+                attested: token.attested,
+                presented: token.presented,
+                evidence_digest: token.evidence_digest,
+                policy_digest: token.policy_digest,
+                identities: token.identities,
+                recipient: proof.recipient.clone(),
+                not_after: UnixTime::from_secs(token.expires),
+            },
+            freshness: FreshnessShown::Session { age },
+            challenge,
+            until: token.expires,
+        })
+    }
+
+    /// Refuses what is older than the newest ever seen. What the library brought raises the marks, what a request brought
+    /// never does. Threat model P10.
+    fn hold_against_marks(&self, used: &[UsedCollateral], held: &Held) -> Result<(), Fault> {
+        let mut higher = Vec::new();
+        for piece in used {
+            // A chip's certificate is named with its patch level: another level is another name.
+            if matches!(piece.id, CollateralId::AmdVcek { .. }) {
+                continue;
+            }
+            let id = piece.id.to_string();
+            let mark = self.marks.newest(&self.keystore, &id)?;
+            if mark.is_some_and(|mark| piece.version < mark) {
+                return Err(Fault::new(Code::CollateralUnavailable, "older-than-seen").because(id));
+            }
+            if mark.is_none_or(|mark| piece.version > mark) && held.library.holds(&piece.digest) {
+                higher.push((id, piece.version));
+            }
+        }
+        self.marks.raise(&self.keystore, &higher)
+    }
+}
+
+/// From genuine evidence to a result.
+fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResult, Fault> {
+    let recipient = bound_recipient(genuine, &proof.recipient)?;
+    let mut presented = Map::new();
+    if let Some(data) = &proof.init_data {
+        genuine.check_init_data(&sha256(data))?;
+        if let Some(claim) = claim_of(data, "init-data")? {
+            presented.insert(INIT_TIME.to_owned(), claim);
+        }
+    }
+    if let Some(claim) = claim_of(proof.runtime_data.as_deref().unwrap_or_default(), "runtime-data")? {
+        presented.insert(RUNTIME.to_owned(), claim);
+    }
+    let platforms = genuine.platforms().iter().map(|value| identity("platform", value));
+    let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
+    Ok(AttestationResult {
+        attested: genuine.claims(),
+        presented,
+        evidence_digest: sha256(&proof.data),
+        policy_digest: policy_digest(),
+        identities: platforms.chain(measurements).collect(),
+        recipient,
+        not_after: genuine.not_after(),
+    })
+}
+
+/// The key comes from the evidence, not from the request. Threat model P5.
+fn bound_recipient(genuine: &Genuine, asked: &RecipientKey) -> Result<RecipientKey, Fault> {
+    match genuine.bound_key() {
+        BoundKey::Present(key) if key == asked => Ok(key.clone()),
+        BoundKey::Present(_) | BoundKey::Absent => Err(Fault::new(Code::BindingMismatch, "recipient")),
+    }
+}
+
+/// A JSON object as a claim; other bytes as none.
+fn claim_of(data: &[u8], part: &'static str) -> Result<Option<Value>, Fault> {
+    if data.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        return Ok(None);
+    }
+    let node = json::parse(data, &Limits::request(data.len())).map_err(|diagnostic| {
+        Fault::new(Code::of(diagnostic.code), part).because("it begins as a json object and is none, read strictly")
+    })?;
+    Ok(Some(node.to_value()))
+}

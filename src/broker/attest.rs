@@ -1,0 +1,193 @@
+//! Evidence to a token of ours, without a key.
+//!
+//! `native-api.md` sections 3 (`POST /v1/attestations`) and 5. The commit that spends the challenge stores the token's identifier; the
+//! token is handed out only after it.
+
+use std::sync::Arc;
+
+use keygate_keystore::{AttestOrder, Spend, StoredAnswer};
+use keygate_verifier::UnixTime;
+use serde_json::{Map, Value, json};
+
+use super::Broker;
+use super::appraise::{Appraised, Held, Shown};
+use super::challenge::{correlation, draw};
+use super::error::{BrokerError, Code, Fault};
+use super::pool::Permit;
+use super::request::{AttestAnswer, AttestRequest};
+use super::use_key::{ROUNDS, Turn, repeat_key};
+use crate::audit::{Event, Field, kind};
+use crate::result::{NewToken, token};
+
+/// One attestation on its way.
+struct Passage {
+    request: AttestRequest,
+    digest: [u8; 32],
+    correlation: String,
+}
+
+impl Broker {
+    /// Judges evidence and issues a token for it.
+    ///
+    /// # Errors
+    /// Any refusal; the code is about the caller's own evidence.
+    pub async fn attest(self: &Arc<Self>, request: AttestRequest) -> Result<AttestAnswer, BrokerError> {
+        let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
+        let seat = &passage.request.seat;
+        let source = seat.source_prefix();
+        let mut held = Held::default();
+        held.from_library(&self.library.known(passage.request.evidence.kind));
+        for round in 0..=ROUNDS {
+            let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
+            let work = move |permit| broker.attest_turn(&turn, held, round == 0, permit);
+            let turn = self.pool.run(seat.provider.id().as_str(), &source, work).await;
+            match turn.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?? {
+                Turn::Answered(answer) => return Ok(answer),
+                Turn::Wants(ids, so_far) => {
+                    held = so_far;
+                    let brought = self.library.fetch(&ids, &source).await;
+                    let brought = brought.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?;
+                    held.from_library(&brought);
+                }
+            }
+        }
+        let missing = Fault::new(Code::CollateralUnavailable, "").because("still missing after three rounds");
+        Err(self.refuse_as(seat, &missing, &passage.correlation))
+    }
+
+    fn attest_turn(
+        &self,
+        passage: &Passage,
+        mut held: Held,
+        first: bool,
+        permit: Permit,
+    ) -> Result<Turn<AttestAnswer>, BrokerError> {
+        let request = &passage.request;
+        let refuse = |fault: Fault| self.refuse_as(&request.seat, &fault, &passage.correlation);
+        let now = self.fit().map_err(refuse)?;
+        if first {
+            if let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
+                return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
+            }
+            held.from_request(&request.evidence.endorsements).map_err(refuse)?;
+        }
+        let shown = match self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now) {
+            Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, held)),
+            Ok(Appraised::Shown(shown)) => shown,
+            Err(fault) => {
+                // The same request may have spent the challenge between our two questions.
+                let kept = (fault.code == Code::FreshnessFailed).then(|| self.kept_attestation(request, now));
+                return match kept.transpose().map_err(refuse)?.flatten() {
+                    Some(stored) => self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse),
+                    None => Err(refuse(fault)),
+                };
+            }
+        };
+        drop(permit);
+        let event = draft(passage, &shown, now.secs());
+        let mut issued = self.issue(passage, &shown, &event, now);
+        let lost = issued.as_ref().is_err_and(|fault| matches!(fault.code, Code::Conflict | Code::FreshnessFailed));
+        if lost && let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
+            // The same was asked at the same time, and that one was first.
+            issued = self.attested_again(passage, &stored);
+        }
+        issued.map(Turn::Answered).map_err(|fault| self.deny(event, &fault, true, &passage.correlation))
+    }
+
+    fn kept_attestation(&self, request: &AttestRequest, now: UnixTime) -> Result<Option<StoredAnswer>, Fault> {
+        let Some(id) = &request.idempotency else { return Ok(None) };
+        self.kept(request.seat.provider.id(), request.caller.name(), id, now)
+    }
+
+    fn issue(&self, passage: &Passage, shown: &Shown, event: &Event, now: UnixTime) -> Result<AttestAnswer, Fault> {
+        let request = &passage.request;
+        let provider = &request.seat.provider;
+        let epoch = self.keystore.epoch()?;
+        if self.denied.holds(&self.keystore, provider.id(), epoch, &shown.result.identities)? {
+            return Err(Fault::new(Code::Revoked, "deny-list"));
+        }
+        let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;
+        let life = i64::from(provider.setup().token_seconds);
+        let expires_at = now.plus(life).min(shown.result.not_after).secs();
+        let jti = hex::encode(draw::<16>()?);
+        let new = NewToken {
+            issuer: provider.issuer(),
+            audience: request.audience.as_deref().unwrap_or(provider.issuer()),
+            issued: now.secs(),
+            expires: expires_at,
+            jti: &jti,
+        };
+        let missing = || Fault::new(Code::StoreCorrupt, "").because("no token key");
+        let key = provider.signers().tokens().last().ok_or_else(missing)?;
+        let answer = AttestAnswer {
+            token: token::issue(key, &new, &shown.result)?,
+            claims: shown.result.attested.clone(),
+            presented: shown.result.presented.clone(),
+            expires_at,
+        };
+        let record = event.clone().word(Field::Decision, "permit").hidden(Field::Jti, jti.as_bytes()).record();
+        let repeat = request.idempotency.as_ref().map(|id| repeat_key(request.caller.name(), id, live.expires_at));
+        self.keystore.attested(AttestOrder {
+            spend: Spend::Challenge { digest: live.digest, until: live.expires_at },
+            jti,
+            jti_until: expires_at,
+            record,
+            repeat,
+            answer: kept_form(&answer),
+            now: now.secs(),
+        })?;
+        Ok(answer)
+    }
+
+    fn attested_again(&self, passage: &Passage, stored: &StoredAnswer) -> Result<AttestAnswer, Fault> {
+        let damaged = || Fault::new(Code::StoreCorrupt, "").because("a kept answer does not parse");
+        let answer = read_kept(&stored.body).ok_or_else(damaged)?;
+        let request = &passage.request;
+        let record = Event::new(kind::REPEAT, request.seat.provider.id(), self.fit()?.secs())
+            .word(Field::Op, "attest")
+            .word(Field::Source, &request.seat.source_prefix())
+            .word(Field::Correlation, &passage.correlation)
+            .number(Field::OfEntry, stored.entry.seq)
+            .record();
+        self.keystore.record(record)?;
+        Ok(answer)
+    }
+}
+
+fn draft(passage: &Passage, shown: &Shown, now: i64) -> Event {
+    let Passage { request, digest, correlation } = passage;
+    let mut event = Event::new(kind::ATTESTATION, request.seat.provider.id(), now)
+        .word(Field::Op, "attest")
+        .word(Field::Source, &request.seat.source_prefix())
+        .word(Field::Correlation, correlation)
+        .digest(Field::Request, digest)
+        .digest(Field::Recipient, &shown.result.recipient.thumbprint())
+        .digest(Field::Evidence, &shown.result.evidence_digest)
+        .digest(Field::Policy, &shown.result.policy_digest)
+        .claims(&shown.result.attested);
+    if let Some(audience) = &request.audience {
+        event = event.hidden(Field::Audience, audience.as_bytes());
+    }
+    match request.caller.name() {
+        Some(name) => event.word(Field::Caller, name),
+        None => event,
+    }
+}
+
+fn kept_form(answer: &AttestAnswer) -> Vec<u8> {
+    let kept = json!({
+        "token": answer.token, "claims": answer.claims, "presented": answer.presented, "expires_at": answer.expires_at,
+    });
+    kept.to_string().into_bytes()
+}
+
+fn read_kept(body: &[u8]) -> Option<AttestAnswer> {
+    let kept: Value = serde_json::from_slice(body).ok()?;
+    let object = |name: &str| -> Option<Map<String, Value>> { Some(kept.get(name)?.as_object()?.clone()) };
+    Some(AttestAnswer {
+        token: kept.get("token")?.as_str()?.to_owned(),
+        claims: object("claims")?,
+        presented: object("presented")?,
+        expires_at: kept.get("expires_at")?.as_i64()?,
+    })
+}

@@ -1,0 +1,141 @@
+//! Where expensive work runs: a bounded pool with a fair share for each source and provider.
+//!
+//! Threat model P52; `native-api.md` section 3 *Strangers' cost*; `performance-floor.md` section 3, trap 9: one hop a request.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::{Code, Fault};
+use crate::telemetry;
+
+/// How much may run and wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Verifications at once; 0: twice the cores.
+    pub verifications: usize,
+    /// Requests that run or wait.
+    pub waiting: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { verifications: 0, waiting: 512 }
+    }
+}
+
+type Sharer = (String, String);
+
+/// The pool.
+pub(crate) struct Pool {
+    all: Arc<Semaphore>,
+    shares: Mutex<HashMap<Sharer, Arc<Semaphore>>>,
+    share: usize,
+    admitted: Arc<AtomicUsize>,
+    most: usize,
+    size: usize,
+}
+
+/// The right to verify. Given back as soon as the expensive part is done.
+pub(crate) struct Permit {
+    _own: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
+}
+
+/// A place among those that run or wait.
+struct Admission(Arc<AtomicUsize>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let size = if limits.verifications == 0 { cores * 2 } else { limits.verifications };
+        Self {
+            all: Arc::new(Semaphore::new(size)),
+            shares: Mutex::default(),
+            share: size.div_ceil(2),
+            admitted: Arc::default(),
+            most: limits.waiting.max(1),
+            size,
+        }
+    }
+
+    /// Runs `work` on a thread for blocking work, once it is this sharer's turn. No sharer has more than half of the pool.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        provider: &str,
+        source: &str,
+        work: impl FnOnce(Permit) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let busy = || Fault::new(Code::Overloaded, "");
+        let admission = self.admit().ok_or_else(busy)?;
+        let own = self.share_of(provider, source).acquire_owned().await.map_err(|_| busy())?;
+        let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| busy())?;
+        telemetry::pool_busy(self.size.saturating_sub(self.all.available_permits()));
+        let permit = Permit { _own: own, _all: all };
+        let done = tokio::task::spawn_blocking(move || {
+            let _admission = admission;
+            work(permit)
+        });
+        done.await.map_err(|_| Fault::new(Code::DependencyUnavailable, "").because("a worker ended early"))
+    }
+
+    fn admit(&self) -> Option<Admission> {
+        let before = self.admitted.fetch_add(1, Ordering::AcqRel);
+        let admission = Admission(Arc::clone(&self.admitted));
+        (before < self.most).then_some(admission)
+    }
+
+    fn share_of(&self, provider: &str, source: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() > 4 * self.most {
+            shares.retain(|_, share| Arc::strong_count(share) > 1);
+        }
+        let sharer = (provider.to_owned(), source.to_owned());
+        Arc::clone(shares.entry(sharer).or_insert_with(|| Arc::new(Semaphore::new(self.share))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_source_cannot_take_the_whole_pool() {
+        let pool = Arc::new(Pool::new(Limits { verifications: 4, waiting: 100 }));
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let mut greedy = Vec::new();
+        for _ in 0..10 {
+            let (pool, wait) = (Arc::clone(&pool), Arc::clone(&wait));
+            greedy.push(tokio::spawn(async move {
+                let hold = move |_permit: Permit| drop(wait.lock().unwrap().recv());
+                pool.run("default", "192.0.2.0/24", hold).await.unwrap();
+            }));
+        }
+        let modest = pool.run("default", "198.51.100.0/24", |_| "served");
+        assert_eq!(tokio::time::timeout(Duration::from_secs(5), modest).await.unwrap().unwrap(), "served");
+        for _ in 0..10 {
+            release.send(()).unwrap();
+        }
+        for task in greedy {
+            task.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn http_16_beyond_the_bound_the_answer_is_overloaded_at_once() {
+        let pool = Pool::new(Limits { verifications: 1, waiting: 2 });
+        let _held: Vec<_> = (0..2).map(|_| pool.admit().unwrap()).collect();
+        assert_eq!(pool.run("default", "x", |_| ()).await.unwrap_err().code, Code::Overloaded);
+    }
+}

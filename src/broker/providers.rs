@@ -1,0 +1,130 @@
+//! Providers: tenants of one node, told apart by host and path prefix.
+//!
+//! `native-api.md` section 3 *Hosts*. Challenges, tokens, receipts, keys, credentials and records belong to one of them.
+
+use std::sync::Arc;
+
+use keygate_keystore::ProviderId;
+
+use super::signers::Signers;
+
+/// What an operator says of a provider.
+#[derive(Debug, Clone)]
+pub struct ProviderSetup {
+    /// Its id; the first one is `default`.
+    pub id: ProviderId,
+    /// `iss` of tokens and receipts: an https URL without trailing slash.
+    pub issuer: String,
+    /// Host names, lower case, no port.
+    pub hosts: Vec<String>,
+    /// Empty, or one segment such as `/tenant-a`.
+    pub prefix: String,
+    /// Life of a challenge, 30 to 3600.
+    pub challenge_seconds: u32,
+    /// Life of a token, 60 to 3600.
+    pub token_seconds: u32,
+    /// Refuse SEV-SNP evidence for which no revocation list is held.
+    pub require_amd_crl: bool,
+}
+
+pub(crate) struct Provider {
+    pub(crate) setup: ProviderSetup,
+    pub(crate) signers: Signers,
+}
+
+/// A provider under the host by which it was found. Cheap to clone.
+#[derive(Clone)]
+pub struct ProviderRef {
+    pub(crate) provider: Arc<Provider>,
+    host: Arc<str>,
+}
+
+impl ProviderRef {
+    /// Its id.
+    pub fn id(&self) -> &ProviderId {
+        &self.provider.setup.id
+    }
+    /// `iss` of its tokens and receipts.
+    pub fn issuer(&self) -> &str {
+        &self.provider.setup.issuer
+    }
+    /// Empty, or one segment such as `/tenant-a`.
+    pub fn prefix(&self) -> &str {
+        &self.provider.setup.prefix
+    }
+    /// H of `native-api.md` section 4: the host dialled, and the prefix.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+    pub(crate) fn setup(&self) -> &ProviderSetup {
+        &self.provider.setup
+    }
+    pub(crate) fn signers(&self) -> &Signers {
+        &self.provider.signers
+    }
+}
+
+/// All providers of a node.
+pub(crate) struct Providers(pub(crate) Vec<Arc<Provider>>);
+
+impl Providers {
+    /// The provider of this host (a port is ignored) and path; the longest prefix counts.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<ProviderRef> {
+        let host = without_port(host).to_ascii_lowercase();
+        let serving = self.0.iter().filter(|p| p.setup.hosts.iter().any(|h| *h == host));
+        let fitting = serving.filter(|p| is_below(path, &p.setup.prefix));
+        let provider = fitting.max_by_key(|p| p.setup.prefix.len())?;
+        let dialled = format!("{host}{}", provider.setup.prefix);
+        Some(ProviderRef { provider: Arc::clone(provider), host: dialled.into() })
+    }
+
+    /// A provider by its id, under its first host.
+    pub(crate) fn by_id(&self, id: &ProviderId) -> Option<ProviderRef> {
+        let provider = self.0.iter().find(|p| p.setup.id == *id)?;
+        let host = format!("{}{}", provider.setup.hosts.first()?, provider.setup.prefix);
+        Some(ProviderRef { provider: Arc::clone(provider), host: host.into() })
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => {
+            // `[::1]:8443` loses its port, `::1` has none.
+            if name.contains(':') && !name.ends_with(']') { host } else { name }
+        }
+        _ => host,
+    }
+    .trim_matches(['[', ']'])
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_no_part_of_a_host() {
+        for (written, name) in [
+            ("kms.example", "kms.example"),
+            ("kms.example:8443", "kms.example"),
+            ("[::1]:8443", "::1"),
+            ("[::1]", "::1"),
+            ("::1", "::1"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("kms.example:", "kms.example:"),
+            ("kms.example:x", "kms.example:x"),
+        ] {
+            assert_eq!(without_port(written), name, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_a_whole_segment() {
+        assert!(is_below("/v1/challenges", ""));
+        assert!(is_below("/a/v1", "/a") && is_below("/a", "/a"));
+        assert!(!is_below("/ab/v1", "/a") && !is_below("/", "/a"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Front doors: each translates a dialect of HTTP into the broker's words and back. A door holds no rule, no cache and no key.
+//!
+//! Doors do not know each other; they share the shape of a refusal, [`problem`].
+
+pub mod admin;
+pub mod native;
+pub mod problem;

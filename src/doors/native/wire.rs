@@ -1,0 +1,203 @@
+//! Bodies of the native door: strict JSON in, the broker's words out.
+//!
+//! `native-api.md` section 3; `bad-inputs.md` HTTP-07 to HTTP-09. Unknown and duplicate members are `malformed`; binary members are
+//! canonical base64url without padding.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::broker::json::{self, Node};
+use crate::broker::{
+    Code, EvidenceKind, EvidenceProof, Fault, JsonLimits, Operation, Proof, RecipientKey, TokenProof, Usage, Wrapping,
+};
+
+/// Bytes of a body; the listener bounds them too.
+const LARGEST: usize = 1 << 20;
+/// Pieces of endorsements in one request.
+const MOST_ENDORSEMENTS: usize = 32;
+/// Bytes of a member that is not evidence.
+const LARGEST_MEMBER: usize = 256 * 1_024;
+/// Characters of an audience.
+const LONGEST_AUDIENCE: usize = 512;
+
+const PROOF: [&str; 7] = ["evidence", "challenge", "recipient", "runtime_data", "init_data", "endorsements", "token"];
+
+fn malformed(what: &'static str) -> Fault {
+    Fault::new(Code::Malformed, what)
+}
+
+/// A use as it stands in a body.
+pub(super) struct UseBody {
+    pub(super) usage: Usage,
+    pub(super) wrapping: Option<Wrapping>,
+    pub(super) proof: Proof,
+}
+
+/// An attestation as it stands in a body.
+pub(super) struct AttestBody {
+    pub(super) evidence: EvidenceProof,
+    pub(super) audience: Option<String>,
+}
+
+/// `{}` and nothing else.
+pub(super) fn read_empty(body: &[u8]) -> Result<(), Fault> {
+    Body::read(body, &[]).map(drop)
+}
+
+/// The body of an attestation.
+pub(super) fn read_attestation(body: &[u8]) -> Result<AttestBody, Fault> {
+    let body = Body::read(body, &[&PROOF[..6], &["aud"]].concat())?;
+    let audience = body.text("aud", LONGEST_AUDIENCE)?.map(str::to_owned);
+    if audience.as_ref().is_some_and(String::is_empty) {
+        return Err(malformed("member `aud` is empty"));
+    }
+    Ok(AttestBody { evidence: body.evidence()?, audience })
+}
+
+/// The body of a use.
+pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fault> {
+    let own: &[&str] = match operation {
+        Operation::Release => &["wrapping"],
+        Operation::Unwrap => &["wrapping", "alg", "ciphertext", "aad"],
+        Operation::Generate => &["wrapping", "alg", "bytes", "aad"],
+        Operation::Sign => &["wrapping", "alg", "digest"],
+        Operation::Wrap => &["alg", "plaintext", "aad"],
+    };
+    let body = Body::read(body, &[&PROOF, own].concat())?;
+    let wrapping = match body.text("wrapping", 64)? {
+        Some(text) => Some(Wrapping::parse(text).map_err(|_| Fault::new(Code::Unsupported, "wrapping"))?),
+        None => None,
+    };
+    Ok(UseBody { usage: body.usage(operation)?, wrapping, proof: body.proof()? })
+}
+
+struct Body(Node);
+
+impl Body {
+    fn read(bytes: &[u8], known: &[&str]) -> Result<Self, Fault> {
+        let node = json::parse(bytes, &JsonLimits::request(LARGEST)).map_err(|diagnostic| {
+            Fault::new(Code::of(diagnostic.code), "the body is no strict json").because(diagnostic.to_string())
+        })?;
+        let members = node.as_object().ok_or_else(|| malformed("the body is no object"))?;
+        if members.iter().any(|member| !known.contains(&member.name.as_str())) {
+            return Err(malformed("the body has an unknown member"));
+        }
+        Ok(Self(node))
+    }
+
+    fn usage(&self, operation: Operation) -> Result<Usage, Fault> {
+        let alg = || Ok::<_, Fault>(self.text("alg", 64)?.ok_or(malformed("member `alg` is missing"))?.to_owned());
+        let aad = || Ok::<_, Fault>(self.bytes("aad")?.unwrap_or_default());
+        let needed = |name| self.bytes(name)?.ok_or(malformed("the input of the operation is missing"));
+        Ok(match operation {
+            Operation::Release => Usage::Release,
+            Operation::Unwrap => Usage::Unwrap { alg: alg()?, ciphertext: needed("ciphertext")?, aad: aad()? },
+            Operation::Generate => Usage::Generate { alg: alg()?, bytes: self.length()?, aad: aad()? },
+            Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
+            Operation::Wrap => {
+                Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? }
+            }
+        })
+    }
+
+    fn length(&self) -> Result<usize, Fault> {
+        let wrong = malformed("member `bytes` is an integer from 1 to 1024");
+        let length = self.0.get("bytes").and_then(Node::as_integer).ok_or(wrong.clone())?;
+        match length {
+            1..=1_024 => usize::try_from(length).map_err(|_| wrong),
+            ..=0 => Err(wrong),
+            _ => Err(Fault::new(Code::TooLarge, "member `bytes` is an integer from 1 to 1024")),
+        }
+    }
+
+    fn proof(&self) -> Result<Proof, Fault> {
+        let stands = |name: &&str| self.0.get(name).is_some();
+        match (stands(&"evidence"), stands(&"token")) {
+            (true, false) => Ok(Proof::Evidence(Box::new(self.evidence()?))),
+            (false, true) => {
+                if ["runtime_data", "init_data", "endorsements"].iter().any(|name| stands(&name)) {
+                    return Err(malformed("a token stands alone with `recipient` and `challenge`"));
+                }
+                let token = self.text("token", LARGEST)?.unwrap_or_default();
+                Ok(Proof::Token(Box::new(TokenProof {
+                    token: Zeroizing::new(token.to_owned()),
+                    recipient: self.recipient()?,
+                    challenge: self.challenge()?,
+                })))
+            }
+            (true, true) => Err(malformed("evidence and token exclude each other")),
+            (false, false) if PROOF.iter().any(stands) => Err(malformed("member `evidence` or `token` is missing")),
+            (false, false) => Ok(Proof::None),
+        }
+    }
+
+    fn evidence(&self) -> Result<EvidenceProof, Fault> {
+        let evidence = self.0.get("evidence").ok_or(malformed("member `evidence` is missing"))?;
+        let members = evidence.as_object().ok_or(malformed("member `evidence` is no object"))?;
+        if members.iter().any(|member| !matches!(member.name.as_str(), "kind" | "data")) {
+            return Err(malformed("member `evidence` has an unknown member"));
+        }
+        let text = |name| evidence.get(name).and_then(Node::as_text);
+        let kind = text("kind").ok_or(malformed("member `evidence.kind` is missing"))?;
+        let kind = EvidenceKind::parse(kind).ok_or(Fault::new(Code::Unsupported, "evidence.kind"))?;
+        let data = text("data").ok_or(malformed("member `evidence.data` is missing"))?;
+        Ok(EvidenceProof {
+            kind,
+            data: decode(data, "member `evidence.data` is not canonical base64url")?,
+            challenge: self.challenge()?.ok_or(malformed("member `challenge` is missing"))?,
+            recipient: self.recipient()?,
+            runtime_data: self.bytes("runtime_data")?,
+            init_data: self.bytes("init_data")?,
+            endorsements: self.endorsements()?,
+        })
+    }
+
+    fn challenge(&self) -> Result<Option<[u8; 32]>, Fault> {
+        let wrong = "member `challenge` is base64url of 32 bytes";
+        let Some(text) = self.text("challenge", 43)? else { return Ok(None) };
+        let bytes = decode(text, wrong)?;
+        bytes.try_into().map(Some).map_err(|_| malformed(wrong))
+    }
+
+    fn recipient(&self) -> Result<RecipientKey, Fault> {
+        let node = self.0.get("recipient").ok_or(malformed("member `recipient` is missing"))?;
+        let Value::Object(jwk) = node.to_value() else {
+            return Err(malformed("member `recipient` is no object"));
+        };
+        read_recipient(&jwk)
+    }
+
+    fn endorsements(&self) -> Result<Vec<Vec<u8>>, Fault> {
+        let wrong = "member `endorsements` is a list of base64url texts";
+        let Some(node) = self.0.get("endorsements") else { return Ok(Vec::new()) };
+        let pieces = node.as_list().ok_or(malformed(wrong))?;
+        if pieces.len() > MOST_ENDORSEMENTS {
+            return Err(Fault::new(Code::TooLarge, "more than 32 endorsements"));
+        }
+        pieces.iter().map(|piece| decode(piece.as_text().ok_or(malformed(wrong))?, wrong)).collect()
+    }
+
+    fn text(&self, name: &str, longest: usize) -> Result<Option<&str>, Fault> {
+        let Some(node) = self.0.get(name) else { return Ok(None) };
+        let text = node.as_text().ok_or(malformed("a member that must be text is none"))?;
+        if text.len() > longest {
+            return Err(Fault::new(Code::TooLarge, "a text member is too long"));
+        }
+        Ok(Some(text))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(text) = self.text(name, LARGEST_MEMBER * 4 / 3 + 4)? else { return Ok(None) };
+        decode(text, "a binary member is not canonical base64url").map(Some)
+    }
+}
+
+fn read_recipient(jwk: &Map<String, Value>) -> Result<RecipientKey, Fault> {
+    RecipientKey::from_jwk(jwk).map_err(Fault::from)
+}
+
+fn decode(text: &str, wrong: &'static str) -> Result<Vec<u8>, Fault> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(wrong))
+}

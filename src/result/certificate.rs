@@ -1,0 +1,188 @@
+//! Certificates of a provider: its CA, the receipt key's, and the TLS server's.
+//!
+//! RFC 5280; `native-api.md` sections 2 (`init`) and 3 *Receipt*: the CA in `ca.pem` is a workload's only pin.
+
+use std::net::IpAddr;
+
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private, Public};
+use openssl::x509::extension::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
+};
+use openssl::x509::{X509, X509Builder, X509Name};
+use zeroize::Zeroizing;
+
+use super::SigningFailed;
+use super::receipt;
+use super::signer::SigningKey;
+
+const DAY: i64 = 86_400;
+/// A CA and its receipt certificate live as long as a workload's image may.
+const LONG: i64 = 10 * 365 * DAY;
+/// A TLS certificate.
+const SHORT: i64 = 397 * DAY;
+
+/// A TLS key with its chain, leaf first, PEM. Not printable.
+pub struct ServerCertificate {
+    /// PKCS#8.
+    pub key_pem: Zeroizing<Vec<u8>>,
+    /// Leaf, then CA.
+    pub chain_pem: Vec<u8>,
+}
+
+/// The certificate of a new CA over its own key, SEC1 DER. `serial` is 16 random bytes.
+///
+/// # Errors
+/// The key or OpenSSL is unfit.
+pub fn authority(sec1: &[u8], name: &str, serial: [u8; 16], now: i64) -> Result<Vec<u8>, SigningFailed> {
+    let make = || -> Result<Vec<u8>, ErrorStack> {
+        let key = PKey::from_ec_key(EcKey::private_key_from_der(sec1)?)?;
+        let subject = common_name(&format!("Keygate CA {name}"))?;
+        let mut builder = begin(&subject, &subject, &serial, now, LONG)?;
+        builder.set_pubkey(&key)?;
+        builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build()?)?;
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+        let id = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(id)?;
+        finish(builder, &key)
+    };
+    make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// The certificate of a receipt key under the CA; the chain, leaf first, DER.
+///
+/// # Errors
+/// The key or OpenSSL is unfit.
+pub fn receipt(
+    ca: &SigningKey,
+    sec1: &[u8],
+    name: &str,
+    serial: [u8; 16],
+    now: i64,
+) -> Result<Vec<Vec<u8>>, SigningFailed> {
+    let make = || -> Result<Vec<Vec<u8>>, ErrorStack> {
+        let key = EcKey::private_key_from_der(sec1)?;
+        let usage = ExtendedKeyUsage::new().critical().other(receipt::PURPOSE).build()?;
+        let subject = common_name(&format!("Keygate receipts {name}"))?;
+        let (issuer, mut builder) = under(ca, &subject, &serial, now, LONG - DAY)?;
+        builder.set_pubkey(public(&key)?.as_ref())?;
+        builder.append_extension(usage)?;
+        let leaf = close(builder, ca, &issuer)?;
+        Ok(vec![leaf, issuer.to_der()?])
+    };
+    make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// A fresh TLS key and its certificate under the CA, for these host names and addresses.
+///
+/// # Errors
+/// No host, or OpenSSL is unfit.
+pub fn server(
+    ca: &SigningKey,
+    hosts: &[String],
+    serial: [u8; 16],
+    now: i64,
+) -> Result<ServerCertificate, SigningFailed> {
+    let Some(first) = hosts.first() else {
+        return Err(SigningFailed("a server certificate needs a host name"));
+    };
+    let make = || -> Result<ServerCertificate, ErrorStack> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+        let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
+        let (issuer, mut builder) = under(ca, &common_name(first)?, &serial, now, SHORT)?;
+        builder.set_pubkey(&key)?;
+        builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
+        let mut names = SubjectAlternativeName::new();
+        for host in hosts {
+            match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+                Ok(address) => names.ip(&address.to_string()),
+                Err(_) => names.dns(host),
+            };
+        }
+        let names = names.build(&builder.x509v3_context(Some(&issuer), None))?;
+        builder.append_extension(names)?;
+        let leaf = X509::from_der(&close(builder, ca, &issuer)?)?;
+        Ok(ServerCertificate {
+            key_pem: Zeroizing::new(key.private_key_to_pem_pkcs8()?),
+            chain_pem: [leaf.to_pem()?, issuer.to_pem()?].concat(),
+        })
+    };
+    make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// DER to PEM.
+///
+/// # Errors
+/// These bytes are no certificate.
+pub fn pem(der: &[u8]) -> Result<String, SigningFailed> {
+    let pem = X509::from_der(der).and_then(|certificate| certificate.to_pem());
+    let text = pem.ok().and_then(|pem| String::from_utf8(pem).ok());
+    text.ok_or(SigningFailed("a stored certificate does not parse"))
+}
+
+/// A builder for a leaf below the CA, with everything but key and purpose.
+fn under(
+    ca: &SigningKey,
+    subject: &X509Name,
+    serial: &[u8],
+    now: i64,
+    life: i64,
+) -> Result<(X509, X509Builder), ErrorStack> {
+    let own = ca.certificates().first().map_or(&[][..], Vec::as_slice);
+    let issuer = X509::from_der(own)?;
+    let mut builder = begin(subject, issuer.subject_name(), serial, now, life)?;
+    builder.append_extension(BasicConstraints::new().critical().build()?)?;
+    builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
+    Ok((issuer, builder))
+}
+
+fn close(mut builder: X509Builder, ca: &SigningKey, issuer: &X509) -> Result<Vec<u8>, ErrorStack> {
+    let own = SubjectKeyIdentifier::new().build(&builder.x509v3_context(Some(issuer), None))?;
+    builder.append_extension(own)?;
+    let above = AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(issuer), None))?;
+    builder.append_extension(above)?;
+    finish(builder, &PKey::from_ec_key(ca.private().clone())?)
+}
+
+fn begin(
+    subject: &X509Name,
+    issuer: &openssl::x509::X509NameRef,
+    serial: &[u8],
+    now: i64,
+    life: i64,
+) -> Result<X509Builder, ErrorStack> {
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    builder.set_subject_name(subject)?;
+    builder.set_issuer_name(issuer)?;
+    let mut number = serial.to_vec();
+    if let Some(first) = number.first_mut() {
+        // Positive, and never shorter than given. RFC 5280 section 4.1.2.2.
+        *first = *first & 0x3f | 0x40;
+    }
+    builder.set_serial_number(Asn1Integer::from_bn(BigNum::from_slice(&number)?.as_ref())?.as_ref())?;
+    builder.set_not_before(Asn1Time::from_unix(now - 3_600)?.as_ref())?;
+    builder.set_not_after(Asn1Time::from_unix(now + life)?.as_ref())?;
+    Ok(builder)
+}
+
+fn finish(mut builder: X509Builder, key: &PKey<Private>) -> Result<Vec<u8>, ErrorStack> {
+    builder.sign(key, MessageDigest::sha256())?;
+    builder.build().to_der()
+}
+
+fn common_name(text: &str) -> Result<X509Name, ErrorStack> {
+    let short: String = text.chars().take(64).collect();
+    let mut name = X509Name::builder()?;
+    name.append_entry_by_nid(Nid::COMMONNAME, &short)?;
+    Ok(name.build())
+}
+
+fn public(key: &EcKey<Private>) -> Result<PKey<Public>, ErrorStack> {
+    PKey::from_ec_key(EcKey::from_public_key(key.group(), key.public_key())?)
+}

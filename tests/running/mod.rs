@@ -1,0 +1,157 @@
+//! A real server: `keygate init`, `keygate serve`, commands against it, and how it is ended.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A folder that `keygate init` made, and the process that serves it.
+pub struct Running {
+    pub folder: tempfile::TempDir,
+    pub data: String,
+    pub admin: String,
+    ports: (u16, u16),
+    child: Option<Child>,
+}
+
+pub fn keygate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keygate"));
+    for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("KEYGATE_") && n.contains("__")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Running {
+    /// A new folder with `extra` behind its configuration; not started.
+    pub fn init(extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("d");
+        let made = keygate().arg("init").arg("--dir").arg(&dir).output().unwrap();
+        assert!(made.status.success(), "init: {}", String::from_utf8_lossy(&made.stderr));
+        let file = dir.join("keygate.toml");
+        let text = std::fs::read_to_string(&file).unwrap() + "\n" + extra;
+        std::fs::write(&file, text).unwrap();
+        let ports = (free_port(), free_port());
+        let url = |port: u16| format!("https://localhost:{port}");
+        Self { folder, data: url(ports.0), admin: url(ports.1), ports, child: None }
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("d")
+    }
+    pub fn ca(&self) -> PathBuf {
+        self.dir().join("tls/ca.pem")
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub fn start(&mut self) {
+        let mut child = keygate()
+            .args(["serve", "--bind", &format!("127.0.0.1:{}", self.ports.0)])
+            .args(["--admin-bind", &format!("127.0.0.1:{}", self.ports.1)])
+            .arg("--config")
+            .arg(self.dir().join("keygate.toml"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap()))
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(
+            line.contains("listens"),
+            "serve said `{line}`: {}",
+            std::fs::read_to_string(self.log()).unwrap_or_default()
+        );
+        self.child = Some(child);
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("serve.log")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and the exit code after the drain.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill().unwrap();
+        panic!("the server did not drain within 30 s");
+    }
+
+    /// A command against the admin listener, with the first admin's credential.
+    pub fn admin(&self, args: &[&str]) -> Output {
+        let credential = self.dir().join("admin.token");
+        let mut command = keygate();
+        command.args(["--format", "json"]).args(args).args(["--server", &self.admin]).arg("--ca").arg(self.ca());
+        command.arg("--credential").arg(credential).output().unwrap()
+    }
+
+    /// The same, which must succeed.
+    pub fn admin_ok(&self, args: &[&str]) -> Value {
+        let output = self.admin(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "keygate {}: {error}", args.join(" "));
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// A command on the folder itself.
+    pub fn local(&self, args: &[&str]) -> Output {
+        keygate().args(["--format", "json"]).args(args).arg("--dir").arg(self.dir()).output().unwrap()
+    }
+
+    /// Writes a file beside the data and names it.
+    pub fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A Python with the packages of `tests/clients/requirements.txt`, or `None` with a loud line; in CI its absence is a failure.
+pub fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("KEYGATE_PYTHON").map(PathBuf::from);
+    let python = named.unwrap_or_else(|| PathBuf::from("python3"));
+    let imports = Command::new(&python).args(["-c", "import cbor2, cryptography, requests"]).output();
+    if imports.is_ok_and(|o| o.status.success()) {
+        return Some(python);
+    }
+    assert!(std::env::var_os("CI").is_none(), "no python with cbor2, cryptography and requests");
+    let line =
+        "SKIPPED the python client: no python with cbor2, cryptography, requests; see tests/clients/requirements.txt\n";
+    // Not by a macro, whose words are kept back where a test succeeds.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    None
+}
+
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}

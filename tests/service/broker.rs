@@ -1,0 +1,336 @@
+//! A house for one test: store in a temporary folder, forge roots, still clock, one provider; and a workload in it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keygate::broker::*;
+use keygate::clock::StillClock;
+use keygate_forge::binding::{self, Question};
+use keygate_forge::nitro::{Nitro, NitroDocument};
+use keygate_forge::software::{Software, SoftwareEvidence};
+use keygate_keystore::{
+    Attributes, Change, ChangeOrder, FileRoot, IfMatch, KeyType, Keystore, NewMaterial, ProviderId, RecipientPrivate,
+    Record, RuleDocument, Wrapped, unwrap_with,
+};
+use keygate_policies::{KeyRules, canonical};
+use keygate_verifier::{Anchors, Verifier};
+use openssl::x509::X509;
+use serde_json::{Map, Value, json};
+
+/// The time at which every test begins.
+pub const NOW: i64 = 1_800_000_000;
+/// The host that workloads dial.
+pub const HOST: &str = "kms.example";
+/// The measurement of the good workload.
+pub const GOOD: [u8; 48] = [0x5a; 48];
+
+pub struct House {
+    pub broker: Arc<Broker>,
+    pub keystore: Keystore,
+    pub clock: Arc<StillClock>,
+    pub software: Software,
+    pub nitro: Nitro,
+    pub provider: ProviderId,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::with_limits(Limits { verifications: 8, waiting: 512 })
+    }
+
+    pub fn with_limits(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = FileRoot::create(&dir.path().join("root.key")).unwrap();
+        let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, NOW).unwrap();
+        let clock = Arc::new(StillClock::at(NOW));
+        let (software, nitro) = (Software::new(NOW), Nitro::new(NOW));
+        let mut anchors = Anchors::none();
+        anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
+        anchors.add("forge", EvidenceKind::Nitro, &nitro.root_der()).unwrap();
+        let provider = ProviderId::parse("default").unwrap();
+        let other = ProviderId::parse("other").unwrap();
+        let setup = |id: &ProviderId, host: &str| ProviderSetup {
+            id: id.clone(),
+            issuer: format!("https://{host}"),
+            hosts: vec![host.to_owned(), format!("also.{host}")],
+            prefix: String::new(),
+            challenge_seconds: 300,
+            token_seconds: 600,
+            require_amd_crl: false,
+        };
+        let broker = Broker::open(Parts {
+            keystore: keystore.clone(),
+            verifier: Verifier::new(anchors),
+            library: Arc::new(NoEndorser),
+            clock: Arc::clone(&clock) as Arc<dyn keygate::clock::Clock>,
+            providers: vec![setup(&provider, HOST), setup(&other, "other.example")],
+            limits,
+        })
+        .unwrap();
+        Self { broker, keystore, clock, software, nitro, provider, _dir: dir }
+    }
+
+    pub fn seat(&self) -> Seat {
+        self.seat_at(HOST)
+    }
+
+    pub fn seat_at(&self, host: &str) -> Seat {
+        let provider = self.broker.provider_for(host, "/v1/challenges").unwrap();
+        Seat { provider, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) }
+    }
+
+    pub fn challenge(&self) -> [u8; 32] {
+        self.broker.challenge(&self.seat()).unwrap().bytes
+    }
+
+    pub fn change(&self, change: Change) {
+        self.try_change(change).unwrap();
+    }
+
+    pub fn try_change(&self, change: Change) -> Result<(), keygate_keystore::KeystoreError> {
+        let now = NOW;
+        let record = Record { provider: self.provider.clone(), at: now, kind: "admin".into(), body: "{}".into() };
+        let order = ChangeOrder {
+            provider: self.provider.clone(),
+            change,
+            author: "test".into(),
+            reason: "test".into(),
+            if_match: IfMatch::Any,
+            record,
+            repeat: None,
+            dry_run: false,
+            now,
+        };
+        self.keystore.change(order).map(drop)
+    }
+
+    /// A key that the good workload may use for everything, with these options beside its rule.
+    pub fn key(&self, name: &str, key_type: KeyType, options: Value) -> [u8; 32] {
+        self.key_with(name, key_type, &rules(options))
+    }
+
+    pub fn key_with(&self, name: &str, key_type: KeyType, rules: &Value) -> [u8; 32] {
+        let rules = KeyRules::parse(rules.to_string().as_bytes()).unwrap();
+        let material = NewMaterial::Generate;
+        self.change(Change::CreateKey {
+            name: KeyName::parse(name).unwrap(),
+            key_type,
+            attributes: attributes(),
+            rules: Some(RuleDocument { document: rules.canonical_text(), digest: rules.digest() }),
+            immutable: false,
+            material,
+        });
+        rules.digest()
+    }
+
+    pub fn set_rules(&self, name: &str, rules: &Value) {
+        let rules = KeyRules::parse(rules.to_string().as_bytes()).unwrap();
+        self.change(Change::SetRules {
+            name: KeyName::parse(name).unwrap(),
+            rules: RuleDocument { document: rules.canonical_text(), digest: rules.digest() },
+            immutable: false,
+        });
+    }
+
+    /// Records of a kind, oldest first, as JSON.
+    pub fn records(&self, kind: &str) -> Vec<Value> {
+        let entries = self.keystore.entries(None, 1, 100_000).unwrap();
+        let fitting = entries.into_iter().filter(|entry| entry.kind == kind);
+        fitting.map(|entry| serde_json::from_str(&entry.body).unwrap()).collect()
+    }
+
+    pub fn newest(&self, kind: &str) -> Value {
+        self.records(kind).pop().unwrap_or_else(|| panic!("no record of kind {kind}"))
+    }
+}
+
+pub fn attributes() -> Attributes {
+    Attributes {
+        enabled: true,
+        not_before: None,
+        expires: None,
+        exportable: true,
+        operations: Operation::ALL.to_vec(),
+        tags: Default::default(),
+    }
+}
+
+/// The good workload's measurement, from the forge's anchor.
+pub fn rules(options: Value) -> Value {
+    let mut options = options;
+    options["anchors"] = json!(["forge"]);
+    json!({
+        "rules": {"default": {"version": "1.0.0", "anyOf": [{"authority": "self", "allOf": [
+            {"claim": "software.measurement", "equals": hex::encode(GOOD)}]}]}},
+        "options": options,
+    })
+}
+
+/// A workload with its recipient key.
+pub struct Workload {
+    pub recipient: RecipientPrivate,
+    pub evidence: SoftwareEvidence,
+    pub runtime_data: Option<Vec<u8>>,
+}
+
+impl Workload {
+    pub fn new() -> Self {
+        Self::with_key(KeyType::EcP256)
+    }
+
+    pub fn with_key(key_type: KeyType) -> Self {
+        Self {
+            recipient: RecipientPrivate::generate(key_type).unwrap(),
+            evidence: SoftwareEvidence::new([0; 64]),
+            runtime_data: None,
+        }
+    }
+
+    pub fn public(&self) -> RecipientKey {
+        RecipientKey::from_jwk(&self.recipient.public_jwk()).unwrap()
+    }
+
+    /// Software evidence bound to this question.
+    pub fn evidence(&self, house: &House, challenge: [u8; 32], host: &str, question: &Question<'_>) -> Vec<u8> {
+        let input = self.recipient.recipient().thumbprint_input();
+        let runtime_data = self.runtime_data.as_deref().unwrap_or_default();
+        let report_data = binding::bind(&challenge, host, question, &input, runtime_data);
+        let evidence = SoftwareEvidence { report_data, ..self.evidence.clone() };
+        house.software.evidence(&evidence).into_bytes()
+    }
+
+    pub fn proof(&self, house: &House, challenge: [u8; 32], question: &Question<'_>) -> EvidenceProof {
+        EvidenceProof {
+            kind: EvidenceKind::Software,
+            data: self.evidence(house, challenge, HOST, question),
+            challenge,
+            recipient: self.public(),
+            runtime_data: self.runtime_data.clone(),
+            init_data: None,
+            endorsements: Vec::new(),
+        }
+    }
+
+    /// A Nitro document bound to this question.
+    pub fn nitro_proof(&self, house: &House, challenge: [u8; 32], question: &Question<'_>) -> EvidenceProof {
+        let input = self.recipient.recipient().thumbprint_input();
+        let bind = binding::bind(&challenge, HOST, question, &input, b"");
+        let mut document = NitroDocument::new();
+        document.nonce = Some(challenge.to_vec());
+        document.public_key = self.public().spki_der();
+        document.user_data = Some(binding::nitro_user_data(&bind));
+        EvidenceProof {
+            kind: EvidenceKind::Nitro,
+            data: house.nitro.document(&document),
+            challenge,
+            recipient: self.public(),
+            runtime_data: None,
+            init_data: None,
+            endorsements: Vec::new(),
+        }
+    }
+
+    /// A sound request to release `key`.
+    pub fn release(&self, house: &House, key: &str) -> KeyRequest {
+        self.release_under(house, house.challenge(), key)
+    }
+
+    pub fn release_under(&self, house: &House, challenge: [u8; 32], key: &str) -> KeyRequest {
+        let question = Question { operation: "release", key, ..Question::default() };
+        let proof = self.proof(house, challenge, &question);
+        request(house, key, Usage::Release, Proof::Evidence(Box::new(proof)))
+    }
+
+    /// A sound request with an input.
+    pub fn ask(&self, house: &House, key: &str, usage: Usage) -> KeyRequest {
+        let mut request = request(house, key, usage, Proof::None);
+        let decimal;
+        let none: &[u8] = &[];
+        let (alg, input, aad) = match &request.usage {
+            Usage::Release => ("", none, none),
+            Usage::Unwrap { alg, ciphertext, aad } => (alg.as_str(), ciphertext.as_slice(), aad.as_slice()),
+            Usage::Generate { alg, bytes, aad } => {
+                decimal = bytes.to_string();
+                (alg.as_str(), decimal.as_bytes(), aad.as_slice())
+            }
+            Usage::Sign { alg, digest } => (alg.as_str(), digest.as_slice(), none),
+            Usage::Wrap { alg, plaintext, aad } => (alg.as_str(), plaintext.as_slice(), aad.as_slice()),
+        };
+        let operation = request.usage.operation().as_str();
+        let question = Question { operation, key, alg, input, aad, ..Question::default() };
+        request.proof = Proof::Evidence(Box::new(self.proof(house, house.challenge(), &question)));
+        request
+    }
+
+    pub fn attest(&self, house: &House) -> AttestRequest {
+        let question = Question { operation: "attest", ..Question::default() };
+        AttestRequest {
+            seat: house.seat(),
+            evidence: self.proof(house, house.challenge(), &question),
+            audience: None,
+            caller: Caller::Anonymous,
+            idempotency: None,
+        }
+    }
+
+    /// A request to release `key` with a token.
+    pub fn release_by_token(&self, house: &House, key: &str, token: &str) -> KeyRequest {
+        let proof = TokenProof { token: token.to_owned().into(), recipient: self.public(), challenge: None };
+        request(house, key, Usage::Release, Proof::Token(Box::new(proof)))
+    }
+
+    /// What is sealed in an answer.
+    pub fn unseal(&self, answer: &Answer) -> Vec<u8> {
+        let wrapped: Wrapped = serde_json::from_value(answer.body["wrapped"].clone()).unwrap();
+        unwrap_with(&self.recipient, &wrapped).unwrap().to_vec()
+    }
+}
+
+pub fn request(house: &House, key: &str, usage: Usage, proof: Proof) -> KeyRequest {
+    KeyRequest {
+        seat: house.seat(),
+        key: KeySelector::parse(key, None).unwrap(),
+        usage,
+        wrapping: None,
+        proof,
+        caller: Caller::Anonymous,
+        idempotency: None,
+    }
+}
+
+/// Checks a receipt like a workload that pins nothing but the CA, and gives its payload.
+pub fn check_receipt(house: &House, body: &Map<String, Value>) -> Value {
+    let mut answer = body.clone();
+    let Some(Value::String(receipt)) = answer.remove("receipt") else { panic!("no receipt") };
+    let payload = open_jws(house, &receipt, "keygate-receipt");
+    let digest = canonical::digest(&Value::Object(answer));
+    assert_eq!(payload["answer"], json!(URL_SAFE_NO_PAD.encode(digest)));
+    payload
+}
+
+/// Checks signature and chain of a compact JWS of the receipt key.
+pub fn open_jws(house: &House, jws: &str, typ: &str) -> Value {
+    let parts: Vec<&str> = jws.split('.').collect();
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+    let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
+    assert_eq!(header["typ"], json!(typ));
+    let der = |index: usize| STANDARD.decode(header["x5c"][index].as_str().unwrap()).unwrap();
+    let (leaf, ca) = (X509::from_der(&der(0)).unwrap(), X509::from_der(&der(1)).unwrap());
+    let pinned = X509::from_pem(house.broker.ca_pem(&house.provider).unwrap().as_bytes()).unwrap();
+    assert_eq!(ca.to_der().unwrap(), pinned.to_der().unwrap());
+    assert!(leaf.verify(&pinned.public_key().unwrap()).unwrap());
+    let message = openssl::sha::sha256(format!("{}.{}", parts[0], parts[1]).as_bytes());
+    let signature = decode(parts[2]);
+    let number = |bytes: &[u8]| openssl::bn::BigNum::from_slice(bytes).unwrap();
+    let signature =
+        openssl::ecdsa::EcdsaSig::from_private_components(number(&signature[..32]), number(&signature[32..])).unwrap();
+    assert!(signature.verify(&message, &leaf.public_key().unwrap().ec_key().unwrap()).unwrap());
+    serde_json::from_slice(&decode(parts[1])).unwrap()
+}
+
+pub fn b64(bytes: &[u8]) -> Value {
+    json!(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,11 @@
+//! The whole service but its sockets: a broker over a real store, judged evidence from the forge's roots, a clock that stands still.
+//!
+//! `architecture.md` section 12. One binary, one file a topic; `broker.rs` has the house they share.
+
+mod audit;
+mod broker;
+mod door;
+mod idempotency;
+mod refusals;
+mod sessions;
+mod use_key;
