@@ -32,6 +32,10 @@ pub(crate) struct Held {
 impl Held {
     /// Adds what the library holds or brought.
     pub(crate) fn from_library(&mut self, brought: &Endorsements) {
+        if self.all.is_empty() {
+            *self = Self { library: brought.clone(), all: brought.clone() };
+            return;
+        }
         self.library.extend(brought);
         self.all.extend(brought);
     }

@@ -117,9 +117,4 @@ impl Marks {
         }
         Ok(())
     }
-
-    /// Forgets what was read: an operator may have set a mark.
-    pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }

@@ -209,11 +209,6 @@ impl Broker {
         }
     }
 
-    /// Forgets high-water marks that were read: an operator may have set one.
-    pub(crate) fn forget_marks(&self) {
-        self.marks.forget();
-    }
-
     pub(crate) fn fit(&self) -> Result<UnixTime, Fault> {
         node::fit(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
     }

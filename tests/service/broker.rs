@@ -42,6 +42,11 @@ impl House {
     }
 
     pub fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, Arc::new(NoEndorser), |_| ())
+    }
+
+    /// A house whose endorsements come from `library` and whose verifier trusts more than the forge's Nitro and software roots.
+    pub fn with(limits: Limits, library: Arc<dyn Endorser>, more: impl FnOnce(&mut Anchors)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = FileRoot::create(&dir.path().join("root.key")).unwrap();
         let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, NOW).unwrap();
@@ -50,6 +55,7 @@ impl House {
         let mut anchors = Anchors::none();
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
         anchors.add("forge", EvidenceKind::Nitro, &nitro.root_der()).unwrap();
+        more(&mut anchors);
         let provider = ProviderId::parse("default").unwrap();
         let other = ProviderId::parse("other").unwrap();
         let setup = |id: &ProviderId, host: &str| ProviderSetup {
@@ -64,7 +70,7 @@ impl House {
         let broker = Broker::open(Parts {
             keystore: keystore.clone(),
             verifier: Verifier::new(anchors),
-            library: Arc::new(NoEndorser),
+            library,
             clock: Arc::clone(&clock) as Arc<dyn keygate::clock::Clock>,
             providers: vec![setup(&provider, HOST), setup(&other, "other.example")],
             limits,

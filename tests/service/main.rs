@@ -5,6 +5,7 @@
 mod audit;
 mod broker;
 mod door;
+mod hardware;
 mod idempotency;
 mod refusals;
 mod sessions;
