@@ -8,5 +8,7 @@ mod door;
 mod hardware;
 mod idempotency;
 mod refusals;
+mod restart;
 mod sessions;
+mod timing;
 mod use_key;
