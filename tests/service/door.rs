@@ -60,7 +60,7 @@ async fn release_body(house: &House, workload: &Workload, key: &str) -> Value {
 }
 
 fn code(body: &Value) -> &str {
-    body["type"].as_str().unwrap().rsplit(['/', ':']).next().unwrap()
+    body["type"].as_str().unwrap().rsplit('/').next().unwrap()
 }
 
 #[actix_web::test]
