@@ -81,6 +81,7 @@ pub struct Broker {
     denied: Denied,
     marks: Marks,
     heads: journal::Heads,
+    noted: journal::Noted,
     pace: admin::Pace,
     stopping: AtomicBool,
 }
@@ -97,7 +98,7 @@ impl Broker {
             let signers = Signers::ensure(&parts.keystore, &setup, now)?;
             providers.push(Arc::new(Provider { setup, signers }));
         }
-        Ok(Arc::new(Self {
+        let broker = Arc::new(Self {
             keystore: parts.keystore,
             clock: parts.clock,
             verifier: parts.verifier,
@@ -110,9 +111,12 @@ impl Broker {
             denied: Denied::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
+            noted: journal::Noted::default(),
             pace: admin::Pace::default(),
             stopping: AtomicBool::new(false),
-        }))
+        });
+        broker.note_fitness();
+        Ok(broker)
     }
 
     /// What this node is fit for.
@@ -188,13 +192,16 @@ impl Broker {
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.note_fitness();
         for record in self.strangers.drain() {
             drop(self.keystore.record(record));
         }
     }
 
-    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over.
+    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, and a change of
+    /// fitness.
     pub fn tick(&self) {
+        self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
                 drop(self.keystore.record(record));

@@ -22,13 +22,13 @@ pub enum Fitness {
 }
 
 impl Fitness {
-    /// `ready`, or the stable code of what is wrong.
+    /// `ready`, `stopping`, or the stable code of what is wrong.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::StoreFailed => Code::AuditUnavailable.as_str(),
             Self::ClockUntrusted(_) => Code::ClockUntrusted.as_str(),
-            Self::Stopping => Code::Overloaded.as_str(),
+            Self::Stopping => "stopping",
         }
     }
 }

@@ -46,7 +46,11 @@ impl<'a> EcNumbers<'a> {
             point = Some(encoded);
         }
         inner.finish()?;
-        Some(Self { scalar, curve, point })
+        Some(Self {
+            scalar,
+            curve,
+            point,
+        })
     }
 }
 

@@ -44,26 +44,41 @@ fn keys(key: &Secret, header: &[u8], salt: &[u8; 32], bound: &[u8]) -> (Aes256Gc
 }
 
 /// Seals `plaintext`, at most 256 KiB, under `key`, bound to `bound`.
-pub(crate) fn seal(key: &Secret, epoch: u32, bound: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeystoreError> {
+pub(crate) fn seal(
+    key: &Secret,
+    epoch: u32,
+    bound: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, KeystoreError> {
     if plaintext.len() > MAX_PLAINTEXT {
         return Err(KeystoreError::TooLarge("longer than 256 KiB"));
     }
-    let header = header(epoch);
-    let salt = random::<32>()?;
-    let (aead, commitment) = keys(key, &header, &salt, bound);
-
     // Full capacity before the first byte: growing would leave copies behind.
     let padded = (plaintext.len() + 4).next_multiple_of(STEP);
     let mut body = Zeroizing::new(vec![0; padded]);
     let length = u32::try_from(plaintext.len()).unwrap_or(u32::MAX);
-    for (to, from) in body.iter_mut().zip(length.to_be_bytes().iter().chain(plaintext)) {
+    for (to, from) in body
+        .iter_mut()
+        .zip(length.to_be_bytes().iter().chain(plaintext))
+    {
         *to = *from;
     }
+    seal_padded(key, epoch, bound, body)
+}
+
+fn seal_padded(
+    key: &Secret,
+    epoch: u32,
+    bound: &[u8],
+    mut body: Zeroizing<Vec<u8>>,
+) -> Result<Vec<u8>, KeystoreError> {
+    let header = header(epoch);
+    let salt = random::<32>()?;
+    let (aead, commitment) = keys(key, &header, &salt, bound);
     let tag = aead
         .encrypt_inout_detached(&Nonce::default(), bound, body.as_mut_slice().into())
         .map_err(|_| KeystoreError::CryptoFailed)?;
-
-    let mut out = Vec::with_capacity(HEADER + 64 + padded + 16);
+    let mut out = Vec::with_capacity(HEADER + 64 + body.len() + 16);
     out.extend_from_slice(&header);
     out.extend_from_slice(&salt);
     out.extend_from_slice(&commitment);
@@ -73,7 +88,12 @@ pub(crate) fn seal(key: &Secret, epoch: u32, bound: &[u8], plaintext: &[u8]) -> 
 }
 
 /// Opens an envelope made by [`seal`] with the same key, epoch and place.
-pub(crate) fn open(key: &Secret, epoch: u32, bound: &[u8], envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damaged> {
+pub(crate) fn open(
+    key: &Secret,
+    epoch: u32,
+    bound: &[u8],
+    envelope: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Damaged> {
     let (found, rest) = envelope.split_first_chunk::<HEADER>().ok_or(Damaged)?;
     if *found != header(epoch) {
         return Err(Damaged);
@@ -89,8 +109,13 @@ pub(crate) fn open(key: &Secret, epoch: u32, bound: &[u8], envelope: &[u8]) -> R
         return Err(Damaged);
     }
     let mut body = Zeroizing::new(ciphertext.to_vec());
-    aead.decrypt_inout_detached(&Nonce::default(), bound, body.as_mut_slice().into(), &Tag::from(*tag))
-        .map_err(|_| Damaged)?;
+    aead.decrypt_inout_detached(
+        &Nonce::default(),
+        bound,
+        body.as_mut_slice().into(),
+        &Tag::from(*tag),
+    )
+    .map_err(|_| Damaged)?;
 
     let (length, rest) = body.split_first_chunk::<4>().ok_or(Damaged)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Damaged)?;
@@ -147,6 +172,22 @@ mod tests {
         let other = seal(&key(2), 1, b"here", b"secret").unwrap();
         sealed[38..70].copy_from_slice(&other[38..70]);
         assert_eq!(open(&key(1), 1, b"here", &sealed), Err(Damaged));
+    }
+
+    #[test]
+    fn a_plaintext_has_one_padding_only() {
+        let sealed = |length: u32, size: usize, stray: usize| {
+            let mut body = vec![0; size];
+            body[..4].copy_from_slice(&length.to_be_bytes());
+            body[stray] |= 1;
+            let sealed = seal_padded(&key(1), 1, b"", Zeroizing::new(body)).unwrap();
+            open(&key(1), 1, b"", &sealed).map(|opened| opened.len())
+        };
+        assert_eq!(sealed(5, 64, 8), Ok(5));
+        assert_eq!(sealed(5, 64, 9), Err(Damaged));
+        assert_eq!(sealed(5, 128, 8), Err(Damaged));
+        assert_eq!(sealed(61, 64, 8), Err(Damaged));
+        assert_eq!(sealed(u32::MAX, 64, 8), Err(Damaged));
     }
 
     #[test]

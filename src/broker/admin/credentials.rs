@@ -77,12 +77,7 @@ impl Broker {
     }
 }
 
-fn first_admin(
-    keystore: &Keystore,
-    provider: &ProviderId,
-    now: i64,
-    seconds: i64,
-) -> Result<Zeroizing<String>, Fault> {
+fn first_admin(keystore: &Keystore, provider: &ProviderId, now: i64, seconds: i64) -> Result<Zeroizing<String>, Fault> {
     if !keystore.credentials(provider)?.is_empty() {
         return Err(Fault::new(Code::Conflict, "the provider has credentials already"));
     }

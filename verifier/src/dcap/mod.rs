@@ -31,3 +31,12 @@ const fn tee_name(tee: IntelTee) -> &'static str {
         IntelTee::Tdx => "tdx",
     }
 }
+
+/// Lower-case hex as a claim's value.
+pub(crate) fn hexed(bytes: &[u8]) -> serde_json::Value {
+    // `hex::encode` goes through characters; a report has forty fields.
+    let mut text = vec![0; bytes.len().saturating_mul(2)];
+    let written = hex::encode_to_slice(bytes, &mut text).map_err(drop);
+    let text = written.and_then(|()| String::from_utf8(text).map_err(drop)).unwrap_or_default();
+    serde_json::Value::String(text)
+}
