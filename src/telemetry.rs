@@ -26,6 +26,17 @@ pub const LINES_DROPPED: &str = "keygate_log_lines_dropped_total";
 /// Rounds in which the store moved between decision and use.
 pub const DECIDED_AGAIN: &str = "keygate_decided_again_total";
 
+/// Changes by operators, by `action`.
+pub const CHANGES: &str = "keygate_admin_changes_total";
+/// Entries of the journal.
+pub const JOURNAL_ENTRIES: &str = "keygate_journal_entries";
+/// The epoch of the store: moves with every change.
+pub const STORE_EPOCH: &str = "keygate_store_epoch";
+/// 1 after a commit or flush failed.
+pub const STORE_FAILED: &str = "keygate_store_failed";
+/// Alarms: what an operator must look at.
+pub const ALARMS: &str = "keygate_alarms_total";
+
 /// Lines that may wait for a slow reader of stdout.
 const LINES_WAITING: usize = 4_096;
 
@@ -84,6 +95,26 @@ pub fn pool_busy(busy: usize) {
 /// The store moved between decision and use.
 pub fn decided_again() {
     metrics::counter!(DECIDED_AGAIN).increment(1);
+}
+
+/// An operator changed something.
+pub fn changed(action: &'static str) {
+    metrics::counter!(CHANGES, "action" => action).increment(1);
+}
+
+/// State of the store.
+pub fn store(entries: u64, epoch: u64, failed: bool) {
+    #[allow(clippy::cast_precision_loss)] // a gauge is a float; counts stay exact up to 2^53
+    let gauge = |count: u64| count as f64;
+    metrics::gauge!(JOURNAL_ENTRIES).set(gauge(entries));
+    metrics::gauge!(STORE_EPOCH).set(gauge(epoch));
+    metrics::gauge!(STORE_FAILED).set(gauge(u64::from(failed)));
+}
+
+/// Something that an operator must look at.
+pub fn alarm(what: &'static str) {
+    metrics::counter!(ALARMS).increment(1);
+    tracing::warn!(what, "alarm");
 }
 
 /// Something went wrong inside. `what` is ours, never a caller's text.

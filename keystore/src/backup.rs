@@ -344,3 +344,53 @@ fn rewrite(
     new.close().map_err(|(_, e)| unreadable("store")(e))?;
     Ok((counted.rows + head.audit_seq, counted.digest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::FileRoot;
+
+    /// A backup whose stream is genuine and whose manifest is `change`d.
+    fn restored(change: fn(&mut Manifest)) -> Result<BackupReport, KeystoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let root = FileRoot::create(&path("root")).unwrap();
+        let store = Keystore::create(&path("store"), &root, 90, 1).unwrap();
+        files::create_private(&path("snapshot")).unwrap();
+        store
+            .read(|conn| copy::snapshot(conn, &path("snapshot")))
+            .unwrap();
+        let ring = store.ring();
+        let header = Header {
+            store_id: ring.store_id,
+            incarnation: ring.incarnation,
+            root_check: store.identity().root_check,
+            created: 1,
+            salt: [1; 32],
+        };
+        let mut manifest = Manifest {
+            rows: 0,
+            entries: 0,
+            audit_hash: [0; 32],
+            digest: [0; 32],
+        };
+        change(&mut manifest);
+        let file = files::create_private(&path("copy")).unwrap();
+        seal_file(file, &header, ring, &manifest, &path("snapshot")).unwrap();
+        Keystore::restore(&path("copy"), &path("new"), &root, 1)
+    }
+
+    #[test]
+    fn sto_25_a_snapshot_that_is_not_what_the_manifest_says_is_refused() {
+        assert!(restored(|_| {}).is_ok());
+        let changes: [fn(&mut Manifest); 4] = [
+            |m| m.rows = 1,
+            |m| m.entries = 1,
+            |m| m.audit_hash = [1; 32],
+            |m| m.digest = [1; 32],
+        ];
+        for change in changes {
+            assert_eq!(restored(change).unwrap_err().code(), "store-corrupt");
+        }
+    }
+}

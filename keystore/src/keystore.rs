@@ -188,7 +188,7 @@ impl Keystore {
     }
 
     /// Called once when a commit or flush failed, or at once if one has: the node must stop
-    /// answering and end.
+    /// answering and end. `f` must not hold the store.
     pub fn on_failure(&self, f: Box<dyn Fn() + Send + Sync>) {
         self.inner.shared.set_on_failure(f);
     }

@@ -1,9 +1,11 @@
 //! Keys sealed at rest, used only by authorization, handed out only wrapped for a recipient.
 //!
 //! `native-api.md` sections 1, 3 and 5 (what a key is, how answers are sealed), `store-durability.md`
-//! sections 2 and 3 (how keys rest). The crate is synchronous: it starts no task and reads no clock;
-//! time is an argument.
+//! sections 2 and 3 (how keys rest), 6 and 7 (what a commit promises). The crate is synchronous: it
+//! knows no runtime and reads no clock; time is an argument. Its one thread is the writer's.
 //!
+//! * [`Keystore`] is the store: [`Keystore::look`] before a decision, [`Keystore::perform`] after it,
+//!   with an [`Authorized`] that carries everything; [`Keystore::change`] for administrators.
 //! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
 //! * [`import`] is the only door for foreign key material.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.

@@ -371,7 +371,10 @@ fn a_decision_about_another_state_of_the_rows_is_refused() {
     assert_eq!(code(|_| {}), None);
     assert_eq!(code(|p| p.seen.key_row += 1), Some("conflict"));
     assert_eq!(code(|p| p.seen.version_row += 1), Some("conflict"));
+    let requests = scene.store.counters().requests;
     assert_eq!(code(|p| p.seen.epoch.0 += 1), Some("conflict"));
+    // It is noticed before the key is opened, without the writer.
+    assert_eq!(scene.store.counters().requests, requests);
     assert_eq!(
         code(|p| p.target.version = VersionId::from_bytes([1; 16])),
         Some("key-not-found")

@@ -224,6 +224,49 @@ fn sto_11_a_rule_swapped_under_a_running_store_makes_the_key_unreadable() {
 }
 
 #[test]
+fn sto_11_rows_flipped_under_a_running_store_are_not_believed() {
+    let scene = furnished().reopen();
+    let store = &scene.store;
+    let who = provider();
+    let token = "a token of some length";
+    let spoiled = |sql: &str, read: &dyn Fn() -> Result<(), KeystoreError>| {
+        read().unwrap();
+        tamper(&scene.file(), sql);
+        assert_eq!(read().unwrap_err().code(), "store-corrupt", "{sql}");
+    };
+    spoiled("UPDATE keys SET exportable = 0 WHERE folded = 'a'", &|| {
+        store.look(&who, &name("a")).map(|_| ())
+    });
+    spoiled("UPDATE versions SET enabled = 0", &|| {
+        store.look(&who, &name("b")).map(|_| ())
+    });
+    spoiled("UPDATE credentials SET roles = '[\"admin\"]'", &|| {
+        store.credential_by_token(token, NOW).map(|_| ())
+    });
+    spoiled("UPDATE denies SET value = 'other'", &|| {
+        store.denied(&who).map(|_| ())
+    });
+    spoiled("UPDATE policies SET document = 'permit'", &|| {
+        store.policy(&who, "attest").map(|_| ())
+    });
+    spoiled("UPDATE marks SET value = 1", &|| {
+        store.mark("tcb").map(|_| ())
+    });
+    spoiled("UPDATE challenges SET until = 1", &|| {
+        store.challenge_spent(&[1; 32]).map(|_| ())
+    });
+    spoiled("UPDATE answers SET body = zeroblob(32)", &|| {
+        store.repeat(&who, "r", &[1; 32], NOW).map(|_| ())
+    });
+    spoiled("UPDATE service_keys SET created = 1", &|| {
+        store
+            .service_keys(&who, ServicePurpose::Receipt)
+            .map(|_| ())
+    });
+    spoiled("UPDATE head SET epoch = 1", &|| store.epoch().map(|_| ()));
+}
+
+#[test]
 fn sto_10_keys_exchanged_under_a_running_store_are_not_used() {
     let scene = Scene::new();
     scene.store.change(import_secret("a", b"x")).unwrap();

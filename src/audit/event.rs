@@ -35,14 +35,18 @@ pub mod kind {
     pub const NODE: &str = "node";
     /// An operator changed something, or was refused to.
     pub const ADMIN: &str = "admin";
+    /// Something that an operator must look at.
+    pub const ALARM: &str = "alarm";
 }
 
 /// Everything that may be recorded beside claims and leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // each name is its own explanation, and its text is its name in the record
 pub enum Field {
+    After,
     Anchor,
     Audience,
+    Before,
     Code,
     Correlation,
     Count,
@@ -50,16 +54,20 @@ pub enum Field {
     Detail,
     Endorsements,
     Evidence,
+    Fitness,
+    Forced,
     Freshness,
     Jti,
     Key,
     KeyVersion,
     Kid,
     Minute,
+    Object,
     Op,
     OfEntry,
     Policy,
     Purpose,
+    Reason,
     Recipient,
     Request,
     RequestId,
@@ -67,6 +75,7 @@ pub enum Field {
     RuleName,
     Samples,
     Source,
+    Trial,
     Caller,
     Wrapping,
 }
@@ -75,8 +84,10 @@ impl Field {
     /// Its name in the record.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::After => "after_digest",
             Self::Anchor => "anchor",
             Self::Audience => "audience",
+            Self::Before => "before_digest",
             Self::Caller => "caller",
             Self::Code => "code",
             Self::Correlation => "correlation",
@@ -85,16 +96,20 @@ impl Field {
             Self::Detail => "detail",
             Self::Endorsements => "endorsements",
             Self::Evidence => "evidence_digest",
+            Self::Fitness => "fitness",
+            Self::Forced => "forced",
             Self::Freshness => "freshness",
             Self::Jti => "jti_digest",
             Self::Key => "key",
             Self::KeyVersion => "version",
             Self::Kid => "kid",
             Self::Minute => "minute",
+            Self::Object => "object",
             Self::Op => "operation",
             Self::OfEntry => "of_entry",
             Self::Policy => "policy_digest",
             Self::Purpose => "purpose",
+            Self::Reason => "reason",
             Self::Recipient => "recipient",
             Self::Request => "request",
             Self::RequestId => "request_id_digest",
@@ -102,6 +117,7 @@ impl Field {
             Self::RuleName => "rule",
             Self::Samples => "samples",
             Self::Source => "source",
+            Self::Trial => "trial",
             Self::Wrapping => "wrapping",
         }
     }

@@ -82,6 +82,8 @@ impl Broker {
         let binding = Binding::Native(Box::new(bound));
         let mut options = Options::show_all();
         options.require_amd_crl = seat.provider.setup().require_amd_crl;
+        // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
+        options.nothing_more = !proof.endorsements.is_empty();
         let evidence = Evidence { kind: proof.kind, bytes: &proof.data };
         let verified = match self.verifier.verify(&evidence, &binding, &held.all, &options, now)? {
             Outcome::Wants(ids) => return Ok(Appraised::Wants(ids)),

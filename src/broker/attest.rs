@@ -66,31 +66,37 @@ impl Broker {
         let refuse = |fault: Fault| self.refuse_as(&request.seat, &fault, &passage.correlation);
         let now = self.fit().map_err(refuse)?;
         if first {
-            if let Some(id) = &request.idempotency {
-                let kept = self.kept(request.seat.provider.id(), request.caller.name(), id, now).map_err(refuse)?;
-                if let Some(stored) = kept {
-                    return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
-                }
+            if let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
+                return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
             }
             held.from_request(&request.evidence.endorsements).map_err(refuse)?;
         }
-        let appraised = self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now);
-        let shown = match appraised.map_err(refuse)? {
-            Appraised::Wants(ids) => return Ok(Turn::Wants(ids, held)),
-            Appraised::Shown(shown) => shown,
+        let shown = match self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now) {
+            Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, held)),
+            Ok(Appraised::Shown(shown)) => shown,
+            Err(fault) => {
+                // The same request may have spent the challenge between our two questions.
+                let kept = (fault.code == Code::FreshnessFailed).then(|| self.kept_attestation(request, now));
+                return match kept.transpose().map_err(refuse)?.flatten() {
+                    Some(stored) => self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse),
+                    None => Err(refuse(fault)),
+                };
+            }
         };
         drop(permit);
         let event = draft(passage, &shown, now.secs());
         let mut issued = self.issue(passage, &shown, &event, now);
-        if let (Err(fault), Some(id)) = (&issued, &request.idempotency)
-            && fault.code == Code::Conflict
-            && let Some(stored) =
-                self.kept(request.seat.provider.id(), request.caller.name(), id, now).map_err(refuse)?
-        {
+        let lost = issued.as_ref().is_err_and(|fault| matches!(fault.code, Code::Conflict | Code::FreshnessFailed));
+        if lost && let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
             // The same was asked at the same time, and that one was first.
             issued = self.attested_again(passage, &stored);
         }
         issued.map(Turn::Answered).map_err(|fault| self.deny(event, &fault, true, &passage.correlation))
+    }
+
+    fn kept_attestation(&self, request: &AttestRequest, now: UnixTime) -> Result<Option<StoredAnswer>, Fault> {
+        let Some(id) = &request.idempotency else { return Ok(None) };
+        self.kept(request.seat.provider.id(), request.caller.name(), id, now)
     }
 
     fn issue(&self, passage: &Passage, shown: &Shown, event: &Event, now: UnixTime) -> Result<AttestAnswer, Fault> {

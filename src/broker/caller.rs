@@ -4,6 +4,7 @@
 
 use keygate_keystore::{KeyName, Keystore, ProviderId};
 
+use super::admin::roles;
 use super::error::{Code, Fault};
 
 /// The caller by its credential.
@@ -63,7 +64,8 @@ pub(crate) fn identify(
     let Some(token) = bearer else { return Ok(Caller::Anonymous) };
     match keystore.credential_by_token(token, now)? {
         Some(known) if known.provider == *provider => {
-            Ok(Caller::Known { name: known.name, roles: known.roles, key_pattern: known.key_pattern })
+            let roles = roles::effective(keystore, &known)?;
+            Ok(Caller::Known { name: known.name, roles, key_pattern: known.key_pattern })
         }
         _ => Err(Fault::new(Code::CredentialInvalid, "credential")),
     }

@@ -11,14 +11,39 @@ use super::Broker;
 use super::challenge::correlation;
 use super::error::{BrokerError, Code, Fault};
 use super::request::Seat;
-use crate::audit::{Event, Field, heads};
+use crate::audit::{Event, Field, heads, kind};
 use crate::telemetry;
 
 /// The newest signed head of each provider, by the number of its entry.
 #[derive(Default)]
 pub(crate) struct Heads(Mutex<HashMap<ProviderId, (u64, String)>>);
 
+/// The fitness that was recorded last.
+#[derive(Default)]
+pub(crate) struct Noted(Mutex<Option<&'static str>>);
+
 impl Broker {
+    /// Records a change of fitness, start and stop among them. Threat model P45.
+    pub(crate) fn note_fitness(&self) {
+        let word = self.fitness().word();
+        let mut noted = self.noted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted == Some(word) {
+            return;
+        }
+        // Without a trusted clock the newest time of the store stands in; the journal is ordered by number.
+        let now = self.clock.now().map_or_else(|_| self.keystore.status().newest_time, |now| now.secs());
+        for provider in &self.providers.0 {
+            let mut event = Event::new(kind::NODE, &provider.setup.id, now).word(Field::Fitness, word);
+            if noted.is_none() {
+                event = event.word(Field::Op, "start");
+            }
+            if self.keystore.record(event.record()).is_err() {
+                return;
+            }
+        }
+        *noted = Some(word);
+    }
+
     /// Refuses a caller whose evidence does not hold or was not looked at: counted, not recorded one by one.
     pub fn refuse(&self, seat: &Seat, fault: &Fault) -> BrokerError {
         self.refuse_as(seat, fault, &correlation())

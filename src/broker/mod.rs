@@ -3,6 +3,7 @@
 //! `architecture.md` sections 7 and 8; `native-api.md` sections 3 to 5. Doors build a request out of the words re-exported here, and
 //! translate an [`Answer`] or a [`BrokerError`] back.
 
+pub mod admin;
 pub mod caller;
 pub mod challenge;
 pub mod endorser;
@@ -14,7 +15,6 @@ pub mod request;
 
 mod appraise;
 mod attest;
-pub mod bootstrap;
 mod decide;
 mod describe;
 mod journal;
@@ -25,7 +25,7 @@ mod use_key;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keygate_keystore::{Keystore, ProviderId};
+use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
 pub use caller::Caller;
@@ -33,7 +33,7 @@ pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
-pub use keygate_keystore::{KeyName, Operation, VersionId, Wrapping};
+pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};
 pub use keygate_policies::{Limits as JsonLimits, json};
 pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
@@ -81,6 +81,8 @@ pub struct Broker {
     denied: Denied,
     marks: Marks,
     heads: journal::Heads,
+    noted: journal::Noted,
+    pace: admin::Pace,
     stopping: AtomicBool,
 }
 
@@ -96,7 +98,7 @@ impl Broker {
             let signers = Signers::ensure(&parts.keystore, &setup, now)?;
             providers.push(Arc::new(Provider { setup, signers }));
         }
-        Ok(Arc::new(Self {
+        let broker = Arc::new(Self {
             keystore: parts.keystore,
             clock: parts.clock,
             verifier: parts.verifier,
@@ -109,8 +111,12 @@ impl Broker {
             denied: Denied::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
+            noted: journal::Noted::default(),
+            pace: admin::Pace::default(),
             stopping: AtomicBool::new(false),
-        }))
+        });
+        broker.note_fitness();
+        Ok(broker)
     }
 
     /// What this node is fit for.
@@ -183,21 +189,19 @@ impl Broker {
         provider.signers().server(hosts, self.fit()?.secs())
     }
 
-    /// How a roll-back of the whole store would be noticed: `none` without an anchor.
-    pub fn rollback_protection(&self) -> &'static str {
-        self.keystore.status().rollback
-    }
-
     /// From now on nothing is released; what is under way ends. What strangers did is recorded.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.note_fitness();
         for record in self.strangers.drain() {
             drop(self.keystore.record(record));
         }
     }
 
-    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over.
+    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, and a change of
+    /// fitness.
     pub fn tick(&self) {
+        self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
                 drop(self.keystore.record(record));
@@ -212,6 +216,11 @@ impl Broker {
 
     pub(crate) fn fit(&self) -> Result<UnixTime, Fault> {
         node::fit(&self.keystore, &*self.clock, self.stopping.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn first_provider(&self) -> Option<ProviderRef> {
+        let first = self.providers.0.first()?;
+        self.providers.by_id(&first.setup.id)
     }
 
     pub(crate) fn known_provider(&self, id: &ProviderId) -> Result<ProviderRef, Fault> {

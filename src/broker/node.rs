@@ -22,23 +22,13 @@ pub enum Fitness {
 }
 
 impl Fitness {
-    /// `ready`, or the stable code of what is wrong.
+    /// `ready`, `stopping`, or the stable code of what is wrong.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::StoreFailed => Code::AuditUnavailable.as_str(),
             Self::ClockUntrusted(_) => Code::ClockUntrusted.as_str(),
-            Self::Stopping => Code::Overloaded.as_str(),
-        }
-    }
-
-    /// What is wrong, for an operator.
-    pub fn story(&self) -> &str {
-        match self {
-            Self::Ready => "fit to release",
-            Self::StoreFailed => "a commit or a flush failed; the process ends",
-            Self::ClockUntrusted(why) => why,
-            Self::Stopping => "draining",
+            Self::Stopping => "stopping",
         }
     }
 }

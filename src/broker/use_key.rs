@@ -77,7 +77,8 @@ impl Broker {
     }
 
     fn turn(&self, passage: &Passage, held: Held, first: bool, permit: Permit) -> Result<Turn<Answer>, BrokerError> {
-        match self.prove(passage, held, first) {
+        let proven = self.prove(passage, held, first).or_else(|fault| self.answered_meanwhile(passage, fault));
+        match proven {
             Err(fault) => Err(self.refuse_as(&passage.request.seat, &fault, &passage.correlation)),
             Ok(Proven::Kept(stored)) => self.repeat_use(passage, &stored).map(Turn::Answered),
             Ok(Proven::Wants(ids, held)) => Ok(Turn::Wants(ids, held)),
@@ -86,6 +87,15 @@ impl Broker {
                 self.decide_and_use(passage, shown.as_deref(), wrapping, now).map(Turn::Answered)
             }
         }
+    }
+
+    /// Where the same request spent the challenge between our two questions, its answer is there by now.
+    fn answered_meanwhile(&self, passage: &Passage, fault: Fault) -> Result<Proven, Fault> {
+        if fault.code != Code::FreshnessFailed {
+            return Err(fault);
+        }
+        let kept = self.kept_answer(passage.request.seat.provider.id(), &passage.request, self.fit()?)?;
+        kept.map(Proven::Kept).ok_or(fault)
     }
 
     /// Everything before the key is looked at.

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate_policies::{Limits, json};
+use openssl::asn1::Asn1Object;
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 use openssl::stack::Stack;
@@ -10,6 +11,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509StoreContext};
 use serde_json::{Map, Value};
 use x509_cert::der::Decode as _;
+use x509_cert::der::oid::AssociatedOid as _;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::ClientError;
@@ -98,12 +100,17 @@ fn chains(leaf: &X509, ders: &[Vec<u8>], authority: &X509) -> Result<bool, opens
     X509StoreContext::new()?.init(&store, leaf, &between, |context| context.verify_cert())
 }
 
+/// Whether the one extended key usage is [`PURPOSE`]. Its arcs are larger than the reader of object identifiers counts, so the
+/// encoding is compared: `SEQUENCE { OBJECT IDENTIFIER }`.
 fn for_receipts(der: &[u8]) -> bool {
     let Ok(certificate) = x509_cert::Certificate::from_der(der) else { return false };
-    match certificate.tbs_certificate().get_extension::<ExtendedKeyUsage>() {
-        Ok(Some((_, usage))) => usage.0.len() == 1 && usage.0.iter().all(|id| id.to_string() == PURPOSE),
-        _ => false,
-    }
+    let Ok(purpose) = Asn1Object::from_str(PURPOSE) else { return false };
+    let id = purpose.as_slice();
+    let Ok(length) = u8::try_from(id.len()) else { return false };
+    let wanted = [&[0x30, length.saturating_add(2), 0x06, length], id].concat();
+    let extensions = certificate.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default();
+    let usage = extensions.iter().find(|e| e.extn_id == ExtendedKeyUsage::OID);
+    usage.is_some_and(|e| e.extn_value.as_bytes() == wanted)
 }
 
 fn signed_by(leaf: &X509, message: &[u8], signature: &[u8]) -> Result<bool, openssl::error::ErrorStack> {

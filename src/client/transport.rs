@@ -30,6 +30,10 @@ impl ClientError {
     pub(super) fn not_authentic(what: impl Into<String>) -> Self {
         Self::local("answer-not-authentic", what)
     }
+    /// The clock of this machine cannot be believed.
+    pub fn clock(what: &str) -> Self {
+        Self::local("clock-untrusted", what)
+    }
     fn unreachable(what: impl fmt::Display) -> Self {
         Self { unavailable: true, ..Self::local("unreachable", what.to_string()) }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, RETRY_AFTER};
 use actix_web::middleware::Next;
@@ -11,14 +12,13 @@ use actix_web::{Error, HttpMessage as _, HttpResponse};
 
 use super::hygiene::{self, Unfit, host_of};
 use super::rate::Rate;
-use super::{Pace, ServerName, Side};
+use super::{Pace, ServerName};
 use crate::broker::{Broker, Seat};
 use crate::doors::problem;
 
 /// What a gate knows.
 pub struct Gate {
     broker: Arc<Broker>,
-    side: Side,
     body_bytes: usize,
     rate: Rate,
     pace: Pace,
@@ -26,8 +26,8 @@ pub struct Gate {
 
 impl Gate {
     /// A gate of one listener.
-    pub fn new(broker: Arc<Broker>, side: Side, body_bytes: usize, pace: Pace) -> Self {
-        Self { broker, side, body_bytes, rate: Rate::new(pace.rate, pace.burst), pace }
+    pub fn new(broker: Arc<Broker>, body_bytes: usize, pace: Pace) -> Self {
+        Self { broker, body_bytes, rate: Rate::new(pace.rate, pace.burst), pace }
     }
 
     /// Who may go on, and where they sit.
@@ -46,7 +46,7 @@ impl Gate {
         if is_health(request.path()) {
             return Ok(None);
         }
-        let misdirected = || refuse(StatusCode::MISDIRECTED_REQUEST, "not-found", "this host is not served here");
+        let misdirected = || refuse(StatusCode::MISDIRECTED_REQUEST, "misdirected", "this host is not served here");
         let header = request.headers().get(HOST).and_then(|v| v.to_str().ok());
         let host = header
             .and_then(host_of)
@@ -87,15 +87,11 @@ pub async fn pass<B: MessageBody + 'static>(
             return Ok(request.into_response(response));
         }
     }
-    let _ = gate.side;
-    let (http, payload) = request.into_parts();
-    let late = http.clone();
-    let request = ServiceRequest::from_parts(http, payload);
     match actix_web::rt::time::timeout(gate.pace.request, next.call(request)).await {
         Ok(answer) => answer.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
             let response = problem::answer(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the request took too long");
-            Ok(ServiceResponse::new(late, response))
+            Err(InternalError::from_response("late", response).into())
         }
     }
 }

@@ -22,6 +22,6 @@ async fn ready(broker: web::Data<Arc<Broker>>) -> HttpResponse {
     match &fitness {
         Fitness::Ready => HttpResponse::Ok().json(json!({"status": "ready", "rollback_protection": rollback})),
         other => HttpResponse::ServiceUnavailable()
-            .json(json!({"status": other.code(), "reason": other.story(), "rollback_protection": rollback})),
+            .json(json!({"status": other.word(), "reason": other.to_string(), "rollback_protection": rollback})),
     }
 }

@@ -52,15 +52,19 @@ pub fn check(request: &ServiceRequest, limit: usize) -> Result<(), Unfit> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", "a body is not compressed"));
     }
-    let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).map(str::parse::<u64>);
+    let declared = headers.get(CONTENT_LENGTH).map(|v| {
+        let text = v.to_str().unwrap_or_default();
+        // Digits alone: a sign would be read by some and not by others.
+        if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None }
+    });
     match declared {
-        Some(Err(_)) => return malformed("the content length is no number"),
-        Some(Ok(length)) if length > limit as u64 => {
+        Some(None) => return malformed("the content length is no number"),
+        Some(Some(length)) if length > limit as u64 => {
             return Err(unfit(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than is read"));
         }
         _ => {}
     }
-    let has_body = matches!(declared, Some(Ok(length)) if length > 0) || headers.contains_key(TRANSFER_ENCODING);
+    let has_body = matches!(declared, Some(Some(length)) if length > 0) || headers.contains_key(TRANSFER_ENCODING);
     if has_body || method == Method::POST {
         let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !is_json(kind) {

@@ -75,7 +75,7 @@ struct ServerName(String);
 /// The socket cannot be listened on.
 pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io::Result<Server> {
     let ListenerSetup { socket, tls, body_bytes, side, prefixes } = setup;
-    let gate = Arc::new(Gate::new(Arc::clone(broker), side, body_bytes, pace));
+    let gate = Arc::new(Gate::new(Arc::clone(broker), body_bytes, pace));
     let broker = Arc::clone(broker);
     let workers = if pace.workers == 0 {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)

@@ -125,7 +125,7 @@ impl Anchors {
     }
 
     /// The anchors of one scope.
-    pub fn of(&self, scope: AnchorScope) -> impl Iterator<Item = &Anchor> {
+    pub fn of(&self, scope: AnchorScope) -> impl Iterator<Item = &Anchor> + Clone {
         self.list.iter().filter(move |a| a.scope == scope)
     }
 }

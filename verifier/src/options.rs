@@ -16,18 +16,26 @@ pub struct Options {
     pub accept_tcb: BTreeSet<TcbStatus>,
     /// Refuse SEV-SNP evidence when no revocation list of its signer is held.
     pub require_amd_crl: bool,
+    /// Nothing beyond what is held can be brought: a held certificate that does not fit is refused by the check that fails,
+    /// instead of another being wished for.
+    pub nothing_more: bool,
 }
 
 impl Options {
     /// `UpToDate` only, no debug evidence, AMD's revocation list not demanded.
     pub fn strict() -> Self {
-        Self { allow_debug: false, accept_tcb: BTreeSet::from([TcbStatus::UpToDate]), require_amd_crl: false }
+        Self {
+            allow_debug: false,
+            accept_tcb: BTreeSet::from([TcbStatus::UpToDate]),
+            require_amd_crl: false,
+            nothing_more: true,
+        }
     }
 
     /// Everything that can be shown is shown: debug and every TCB status but `Revoked`. For callers that decide by claims.
     pub fn show_all() -> Self {
         let accept_tcb = TcbStatus::ALL.iter().copied().filter(|s| *s != TcbStatus::Revoked).collect();
-        Self { allow_debug: true, accept_tcb, require_amd_crl: false }
+        Self { allow_debug: true, accept_tcb, require_amd_crl: false, nothing_more: true }
     }
 }
 

@@ -4,6 +4,7 @@
 //! by the type's own reader, never by the generic decoder. FIPS 186-5, RFC 8017.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey, EcPoint};
@@ -15,6 +16,10 @@ use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
 use crate::formats::x509::Certificate;
+
+/// The two groups, made once: making one costs a good part of a signature check.
+static P256: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok());
+static P384: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP384R1).ok());
 
 /// A signature algorithm with the encoding of its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,20 +61,19 @@ pub(crate) enum PublicKey {
 impl PublicKey {
     /// From an uncompressed point `04 ‖ x ‖ y`: 65 bytes on P-256, 97 on P-384. `None` when it is not on the curve.
     pub fn from_point(point: &[u8]) -> Option<Self> {
-        let nid = match point.len() {
-            65 => Nid::X9_62_PRIME256V1,
-            97 => Nid::SECP384R1,
+        let group = match point.len() {
+            65 => P256.as_ref()?,
+            97 => P384.as_ref()?,
             _ => return None,
         };
         if point.first() != Some(&4) {
             return None;
         }
-        let group = EcGroup::from_curve_name(nid).ok()?;
         let mut context = BigNumContext::new().ok()?;
-        let on_curve = EcPoint::from_bytes(&group, point, &mut context).ok()?;
-        let key = EcKey::from_public_key(&group, &on_curve).ok()?;
+        let on_curve = EcPoint::from_bytes(group, point, &mut context).ok()?;
+        let key = EcKey::from_public_key(group, &on_curve).ok()?;
         let digest = openssl::sha::sha256(point);
-        Some(if nid == Nid::SECP384R1 { Self::P384(key, digest) } else { Self::P256(key, digest) })
+        Some(if point.len() == 97 { Self::P384(key, digest) } else { Self::P256(key, digest) })
     }
 
     /// From modulus and exponent, big-endian. `None` outside 2048 to 4096 bits or with an even or tiny number.

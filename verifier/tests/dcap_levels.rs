@@ -166,6 +166,13 @@ fn sgx_18_the_highest_evaluation_number_in_force_counts_and_is_told() {
         assert_eq!(genuine.used().len(), 4);
         assert!(genuine.used().iter().all(|u| u.not_after >= genuine.not_after()));
     }
+    // One that is signed and says something unknown is final: no older one is looked for.
+    let unknown = numbered(20, "ProbablyFine");
+    let mut held = dcap::held(older.as_bytes());
+    held.extend(&dcap::held(unknown.as_bytes()));
+    let now = UnixTime::from_secs(NOW);
+    let verdict = dcap::judge_with(&lab.verifier, EvidenceKind::Sgx, &quote, &held, &Options::show_all(), now);
+    assert_eq!(code(verdict), "tcb-rejected");
     // A document that nobody signed makes room for the next one.
     let mut forged = lab.intel.describe(Tee::Sgx);
     forged.evaluation_number = 99;

@@ -53,10 +53,6 @@ pub(crate) fn seal(
     if plaintext.len() > MAX_PLAINTEXT {
         return Err(KeystoreError::TooLarge("longer than 256 KiB"));
     }
-    let header = header(epoch);
-    let salt = random::<32>()?;
-    let (aead, commitment) = keys(key, &header, &salt, bound);
-
     // Full capacity before the first byte: growing would leave copies behind.
     let padded = (plaintext.len() + 4).next_multiple_of(STEP);
     let mut body = Zeroizing::new(vec![0; padded]);
@@ -67,11 +63,22 @@ pub(crate) fn seal(
     {
         *to = *from;
     }
+    seal_padded(key, epoch, bound, body)
+}
+
+fn seal_padded(
+    key: &Secret,
+    epoch: u32,
+    bound: &[u8],
+    mut body: Zeroizing<Vec<u8>>,
+) -> Result<Vec<u8>, KeystoreError> {
+    let header = header(epoch);
+    let salt = random::<32>()?;
+    let (aead, commitment) = keys(key, &header, &salt, bound);
     let tag = aead
         .encrypt_inout_detached(&Nonce::default(), bound, body.as_mut_slice().into())
         .map_err(|_| KeystoreError::CryptoFailed)?;
-
-    let mut out = Vec::with_capacity(HEADER + 64 + padded + 16);
+    let mut out = Vec::with_capacity(HEADER + 64 + body.len() + 16);
     out.extend_from_slice(&header);
     out.extend_from_slice(&salt);
     out.extend_from_slice(&commitment);
@@ -165,6 +172,22 @@ mod tests {
         let other = seal(&key(2), 1, b"here", b"secret").unwrap();
         sealed[38..70].copy_from_slice(&other[38..70]);
         assert_eq!(open(&key(1), 1, b"here", &sealed), Err(Damaged));
+    }
+
+    #[test]
+    fn a_plaintext_has_one_padding_only() {
+        let sealed = |length: u32, size: usize, stray: usize| {
+            let mut body = vec![0; size];
+            body[..4].copy_from_slice(&length.to_be_bytes());
+            body[stray] |= 1;
+            let sealed = seal_padded(&key(1), 1, b"", Zeroizing::new(body)).unwrap();
+            open(&key(1), 1, b"", &sealed).map(|opened| opened.len())
+        };
+        assert_eq!(sealed(5, 64, 8), Ok(5));
+        assert_eq!(sealed(5, 64, 9), Err(Damaged));
+        assert_eq!(sealed(5, 128, 8), Err(Damaged));
+        assert_eq!(sealed(61, 64, 8), Err(Damaged));
+        assert_eq!(sealed(u32::MAX, 64, 8), Err(Damaged));
     }
 
     #[test]

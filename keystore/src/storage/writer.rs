@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
     head: Mutex<HeadState>,
     failed: AtomicBool,
+    /// The writer was asked to end.
+    stopping: AtomicBool,
     on_failure: Mutex<Option<FailureHook>>,
     #[cfg(test)]
     pub(crate) fail_next_commit: AtomicBool,
@@ -49,6 +51,7 @@ impl Shared {
             tally: Tally::default(),
             head: Mutex::new(head),
             failed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             on_failure: Mutex::new(None),
             #[cfg(test)]
             fail_next_commit: AtomicBool::new(false),
@@ -91,8 +94,9 @@ impl Shared {
     }
 
     fn fail(&self) {
-        self.failed.store(true, Ordering::SeqCst);
-        self.tell();
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            self.tell();
+        }
     }
 }
 
@@ -216,9 +220,18 @@ impl Writer {
         match self.queue.try_send(Message::Work(job)) {
             Ok(()) => Tally::count(&self.shared.tally.queued),
             Err(TrySendError::Full(_)) => return Err(KeystoreError::Overloaded),
-            Err(TrySendError::Disconnected(_)) => return Err(stopped()),
+            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
         }
-        wait.recv().unwrap_or_else(|_| Err(stopped()))
+        wait.recv().unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Why there is no writer any more. One that ended by itself is a failure of the node.
+    fn gone(&self) -> KeystoreError {
+        if self.shared.stopping.load(Ordering::SeqCst) {
+            return stopped();
+        }
+        self.shared.fail();
+        KeystoreError::StoreFailed("the writer ended".to_owned())
     }
 
     /// Lets the thread finish what waits, and end.
@@ -228,9 +241,13 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        self.shared.stopping.store(true, Ordering::SeqCst);
         if let Some(thread) = thread {
             let _ = self.queue.send(Message::Stop);
-            let _ = thread.join();
+            // Its own failure hook may drop the last holder of the store.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }

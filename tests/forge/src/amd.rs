@@ -87,13 +87,7 @@ impl Amd {
         let mut chip_id = [0; 64];
         let length = product.hwid_length();
         chip_id[..length].copy_from_slice(&seed[..length]);
-        Self {
-            product,
-            now,
-            chip_id,
-            vcek,
-            vlek: keys::p384(),
-        }
+        Self { product, now, chip_id, vcek, vlek: keys::p384() }
     }
 
     /// The chip's private key, to sign something else with.
@@ -118,21 +112,9 @@ macro_rules! authorities {
     ($product:literal) => {{
         static KEYS: OnceLock<Authorities> = OnceLock::new();
         KEYS.get_or_init(|| Authorities {
-            ark: keys::from_pem(include_str!(concat!(
-                "../data/throw-away-ark-",
-                $product,
-                ".pem"
-            ))),
-            ask: keys::from_pem(include_str!(concat!(
-                "../data/throw-away-ask-",
-                $product,
-                ".pem"
-            ))),
-            asvk: keys::from_pem(include_str!(concat!(
-                "../data/throw-away-asvk-",
-                $product,
-                ".pem"
-            ))),
+            ark: keys::from_pem(include_str!(concat!("../data/throw-away-ark-", $product, ".pem"))),
+            ask: keys::from_pem(include_str!(concat!("../data/throw-away-ask-", $product, ".pem"))),
+            asvk: keys::from_pem(include_str!(concat!("../data/throw-away-asvk-", $product, ".pem"))),
         })
     }};
 }

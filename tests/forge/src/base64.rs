@@ -8,10 +8,7 @@ pub fn standard(bytes: &[u8]) -> String {
 
 /// URL-safe alphabet without padding.
 pub fn url(bytes: &[u8]) -> String {
-    standard(bytes)
-        .trim_end_matches('=')
-        .replace('+', "-")
-        .replace('/', "_")
+    standard(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
 }
 
 /// PEM block with lines of 64 characters and a final line feed.
@@ -28,8 +25,5 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 
 /// Certificates as PEM blocks, one after the other in the order given.
 pub fn pem_chain<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
-    certificates
-        .into_iter()
-        .map(|der| pem("CERTIFICATE", der))
-        .collect()
+    certificates.into_iter().map(|der| pem("CERTIFICATE", der)).collect()
 }

@@ -82,15 +82,8 @@ mod tests {
 
     #[test]
     fn release_vector_of_the_contract() {
-        let question = Question {
-            operation: "release",
-            key: "db-key",
-            ..Default::default()
-        };
-        assert_eq!(
-            hex::encode(question.digest()),
-            "017d7a6bc9baf94b7f345c3a37e27292f995377a3088e4fa83d03fb5d1c1fbf6"
-        );
+        let question = Question { operation: "release", key: "db-key", ..Default::default() };
+        assert_eq!(hex::encode(question.digest()), "017d7a6bc9baf94b7f345c3a37e27292f995377a3088e4fa83d03fb5d1c1fbf6");
         assert_eq!(
             hex::encode(bind(&challenge(), "kms.example", &question, J, b"")),
             "48221dd13fdd97f5e09299c5768d77da9c33c3867fb220ad3415e5bf26fc9e96\
@@ -110,10 +103,7 @@ mod tests {
             aad: b"ctx",
             ..Default::default()
         };
-        assert_eq!(
-            hex::encode(question.digest()),
-            "2079b4613e2cd3c820036a915d1e9c86d389a6d1af4e23cfd9f9d75f024fef9d"
-        );
+        assert_eq!(hex::encode(question.digest()), "2079b4613e2cd3c820036a915d1e9c86d389a6d1af4e23cfd9f9d75f024fef9d");
         assert_eq!(
             hex::encode(bind(&challenge(), "kms.example", &question, J, b"")),
             "4d513409b4b7d8ea310acc1ce49843db73a644931399e28da9547af0a127ce24\

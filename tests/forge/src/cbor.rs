@@ -100,10 +100,7 @@ mod tests {
         assert_eq!(read(&int(-35)), Value::from(-35));
         assert_eq!(read(&text("pcrs")), Value::from("pcrs"));
         assert_eq!(read(&bytes(&[7; 300])), Value::from(vec![7; 300]));
-        assert_eq!(
-            read(&tag(18, &null())),
-            Value::Tag(18, Box::new(Value::Null))
-        );
+        assert_eq!(read(&tag(18, &null())), Value::Tag(18, Box::new(Value::Null)));
         let pairs = [(uint(1), array(&[null(), float(0.5)]))];
         assert_eq!(read(&map(&pairs)), read(&open_map(&pairs)));
     }

@@ -13,11 +13,7 @@ fn length(n: usize) -> Vec<u8> {
     if n < 0x80 {
         return vec![n as u8];
     }
-    let bytes: Vec<u8> = n
-        .to_be_bytes()
-        .into_iter()
-        .skip_while(|b| *b == 0)
-        .collect();
+    let bytes: Vec<u8> = n.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
     let mut out = vec![0x80 | bytes.len() as u8];
     out.extend(bytes);
     out
@@ -101,10 +97,7 @@ pub fn ia5(text: &str) -> Vec<u8> {
 
 /// OBJECT IDENTIFIER from dotted text such as `1.2.840.10045.4.3.2`.
 pub fn oid(dotted: &str) -> Vec<u8> {
-    let arcs: Vec<u64> = dotted
-        .split('.')
-        .map(|arc| arc.parse().expect("an arc is a number"))
-        .collect();
+    let arcs: Vec<u64> = dotted.split('.').map(|arc| arc.parse().expect("an arc is a number")).collect();
     let mut content = base128(arcs[0] * 40 + arcs[1]);
     for arc in &arcs[2..] {
         content.extend(base128(*arc));
@@ -125,10 +118,7 @@ fn base128(mut n: u64) -> Vec<u8> {
 /// Time of a certificate: UTCTime through 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5).
 pub fn time(unix: i64) -> Vec<u8> {
     let c = civil(unix);
-    let tail = format!(
-        "{:02}{:02}{:02}{:02}{:02}Z",
-        c.month, c.day, c.hour, c.minute, c.second
-    );
+    let tail = format!("{:02}{:02}{:02}{:02}{:02}Z", c.month, c.day, c.hour, c.minute, c.second);
     if (1950..2050).contains(&c.year) {
         tlv(0x17, format!("{:02}{tail}", c.year % 100).as_bytes())
     } else {
@@ -139,10 +129,7 @@ pub fn time(unix: i64) -> Vec<u8> {
 /// The same instant as RFC 3339 text in seconds, e.g. `2026-11-23T18:00:00Z`.
 pub fn rfc3339(unix: i64) -> String {
     let c = civil(unix);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        c.year, c.month, c.day, c.hour, c.minute, c.second
-    )
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
 }
 
 struct Civil {
@@ -172,14 +159,7 @@ fn civil(unix: i64) -> Civil {
         left -= month_length(year, month);
         month += 1;
     }
-    Civil {
-        year,
-        month,
-        day: left + 1,
-        hour: seconds / 3600,
-        minute: seconds / 60 % 60,
-        second: seconds % 60,
-    }
+    Civil { year, month, day: left + 1, hour: seconds / 3600, minute: seconds / 60 % 60, second: seconds % 60 }
 }
 
 fn leap(year: i64) -> bool {
@@ -216,10 +196,7 @@ mod tests {
         assert_eq!(tlv(4, &[0; 127])[..2], [4, 127]);
         assert_eq!(tlv(4, &[0; 128])[..3], [4, 0x81, 128]);
         assert_eq!(tlv(4, &[0; 256])[..4], [4, 0x82, 1, 0]);
-        assert_eq!(
-            hex::encode(oid("1.2.840.113741.1.13.1")),
-            "06092a864886f84d010d01"
-        );
+        assert_eq!(hex::encode(oid("1.2.840.113741.1.13.1")), "06092a864886f84d010d01");
         assert_eq!(integer(0), [2, 1, 0]);
         assert_eq!(integer(200), [2, 2, 0, 200]);
     }

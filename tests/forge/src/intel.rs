@@ -225,13 +225,7 @@ impl Intel {
 }
 
 pub(crate) fn intel_name(common: &str) -> Vec<u8> {
-    x509::name(&[
-        ("CN", common),
-        ("O", "Intel Corporation"),
-        ("L", "Santa Clara"),
-        ("ST", "CA"),
-        ("C", "US"),
-    ])
+    x509::name(&[("CN", common), ("O", "Intel Corporation"), ("L", "Santa Clara"), ("ST", "CA"), ("C", "US")])
 }
 
 pub(crate) fn root_name() -> Vec<u8> {

@@ -48,10 +48,7 @@ pub fn point(key: &Key) -> Vec<u8> {
     let ec = key.ec_key().unwrap();
     let mut context = openssl::bn::BigNumContext::new().unwrap();
     let form = openssl::ec::PointConversionForm::UNCOMPRESSED;
-    ec.public_key()
-        .to_bytes(ec.group(), form, &mut context)
-        .unwrap()[1..]
-        .to_vec()
+    ec.public_key().to_bytes(ec.group(), form, &mut context).unwrap()[1..].to_vec()
 }
 
 /// SHA-256 of bytes.
@@ -113,9 +110,7 @@ pub fn sign(key: &Key, algorithm: SigAlg, message: &[u8]) -> Vec<u8> {
     if let Some(salt) = salt {
         signer.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
         signer.set_rsa_mgf1_md(digest).unwrap();
-        signer
-            .set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt))
-            .unwrap();
+        signer.set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt)).unwrap();
     }
     signer.sign_oneshot_to_vec(message).unwrap()
 }
@@ -132,10 +127,7 @@ pub fn ecdsa_fixed(key: &Key, algorithm: SigAlg, message: &[u8], width: i32) -> 
 /// The other valid s of an ECDSA signature (n − s), for signatures of fixed width.
 pub fn flip_s(key: &Key, fixed: &[u8]) -> Vec<u8> {
     let ec = key.ec_key().unwrap();
-    let (mut order, mut context) = (
-        BigNum::new().unwrap(),
-        openssl::bn::BigNumContext::new().unwrap(),
-    );
+    let (mut order, mut context) = (BigNum::new().unwrap(), openssl::bn::BigNumContext::new().unwrap());
     ec.group().order(&mut order, &mut context).unwrap();
     let width = fixed.len() / 2;
     let s = BigNum::from_slice(&fixed[width..]).unwrap();
@@ -148,10 +140,7 @@ pub fn flip_s(key: &Key, fixed: &[u8]) -> Vec<u8> {
 /// Order of the key's curve, big-endian with the curve's width.
 pub fn order(key: &Key) -> Vec<u8> {
     let ec = key.ec_key().unwrap();
-    let (mut order, mut context) = (
-        BigNum::new().unwrap(),
-        openssl::bn::BigNumContext::new().unwrap(),
-    );
+    let (mut order, mut context) = (BigNum::new().unwrap(), openssl::bn::BigNumContext::new().unwrap());
     ec.group().order(&mut order, &mut context).unwrap();
     order.to_vec()
 }

@@ -12,12 +12,7 @@ use crate::x509::{Cert, CertFault, Extension, key_id, name, usage};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
-const ROOT_NAME: &[(&str, &str)] = &[
-    ("C", "US"),
-    ("O", "Amazon"),
-    ("OU", "AWS"),
-    ("CN", "aws.nitro-enclaves"),
-];
+const ROOT_NAME: &[(&str, &str)] = &[("C", "US"), ("O", "Amazon"), ("OU", "AWS"), ("CN", "aws.nitro-enclaves")];
 
 /// A root, the authorities below it and one enclave.
 pub struct Nitro {
@@ -66,22 +61,11 @@ impl Nitro {
     }
 
     fn root_cert(&self, key: &Key) -> Cert {
-        self.authority(
-            ROOT_NAME,
-            ROOT_NAME,
-            key,
-            None,
-            None,
-            (-7 * 365 * DAY, 23 * 365 * DAY),
-        )
+        self.authority(ROOT_NAME, ROOT_NAME, key, None, None, (-7 * 365 * DAY, 23 * 365 * DAY))
     }
 
     /// The chain of one document: root, regional, zonal, instance, leaf.
-    pub(crate) fn bundle(
-        &self,
-        fault: Option<NitroFault>,
-        authority_fault: Option<CertFault>,
-    ) -> Bundle {
+    pub(crate) fn bundle(&self, fault: Option<NitroFault>, authority_fault: Option<CertFault>) -> Bundle {
         let stranger = keys::p384();
         let root = match fault {
             Some(NitroFault::SelfMadeRoot) => &stranger,
@@ -94,14 +78,8 @@ impl Nitro {
             Some(NitroFault::PathLength) => [0, 1, 0],
             _ => [2, 1, 0],
         };
-        let regional = self.authority(
-            &regional_name,
-            ROOT_NAME,
-            &self.regional,
-            Some(root),
-            Some(depth[0]),
-            (-2 * DAY, 18 * DAY),
-        );
+        let regional =
+            self.authority(&regional_name, ROOT_NAME, &self.regional, Some(root), Some(depth[0]), (-2 * DAY, 18 * DAY));
         let zonal = self.authority(
             &zonal_name,
             &regional_name,
@@ -137,9 +115,7 @@ impl Nitro {
         let mut leaf = Cert {
             serial: vec![0x01, 0x9b, 0x56, 0x40],
             issuer: name(issuer),
-            subject: name(&common(
-                "i-00f0f0f0f0f0f0f0f-enc019b5640fdf630d6.eu-forge-1.aws",
-            )),
+            subject: name(&common("i-00f0f0f0f0f0f0f0f-enc019b5640fdf630d6.eu-forge-1.aws")),
             not_before: self.now - 60,
             not_after: self.now - 60 + 3 * HOUR,
             raw_validity: None,
@@ -174,11 +150,8 @@ impl Nitro {
         validity: (i64, i64),
     ) -> Cert {
         let bits = usage::DIGITAL_SIGNATURE | usage::CERT_SIGN | usage::CRL_SIGN;
-        let mut extensions = vec![
-            Extension::authority(path_length),
-            Extension::subject_key(&key_id(key)),
-            Extension::key_usage(bits),
-        ];
+        let mut extensions =
+            vec![Extension::authority(path_length), Extension::subject_key(&key_id(key)), Extension::key_usage(bits)];
         extensions.extend(issuer_key.map(|issuer| Extension::authority_key(&key_id(issuer))));
         let mut serial = key_id(key);
         serial[0] = serial[0] & 0x3f | 0x40;
@@ -197,14 +170,7 @@ impl Nitro {
 }
 
 fn common(common: &str) -> [(&str, &str); 6] {
-    [
-        ("C", "US"),
-        ("ST", "Washington"),
-        ("L", "Seattle"),
-        ("O", "Amazon"),
-        ("OU", "AWS"),
-        ("CN", common),
-    ]
+    [("C", "US"), ("ST", "Washington"), ("L", "Seattle"), ("O", "Amazon"), ("OU", "AWS"), ("CN", common)]
 }
 
 #[cfg(test)]

@@ -101,13 +101,8 @@ faults! {
 impl Software {
     /// A hierarchy valid around `now` (unix seconds).
     pub fn new(now: i64) -> Self {
-        let mut software = Self {
-            now,
-            root: keys::p256(),
-            authority: keys::p256(),
-            leaf: keys::p256(),
-            root_der: Vec::new(),
-        };
+        let mut software =
+            Self { now, root: keys::p256(), authority: keys::p256(), leaf: keys::p256(), root_der: Vec::new() };
         let root = software.authority_cert(ROOT, &software.root, None, None);
         software.root_der = root.sign(&software.root);
         software
@@ -128,11 +123,7 @@ impl Software {
         let fault = wanted.fault;
         let header = self.header(wanted);
         let payload = self.payload(wanted);
-        let input = format!(
-            "{}.{}",
-            base64::url(header.as_bytes()),
-            base64::url(payload.as_bytes())
-        );
+        let input = format!("{}.{}", base64::url(header.as_bytes()), base64::url(payload.as_bytes()));
         let stranger = keys::p256();
         let key = match fault {
             Some(SoftwareFault::ForeignSigner) => &stranger,
@@ -140,9 +131,7 @@ impl Software {
         };
         let signature = match fault {
             Some(SoftwareFault::AlgNone) => Vec::new(),
-            Some(SoftwareFault::DerSignature) => {
-                keys::sign(key, SigAlg::EcdsaSha256, input.as_bytes())
-            }
+            Some(SoftwareFault::DerSignature) => keys::sign(key, SigAlg::EcdsaSha256, input.as_bytes()),
             _ => keys::ecdsa_fixed(key, SigAlg::EcdsaSha256, input.as_bytes(), 32),
         };
         match fault {
@@ -171,11 +160,7 @@ impl Software {
         let mut members = vec![format!(r#""alg":"{alg}""#), format!(r#""typ":"{typ}""#)];
         let chain: Vec<String> = match fault {
             Some(SoftwareFault::EmptyChain) => Vec::new(),
-            _ => self
-                .chain(wanted)
-                .iter()
-                .map(|der| format!(r#""{}""#, base64::standard(der)))
-                .collect(),
+            _ => self.chain(wanted).iter().map(|der| format!(r#""{}""#, base64::standard(der))).collect(),
         };
         if fault != Some(SoftwareFault::NoChain) {
             members.push(format!(r#""x5c":[{}]"#, chain.join(",")));
@@ -185,9 +170,7 @@ impl Software {
             Some(SoftwareFault::EmbeddedKey) => {
                 let point = keys::point(&self.leaf);
                 let (x, y) = (base64::url(&point[..32]), base64::url(&point[32..]));
-                members.push(format!(
-                    r#""jwk":{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#
-                ));
+                members.push(format!(r#""jwk":{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#));
             }
             _ => {}
         }
@@ -226,11 +209,7 @@ impl Software {
             Some(SoftwareFault::SelfMadeRoot) => &stranger,
             _ => &self.root,
         };
-        let (issuer, issuer_key) = if wanted.with_authority {
-            (AUTHORITY, &self.authority)
-        } else {
-            (ROOT, root)
-        };
+        let (issuer, issuer_key) = if wanted.with_authority { (AUTHORITY, &self.authority) } else { (ROOT, root) };
         let mut leaf = Cert {
             serial: vec![0x11, 0x22, 0x33],
             issuer: software_name(issuer),
@@ -254,8 +233,7 @@ impl Software {
         }
         let mut chain = vec![leaf.sign(issuer_key)];
         if wanted.with_authority {
-            let authority =
-                self.authority_cert(AUTHORITY, &self.authority, Some(0), Some(key_id(root)));
+            let authority = self.authority_cert(AUTHORITY, &self.authority, Some(0), Some(key_id(root)));
             chain.push(authority.sign_with(root, wanted.authority_fault));
         }
         chain

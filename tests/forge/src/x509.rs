@@ -49,11 +49,7 @@ pub mod usage {
 impl Extension {
     /// An extension from its parts.
     pub fn new(oid: &str, critical: bool, value: Vec<u8>) -> Self {
-        Self {
-            oid: oid.to_owned(),
-            critical,
-            value,
-        }
+        Self { oid: oid.to_owned(), critical, value }
     }
 
     /// Critical basic constraints of an authority, with a path length or without limit.
@@ -119,11 +115,7 @@ pub fn name(parts: &[(&str, &str)]) -> Vec<u8> {
                 "OU" => "2.5.4.11",
                 other => panic!("unknown attribute `{other}`"),
             };
-            let value = if *attribute == "C" {
-                der::printable(text)
-            } else {
-                der::utf8(text)
-            };
+            let value = if *attribute == "C" { der::printable(text) } else { der::utf8(text) };
             der::set(&[der::sequence(&[der::oid(oid), value])])
         })
         .collect();
@@ -157,18 +149,11 @@ pub fn algorithm(algorithm: SigAlg) -> Vec<u8> {
 fn pss(trailer: bool) -> Vec<u8> {
     let sha384 = der::sequence(&[der::oid("2.16.840.1.101.3.4.2.2"), der::null()]);
     let mgf = der::sequence(&[der::oid("1.2.840.113549.1.1.8"), sha384.clone()]);
-    let mut parameters = vec![
-        der::explicit(0, &sha384),
-        der::explicit(1, &mgf),
-        der::explicit(2, &der::integer(48)),
-    ];
+    let mut parameters = vec![der::explicit(0, &sha384), der::explicit(1, &mgf), der::explicit(2, &der::integer(48))];
     if trailer {
         parameters.push(der::explicit(3, &der::integer(1)));
     }
-    der::sequence(&[
-        der::oid("1.2.840.113549.1.1.10"),
-        der::sequence(&parameters),
-    ])
+    der::sequence(&[der::oid("1.2.840.113549.1.1.10"), der::sequence(&parameters)])
 }
 
 /// What is to be signed as a certificate. Every member may be changed before [`Cert::sign`].
@@ -228,10 +213,7 @@ impl Cert {
     /// # Panics
     /// If the certificate has none.
     pub fn extension_mut(&mut self, oid: &str) -> &mut Extension {
-        self.extensions
-            .iter_mut()
-            .find(|e| e.oid == oid)
-            .expect("the certificate has this extension")
+        self.extensions.iter_mut().find(|e| e.oid == oid).expect("the certificate has this extension")
     }
 }
 

@@ -53,26 +53,16 @@ const BY_MEMBER: &[(&str, &str)] = &[
 ];
 
 /// Rows about rules, logs or formats that this forge does not make.
-const ELSEWHERE: &[&str] = &[
-    "SGX-28", "SGX-31", "TDX-07", "TDX-08", "TDX-10", "NIT-18", "X509-12",
-];
+const ELSEWHERE: &[&str] = &["SGX-28", "SGX-31", "TDX-07", "TDX-08", "TDX-10", "NIT-18", "X509-12"];
 
 fn faults() -> Vec<(&'static str, &'static str)> {
     let mut out = Vec::new();
     out.extend(SgxFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(TdxFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
-    out.extend(
-        CollateralFault::ALL
-            .iter()
-            .map(|f| (f.row(), f.expected_code())),
-    );
+    out.extend(CollateralFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(SnpFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(NitroFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
-    out.extend(
-        SoftwareFault::ALL
-            .iter()
-            .map(|f| (f.row(), f.expected_code())),
-    );
+    out.extend(SoftwareFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(CertFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out
 }
@@ -82,13 +72,7 @@ fn every_row_is_made_somewhere() {
     let mut made: BTreeSet<&str> = faults().into_iter().map(|(row, _)| row).collect();
     made.extend(BY_MEMBER.iter().map(|(row, _)| *row));
     made.extend(ELSEWHERE);
-    let sections = [
-        ("SGX", 35),
-        ("TDX", 13),
-        ("SNP", 27),
-        ("NIT", 18),
-        ("X509", 14),
-    ];
+    let sections = [("SGX", 35), ("TDX", 13), ("SNP", 27), ("NIT", 18), ("X509", 14)];
     let missing: Vec<String> = sections
         .iter()
         .flat_map(|(name, last)| (1..=*last).map(move |n| format!("{name}-{n:02}")))

@@ -2,7 +2,8 @@
 //!
 //! Intel SGX and TDX Provisioning Certification Service API. Held pieces are hints: a caller may have brought them. So a piece is
 //! taken by what it says, the highest `tcbEvaluationDataNumber` or list number first, and one whose checks fail only makes room for
-//! the next. A piece whose checks hold is final: nobody looks for a list on which a revoked certificate does not stand.
+//! the next. A piece whose checks hold is final: nobody looks for an older document because the newest says something unknown, or
+//! for a list on which a revoked certificate does not stand.
 
 use std::sync::Arc;
 

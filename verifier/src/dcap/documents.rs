@@ -150,7 +150,12 @@ struct TcbInfoHead {
 
 impl TcbInfo {
     fn parse(text: &[u8]) -> Result<Self, VerifyError> {
-        let head: TcbInfoHead = json(text, "tcb-info")?;
+        // Nearly every text has the current shape; the head is read apart only where the whole is none.
+        let whole: Result<TcbInfoText, VerifyError> = json(text, "tcb-info");
+        let head = match &whole {
+            Ok(whole) => TcbInfoHead::of(whole),
+            Err(_) => json(text, "tcb-info")?,
+        };
         let tee = match head.id.as_deref() {
             // Before version 3 the text did not say, and there was no TDX.
             Some("SGX") | None => IntelTee::Sgx,
@@ -158,7 +163,7 @@ impl TcbInfo {
             Some(_) => return Err(VerifyError::unsupported("tcb-info", "tcb info of an unknown technology")),
         };
         let content = match (tee, head.version) {
-            (_, 3) => json(text, "tcb-info").and_then(TcbContent::from_version_3),
+            (_, 3) => whole.and_then(TcbContent::from_version_3),
             (IntelTee::Sgx, 2) => json(text, "tcb-info").and_then(TcbContent::from_version_2),
             (_, version) => {
                 let name = super::tee_name(tee);
@@ -172,6 +177,20 @@ impl TcbInfo {
             term: Term::read(&head.issue_date, &head.next_update, head.tcb_evaluation_data_number)?,
             content,
         })
+    }
+}
+
+impl TcbInfoHead {
+    fn of(whole: &TcbInfoText) -> Self {
+        Self {
+            id: Some(whole.id.clone()),
+            version: u32::from(whole.version),
+            issue_date: whole.issue_date.clone(),
+            next_update: whole.next_update.clone(),
+            fmspc: whole.fmspc.clone(),
+            pce_id: whole.pce_id.clone(),
+            tcb_evaluation_data_number: whole.tcb_evaluation_data_number,
+        }
     }
 }
 

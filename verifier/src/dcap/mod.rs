@@ -16,7 +16,7 @@ mod quoting_enclave;
 mod verify;
 
 pub(crate) use documents::Reading;
-pub(crate) use quote::{Body, EnclaveReport, Quote, TdReport, TdReport10};
+pub(crate) use quote::{Body, EnclaveReport, Quote, TdReport};
 pub(crate) use verify::{Platform, appraise, bound_key, missing};
 
 use crate::endorsements::IntelTee;
@@ -30,4 +30,13 @@ const fn tee_name(tee: IntelTee) -> &'static str {
         IntelTee::Sgx => "sgx",
         IntelTee::Tdx => "tdx",
     }
+}
+
+/// Lower-case hex as a claim's value.
+pub(crate) fn hexed(bytes: &[u8]) -> serde_json::Value {
+    // `hex::encode` goes through characters; a report has forty fields.
+    let mut text = vec![0; bytes.len().saturating_mul(2)];
+    let written = hex::encode_to_slice(bytes, &mut text).map_err(drop);
+    let text = written.and_then(|()| String::from_utf8(text).map_err(drop)).unwrap_or_default();
+    serde_json::Value::String(text)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use der::asn1::{ObjectIdentifier, OctetStringRef};
 use der::{AnyRef, Decode, Reader as _};
 
+use crate::anchors::Anchor;
 use crate::endorsements::PckCa;
 use crate::error::VerifyError;
 use crate::formats::x509::{Certificate, pem};
@@ -19,7 +20,7 @@ const SGX_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11
 /// The chain of a quote: the leaf first, its CAs behind it in any order.
 pub(crate) struct PckChain {
     pub leaf: Arc<Certificate>,
-    /// Every other certificate of the quote. A root among them is not used: the path ends at a pinned anchor.
+    /// Every other certificate of the quote but the anchors themselves.
     pub others: Vec<Arc<Certificate>>,
     /// The CA that issued the leaf, by name.
     pub issuer: Arc<Certificate>,
@@ -45,14 +46,25 @@ impl PckChain {
     /// # Errors
     /// `malformed` or `too-large` for text that is no chain; `chain-untrusted` when the first certificate is no leaf or its issuer,
     /// a PCK CA, does not stand behind it.
-    pub fn read(text: &[u8], memo: &Memo) -> Result<Arc<Self>, VerifyError> {
-        memo.document(&openssl::sha::sha256(text), || Self::parse(text, memo))
+    pub fn read<'a>(
+        text: &[u8],
+        anchors: impl Iterator<Item = &'a Anchor> + Clone,
+        memo: &Memo,
+    ) -> Result<Arc<Self>, VerifyError> {
+        memo.document(&openssl::sha::sha256(text), || Self::parse(text, anchors, memo))
     }
 
-    fn parse(text: &[u8], memo: &Memo) -> Result<Self, VerifyError> {
+    fn parse<'a>(
+        text: &[u8],
+        anchors: impl Iterator<Item = &'a Anchor> + Clone,
+        memo: &Memo,
+    ) -> Result<Self, VerifyError> {
         let mut certificates = Vec::new();
         for der in pem::certificates(text, PART)? {
-            certificates.push(memo.certificate(&der)?);
+            // The root that quotes carry along is a pinned anchor already, and the path ends there.
+            if anchors.clone().all(|anchor| anchor.certificate().der() != der) {
+                certificates.push(memo.certificate(&der)?);
+            }
         }
         let mut certificates = certificates.into_iter();
         let leaf =
@@ -89,15 +101,15 @@ impl PckExtension {
     fn parse(der: &[u8]) -> Result<Self, VerifyError> {
         let outer = AnyRef::from_der(der).map_err(|_| bad("is not der"))?;
         let members = entries(outer)?;
-        let tcb = entries(member(&members, ".2")?)?;
+        let tcb = entries(member(&members, &[2])?)?;
         let mut components = [0; 16];
         for (n, component) in (1u8..).zip(components.iter_mut()) {
-            let value = member(&tcb, &format!(".2.{n}"))?;
+            let value = member(&tcb, &[2, n])?;
             *component = value.decode_as::<u8>().map_err(|_| bad("has a component outside 0 to 255"))?;
         }
-        let pce_svn = member(&tcb, ".2.17")?.decode_as::<u16>().map_err(|_| bad("has a pcesvn outside 0 to 65535"))?;
-        octets::<16>(member(&tcb, ".2.18")?, "cpusvn")?;
-        let ppid = match member(&members, ".1") {
+        let pce_svn = member(&tcb, &[2, 17])?.decode_as::<u16>().map_err(|_| bad("has a pcesvn outside 0 to 65535"))?;
+        octets::<16>(member(&tcb, &[2, 18])?, "cpusvn")?;
+        let ppid = match member(&members, &[1]) {
             Ok(value) => Some(octets::<16>(value, "ppid")?.to_vec()),
             Err(_) => None,
         };
@@ -105,8 +117,8 @@ impl PckExtension {
             ppid,
             components,
             pce_svn,
-            pce_id: octets(member(&members, ".3")?, "pceid")?,
-            fmspc: octets(member(&members, ".4")?, "fmspc")?,
+            pce_id: octets(member(&members, &[3])?, "pceid")?,
+            fmspc: octets(member(&members, &[4])?, "fmspc")?,
         })
     }
 }
@@ -135,14 +147,10 @@ fn entries(any: AnyRef<'_>) -> Result<Entries<'_>, VerifyError> {
     Ok(list)
 }
 
-/// The member whose identifier is the extension's own followed by `suffix`.
-fn member<'a>(list: &Entries<'a>, suffix: &str) -> Result<AnyRef<'a>, VerifyError> {
-    let name = format!("{SGX_EXTENSION}{suffix}");
-    let id = ObjectIdentifier::new(&name).map_err(|_| bad("has no such member"))?;
-    list.iter()
-        .find(|(known, _)| *known == id)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| bad(&format!("lacks member `{name}`")))
+/// The member whose identifier is the extension's own followed by `arcs`, each of which is one byte in DER.
+fn member<'a>(list: &Entries<'a>, arcs: &[u8]) -> Result<AnyRef<'a>, VerifyError> {
+    let is_it = |id: &ObjectIdentifier| id.as_bytes().strip_prefix(SGX_EXTENSION.as_bytes()) == Some(arcs);
+    list.iter().find(|(id, _)| is_it(id)).map(|(_, value)| *value).ok_or_else(|| bad(&format!("lacks member {arcs:?}")))
 }
 
 fn octets<const N: usize>(value: AnyRef<'_>, name: &str) -> Result<[u8; N], VerifyError> {

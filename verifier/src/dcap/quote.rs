@@ -7,8 +7,12 @@
 //! zero bytes. Enclaves come in version 3 alone: the later versions could carry them, but no quoting enclave writes that.
 
 use dcap_qvl::quote::{AuthData, CertificationData, Quote as Layout, Report};
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 pub(crate) use dcap_qvl::quote::{EnclaveReport, TDReport10 as TdReport10, TDReport15};
 
+use super::pck::PckChain;
 use crate::endorsements::IntelTee;
 use crate::error::VerifyError;
 use crate::formats::bytes::Reader;
@@ -46,7 +50,6 @@ pub(crate) enum Body {
 
 /// A well-formed quote. Nothing about it is believed yet.
 pub(crate) struct Quote<'a> {
-    pub version: u16,
     pub tee: IntelTee,
     pub vendor: [u8; 16],
     pub body: Body,
@@ -62,6 +65,8 @@ pub(crate) struct Quote<'a> {
     pub qe_authentication: Vec<u8>,
     /// The PCK chain in PEM.
     pub chain: Vec<u8>,
+    /// The same, read, once somebody asked for it.
+    pub pck: OnceCell<Arc<PckChain>>,
 }
 
 impl<'a> Quote<'a> {
@@ -90,13 +95,11 @@ impl<'a> Quote<'a> {
             .map_err(|_| malformed("the signature data does not parse".into()))?;
         let body = body(layout.report)?;
         let vendor = layout.header.qe_vendor_id;
-        let version = layout.header.version;
         let data = SignatureData::read(layout.auth_data)?;
         if data.length != declared {
             return Err(malformed("the signature data does not fill its declared length".into()));
         }
         let quote = Self {
-            version,
             tee,
             vendor,
             body,
@@ -107,6 +110,7 @@ impl<'a> Quote<'a> {
             qe_report_signature: data.qe_report_signature,
             qe_authentication: data.qe_authentication,
             chain: data.chain,
+            pck: OnceCell::new(),
         };
         Ok((quote, length))
     }

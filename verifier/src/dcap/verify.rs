@@ -51,7 +51,7 @@ pub(crate) struct Digests {
 /// Any refusal that needs no collateral.
 pub(crate) fn missing(quote: &Quote<'_>, given: &Given<'_>) -> Result<Vec<CollateralId>, VerifyError> {
     check_vendor(quote)?;
-    let chain = PckChain::read(&quote.chain, given.memo)?;
+    let chain = pck_chain(quote, given)?;
     let missing = Held::find(given, quote.tee, &chain).missing(quote.tee, &chain);
     if !missing.is_empty() {
         verify_pck_chain(&chain, quote.tee, given)?;
@@ -66,21 +66,17 @@ pub(crate) fn missing(quote: &Quote<'_>, given: &Given<'_>) -> Result<Vec<Collat
 /// Any refusal; see the modules of the single steps.
 pub(crate) fn appraise(quote: &Quote<'_>, given: &Given<'_>) -> Result<Platform, VerifyError> {
     check_vendor(quote)?;
-    let pck = PckChain::read(&quote.chain, given.memo)?;
+    let pck = pck_chain(quote, given)?;
     let (chain, anchor) = verify_pck_chain(&pck, quote.tee, given)?;
     check_signatures(quote, &pck, given)?;
 
     let held = Held::find(given, quote.tee, &pck);
     let (tcb_info, tcb_document, tcb_signer) = first_good(&held.tcb_infos, "tcb-info", |(document, info)| {
-        let signer = check_document(document, "tcb-info", anchor, given)?;
-        info.content.as_ref().map_err(Clone::clone)?;
-        Ok((info, *document, signer))
+        Ok((info, *document, check_document(document, "tcb-info", anchor, given)?))
     })?;
     let (qe_identity, qe_document, qe_signer) =
         first_good(&held.qe_identities, "qe-identity", |(document, identity)| {
-            let signer = check_document(document, "qe-identity", anchor, given)?;
-            identity.content.as_ref().map_err(Clone::clone)?;
-            Ok((identity, *document, signer))
+            Ok((identity, *document, check_document(document, "qe-identity", anchor, given)?))
         })?;
     let check = |certificate: &Certificate, issuer: &Certificate, crl: &Crl, part| {
         check_crl(certificate, issuer, crl, part, given.now, given.memo)
@@ -157,23 +153,35 @@ fn rules(part: &'static str, intermediates: usize, now: UnixTime) -> ChainRules 
     ChainRules { part, algorithms: &[Algorithm::P256Der], intermediates, now }
 }
 
+/// The quote's chain, read once for both questions that are asked of a quote.
+fn pck_chain(quote: &Quote<'_>, given: &Given<'_>) -> Result<Arc<PckChain>, VerifyError> {
+    if let Some(known) = quote.pck.get() {
+        return Ok(Arc::clone(known));
+    }
+    let read = PckChain::read(&quote.chain, anchors(given, quote.tee), given.memo)?;
+    Ok(Arc::clone(quote.pck.get_or_init(|| read)))
+}
+
+fn anchors<'a>(given: &Given<'a>, tee: IntelTee) -> impl Iterator<Item = &'a Anchor> + Clone {
+    let kind = match tee {
+        IntelTee::Sgx => EvidenceKind::Sgx,
+        IntelTee::Tdx => EvidenceKind::Tdx,
+    };
+    given.anchors.of(AnchorScope::Intel(kind))
+}
+
 /// Leaf, PCK CA, anchor: nothing else. Answers with the anchor as well: the rest of the collateral must lead to the same one.
 fn verify_pck_chain<'a>(
     pck: &PckChain,
     tee: IntelTee,
     given: &Given<'a>,
 ) -> Result<(VerifiedChain, &'a Anchor), VerifyError> {
-    let kind = match tee {
-        IntelTee::Sgx => EvidenceKind::Sgx,
-        IntelTee::Tdx => EvidenceKind::Tdx,
-    };
-    let anchors: Vec<&Anchor> = given.anchors.of(AnchorScope::Intel(kind)).collect();
     let rules = rules("pck-chain", 1, given.now);
-    let chain = verify_chain(&pck.leaf, &pck.others, anchors.iter().copied(), &rules, given.memo)?;
+    let chain = verify_chain(&pck.leaf, &pck.others, anchors(given, tee), &rules, given.memo)?;
     let [_, ca, root] = chain.links.as_slice() else {
         return Err(VerifyError::chain("pck-chain", "the PCK certificate is not issued by a PCK CA under a root"));
     };
-    let anchor = anchors.into_iter().find(|a| a.digest() == root.digest());
+    let anchor = anchors(given, tee).find(|a| a.digest() == root.digest());
     match anchor {
         Some(anchor) if ca.digest() == pck.issuer.digest() => Ok((chain, anchor)),
         _ => Err(VerifyError::chain("pck-chain", "several certificates of the quote have the name of its PCK CA")),

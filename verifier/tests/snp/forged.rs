@@ -183,6 +183,12 @@ fn snp_18_bits_of_a_later_version_are_malformed_in_an_earlier_one() {
     assert_eq!(judge(5, usual, 1 << 6), "malformed");
     assert_eq!(judge(5, 0, 0), "malformed");
     assert_eq!(judge(5, usual, 0), "verified");
+    let evidence = amd.evidence(&report());
+    for bit in 5..32 {
+        let mut changed = evidence.report.clone();
+        changed[0x48 + bit / 8] |= 1 << (bit % 8);
+        assert_eq!(code(judge_forged(&amd, &changed, &chain(&evidence))), "malformed", "key info, bit {bit}");
+    }
 }
 
 #[test]
@@ -230,6 +236,38 @@ fn snp_22_and_23_report_data_are_compared_whole() {
 }
 
 #[test]
+fn snp_10_the_certificate_itself_tells_which_sort_of_key_it_is() {
+    let amd = Amd::new(Product::Genoa, NOW);
+    for fault in [SnpFault::VlekNamedVcek, SnpFault::VcekNamedVlek] {
+        let evidence = amd.evidence(&SnpReport { fault: Some(fault), ..report() });
+        let refused = judge_forged(&amd, &evidence.report, &chain(&evidence)).unwrap_err();
+        assert_eq!(refused.full_code(), "chain-untrusted.vek-certificate", "{fault:?}");
+    }
+}
+
+#[test]
+fn snp_08_the_four_levels_stand_in_order() {
+    let amd = Amd::new(Product::Milan, NOW);
+    let tcb = |microcode| Tcb { microcode, ..Tcb::default() };
+    let judge = |reported, committed, current, launch| {
+        let evidence = amd.evidence(&SnpReport {
+            reported_tcb: tcb(reported),
+            committed_tcb: tcb(committed),
+            current_tcb: tcb(current),
+            launch_tcb: tcb(launch),
+            ..report()
+        });
+        code(judge_forged(&amd, &evidence.report, &chain(&evidence)))
+    };
+    assert_eq!(judge(5, 6, 7, 6), "verified");
+    // The level at launch is a claim: a guest may have begun under older firmware.
+    assert_eq!(judge(5, 6, 7, 1), "verified");
+    assert_eq!(judge(5, 4, 7, 6), "tcb-rejected");
+    assert_eq!(judge(5, 7, 6, 6), "tcb-rejected");
+    assert_eq!(judge(5, 5, 4, 5), "tcb-rejected");
+}
+
+#[test]
 fn snp_25_only_milan_is_known_to_be_forgeable() {
     for product in Product::ALL {
         let amd = Amd::new(product, NOW);
@@ -251,6 +289,13 @@ fn snp_24_of_several_certificates_the_one_that_fits_and_lasts_is_taken() {
         held.add_certificate(der);
     }
     verified(judge_forged(&amd, &good.report, &held));
+    // However many are over, the one in force is found.
+    let mut many = Endorsements::default();
+    for _ in 0..9 {
+        many.add_certificate(&amd.evidence(&SnpReport { fault: Some(SnpFault::VcekExpired), ..report() }).vek);
+    }
+    many.extend(&held);
+    verified(judge_forged(&amd, &good.report, &many));
     // Several, of which none fits, are as good as none.
     let mut misfits = Endorsements::default();
     for der in [&other.vek, &lower] {

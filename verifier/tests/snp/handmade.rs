@@ -154,6 +154,7 @@ fn snp_27_both_encodings_of_the_hardware_id_are_read() {
         assert_eq!(judge(der::octets(&hwid)), "verified");
         assert_eq!(judge(der::octets(&hwid[..length - 1])), "malformed");
         assert_eq!(judge([der::octets(&hwid), vec![0]].concat()), "malformed");
+        assert_eq!(judge([&[4, 1][..], &hwid].concat()), "malformed");
         assert_eq!(judge(der::bits(&hwid, 0)), "malformed");
     }
     let genoa = Own::new(Product::Genoa);
@@ -184,6 +185,24 @@ fn snp_12_the_path_is_key_authority_root_and_the_authority_has_its_name() {
     let mut many: Vec<_> = (0..3).map(|_| Own::new(Product::Genoa).issuer("SEV-Genoa")).collect();
     many.extend([good.sign(&own.middle), own.issuer("SEV-Genoa")]);
     assert_eq!(code(own.judge(&many)), "verified");
+}
+
+#[test]
+fn x509_10_a_list_of_the_products_other_root_does_not_stand_in() {
+    let own = Own::new(Product::Genoa);
+    let mut anchors = Anchors::none();
+    anchors.add("own", EvidenceKind::Snp, &own.ark()).unwrap();
+    anchors.add("forge", EvidenceKind::Snp, &own.amd.ark_der()).unwrap();
+    let mut held = Endorsements::default();
+    held.add_certificate(&own.vek(own.extensions()).sign(&own.middle));
+    held.add_certificate(&own.issuer("SEV-Genoa"));
+    held.add_crl(&own.amd.sign_crl(&own.amd.crl()));
+    let (report, at) = (own.amd.report(&SnpReport::new([7; 64])), UnixTime::from_secs(NOW));
+    let verifier = Verifier::new(anchors);
+    let judge =
+        |require_amd_crl| code(judge(&verifier, &report, &held, &Options { require_amd_crl, ..Options::strict() }, at));
+    assert_eq!(judge(false), "verified");
+    assert_eq!(judge(true), "collateral-unavailable");
 }
 
 #[test]
@@ -236,6 +255,19 @@ fn snp_14_tables_with_pieces_that_do_not_belong() {
     open[16] = 24;
     assert_eq!(judge(&open), "malformed");
     assert!(Endorsements::default().add_file(&[0; 24]).is_err());
+    // One entry of a host's own is led to nothing, to a piece of another entry, and into the list of entries.
+    let sound = table(&[(GUID_VCEK, vek), (GUID_ASK, ask), ([9; 16], b"a host's own")]);
+    let led_to = |start: u32, length: u32| {
+        let mut changed = sound.clone();
+        changed[64..68].copy_from_slice(&start.to_le_bytes());
+        changed[68..72].copy_from_slice(&length.to_le_bytes());
+        judge(&changed)
+    };
+    assert_eq!(led_to(96 + vek.len() as u32 + ask.len() as u32, 5), "verified");
+    for (start, length) in [(96 + vek.len() as u32 + ask.len() as u32, 0), (96, 4), (95 + vek.len() as u32, 2), (0, 8)]
+    {
+        assert_eq!(led_to(start, length), "malformed", "{start} {length}");
+    }
     // A certificate for other levels, left over in the host's table, is no reason to refuse.
     let stale = amd.vcek_der(Tcb { microcode: 115, ..Tcb::default() });
     assert_eq!(judge(&table(&[(GUID_VCEK, &stale), (GUID_ASK, ask)])), "wants");

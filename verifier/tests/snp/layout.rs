@@ -65,13 +65,13 @@ fn agree(ours: &Map<String, Value>, theirs: &AttestationReport) {
     bit("ecc-enabled", platform.ecc_enabled());
     bit("rapl-disabled", platform.rapl_disabled());
     bit("ciphertext-hiding-enabled", platform.ciphertext_hiding_enabled());
-    if theirs.version >= 3 {
-        bit("alias-check-complete", platform.alias_check_complete());
-    }
-    if theirs.version >= 5 {
-        bit("page-swap-disabled", policy.page_swap_disabled());
-        bit("tio-enabled", platform.tio_enabled());
-    }
+    let since = |version, name: &str, value: bool| {
+        let expected = if theirs.version >= version { json!(value) } else { Value::Null };
+        assert_eq!(claim(name), expected, "{name}");
+    };
+    since(3, "alias-check-complete", platform.alias_check_complete());
+    since(5, "page-swap-disabled", policy.page_swap_disabled());
+    since(5, "tio-enabled", platform.tio_enabled());
     bit("author-key-en", key.author_key_en());
     bit("mask-chip-key", key.mask_chip_key());
     let signing_key = match key.signing_key() {

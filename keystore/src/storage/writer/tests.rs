@@ -91,7 +91,11 @@ fn permit(store: &Keystore, challenge: u8) -> Authorized {
         seen,
         spend,
         record(),
-        None,
+        Some(RepeatKey {
+            key: VersionId::random().unwrap().to_string(),
+            body_digest: [1; 32],
+            until: NOW + 300,
+        }),
         NOW,
     )
 }
@@ -166,6 +170,49 @@ fn one_refusal_in_a_group_undoes_nothing_else() {
     });
 }
 
+/// A use that was prepared before `meanwhile`, and comes to the writer behind it.
+fn overtaken(meanwhile: impl FnOnce(&Keystore) + Send) -> Option<KeystoreError> {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        let queued = &store.shared().tally.queued;
+        let start = queued.load(Ordering::Relaxed);
+        let gate = hold(&store, scope);
+        scope.spawn(|| meanwhile(&store));
+        wait_for(queued, start + 2);
+        let permit = permit(&store, 1);
+        let user = scope.spawn(|| store.perform(permit));
+        wait_for(queued, start + 3);
+        gate.wait();
+        user.join().unwrap().err()
+    })
+}
+
+#[test]
+fn key_08_a_change_that_overtakes_a_prepared_use_stops_it() {
+    let nothing = |store: &Keystore| {
+        store.record(record()).unwrap();
+    };
+    assert_eq!(overtaken(nothing), None);
+    let epoch_alone = |store: &Keystore| {
+        store
+            .writer()
+            .submit(|tx| {
+                tx.move_epoch();
+                Ok(())
+            })
+            .unwrap();
+    };
+    assert_eq!(overtaken(epoch_alone), Some(KeystoreError::EpochMoved));
+    let rows_alone = |store: &Keystore| {
+        let sql = "UPDATE versions SET mac = zeroblob(32)";
+        store
+            .writer()
+            .submit(move |tx| tx.execute(sql, &[]))
+            .unwrap();
+    };
+    assert_eq!(overtaken(rows_alone), Some(KeystoreError::EpochMoved));
+}
+
 #[test]
 fn sto_05_a_failed_commit_is_final_for_everyone() {
     let (dir, store) = store();
@@ -235,6 +282,24 @@ fn sto_03_a_full_disk_ends_the_node_and_loses_nothing_acknowledged() {
     let entries = store.entries(None, acknowledged.seq, 1).unwrap();
     assert_eq!(entries[0].hash, acknowledged.hash);
     assert!(store.record(record()).is_ok());
+}
+
+#[test]
+fn a_writer_that_dies_is_a_failure_of_the_node() {
+    let (_dir, store) = store();
+    let told = Arc::new(AtomicU64::new(0));
+    let (counter, held) = (Arc::clone(&told), store.clone());
+    store.on_failure(Box::new(move || {
+        // The hook may be the last to hold the store.
+        let _ = held.status();
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    let died: Result<(), _> = store.writer().submit(|_| panic!("on purpose"));
+    assert_eq!(died.unwrap_err().code(), "audit-unavailable");
+    let later = store.record(record()).unwrap_err();
+    assert_eq!(later.code(), "audit-unavailable");
+    assert!(store.status().failed);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -31,46 +31,29 @@ impl Amd {
     /// Authority of VCEKs, DER.
     pub fn ask_der(&self) -> Vec<u8> {
         let keys = authorities(self.product);
-        intermediate(
-            self.product,
-            self.now,
-            SigningKey::Vcek,
-            &keys.ask,
-            &keys.ark,
-        )
-        .sign(&keys.ark)
+        intermediate(self.product, self.now, SigningKey::Vcek, &keys.ask, &keys.ark).sign(&keys.ark)
     }
 
     /// Authority of VLEKs, DER.
     pub fn asvk_der(&self) -> Vec<u8> {
         let keys = authorities(self.product);
-        intermediate(
-            self.product,
-            self.now,
-            SigningKey::Vlek,
-            &keys.asvk,
-            &keys.ark,
-        )
-        .sign(&keys.ark)
+        intermediate(self.product, self.now, SigningKey::Vlek, &keys.asvk, &keys.ark).sign(&keys.ark)
     }
 
     /// The chip's certificate for a TCB, DER.
     pub fn vcek_der(&self, tcb: Tcb) -> Vec<u8> {
-        self.vek(SigningKey::Vcek, tcb, None)
-            .sign(&authorities(self.product).ask)
+        self.vek(SigningKey::Vcek, tcb, None).sign(&authorities(self.product).ask)
     }
 
     /// The provider's certificate for a TCB, DER.
     pub fn vlek_der(&self, tcb: Tcb) -> Vec<u8> {
-        self.vek(SigningKey::Vlek, tcb, None)
-            .sign(&authorities(self.product).asvk)
+        self.vek(SigningKey::Vlek, tcb, None).sign(&authorities(self.product).asvk)
     }
 
     /// An empty list of revocations of the ARK, to be filled and signed with [`Amd::sign_crl`].
     pub fn crl(&self) -> Crl {
         let ark = &authorities(self.product).ark;
-        Crl::new(ark_name(self.product), &key_id(ark), PSS)
-            .dated(self.now - DAY, self.now + 90 * DAY)
+        Crl::new(ark_name(self.product), &key_id(ark), PSS).dated(self.now - DAY, self.now + 90 * DAY)
     }
 
     /// Signs a list of revocations with the ARK.
@@ -105,11 +88,7 @@ impl Amd {
         let keys = match fault {
             Some(SnpFault::SelfMadeArk) => {
                 let key = super::rogue_authority_key();
-                rogue = Authorities {
-                    ark: key.clone(),
-                    ask: key.clone(),
-                    asvk: key,
-                };
+                rogue = Authorities { ark: key.clone(), ask: key.clone(), asvk: key };
                 &rogue
             }
             _ => own,
@@ -207,10 +186,7 @@ fn serial(product: Product, signer: SigningKey) -> Vec<u8> {
 fn anchor(product: Product, now: i64) -> Vec<u8> {
     static SIGNED: Mutex<BTreeMap<(&str, i64), Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut signed = SIGNED.lock().unwrap();
-    signed
-        .entry((product.name(), now))
-        .or_insert_with(|| ark(product, now, &authorities(product).ark))
-        .clone()
+    signed.entry((product.name(), now)).or_insert_with(|| ark(product, now, &authorities(product).ark)).clone()
 }
 
 fn ark(product: Product, now: i64, key: &Key) -> Vec<u8> {
@@ -260,8 +236,5 @@ fn crl_point(product: Product, signer: SigningKey) -> Extension {
         SigningKey::Vcek => "vcek",
         SigningKey::Vlek => "vlek",
     };
-    Extension::crl_point(&format!(
-        "https://kds.example/{kind}/v1/{}/crl",
-        product.name()
-    ))
+    Extension::crl_point(&format!("https://kds.example/{kind}/v1/{}/crl", product.name()))
 }

@@ -31,22 +31,13 @@ impl Amd {
             Some(SnpFault::OtherTcbLayout) => wanted = wanted.with_tcb(fault::flat_tcb()),
             _ => {}
         }
-        let chain = self.chain(
-            wanted.signing_key,
-            wanted.reported_tcb,
-            wanted.fault,
-            wanted.authority_fault,
-        );
+        let chain = self.chain(wanted.signing_key, wanted.reported_tcb, wanted.fault, wanted.authority_fault);
         let guid = match wanted.signing_key {
             SigningKey::Vcek => GUID_VCEK,
             SigningKey::Vlek => GUID_VLEK,
         };
         let table = certificate_table(
-            &[
-                (guid, &chain.vek),
-                (GUID_ASK, &chain.authority),
-                (GUID_ARK, &chain.root),
-            ],
+            &[(guid, &chain.vek), (GUID_ASK, &chain.authority), (GUID_ARK, &chain.root)],
             wanted.fault,
         );
         SnpEvidence {

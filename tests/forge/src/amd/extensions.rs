@@ -8,12 +8,7 @@ use crate::x509::Extension;
 const ARC: &str = "1.3.6.1.4.1.3704.1";
 
 impl Amd {
-    pub(super) fn vek_extensions(
-        &self,
-        signer: SigningKey,
-        tcb: Tcb,
-        fault: Option<SnpFault>,
-    ) -> Vec<Extension> {
+    pub(super) fn vek_extensions(&self, signer: SigningKey, tcb: Tcb, fault: Option<SnpFault>) -> Vec<Extension> {
         let mut tcb = match fault {
             Some(SnpFault::OtherTcbLayout) => fault::flat_tcb(),
             _ => tcb,
@@ -24,18 +19,14 @@ impl Amd {
             _ => {}
         }
         let named = match fault {
-            Some(
-                SnpFault::VlekOfOtherProduct
-                | SnpFault::VcekOtherProductName
-                | SnpFault::ChainOfOtherProduct,
-            ) => self.product.other(),
+            Some(SnpFault::VlekOfOtherProduct | SnpFault::VcekOtherProductName | SnpFault::ChainOfOtherProduct) => {
+                self.product.other()
+            }
             _ => self.product,
         };
         let turin = self.product == Product::Turin;
-        let mut out = vec![
-            plain("1", der::integer(u64::from(turin))),
-            plain("2", der::ia5(&product_name(named, signer))),
-        ];
+        let mut out =
+            vec![plain("1", der::integer(u64::from(turin))), plain("2", der::ia5(&product_name(named, signer)))];
         if turin {
             out.push(spl(9, tcb.fmc));
         }

@@ -169,11 +169,8 @@ impl SnpFault {
             Self::CurrentBelowCommitted => lower_microcode(body, &[0x38]),
             Self::OtherTcbLayout => {
                 let product = amd.product;
-                let layout = if product == super::Product::Turin {
-                    super::Product::Milan
-                } else {
-                    super::Product::Turin
-                };
+                let layout =
+                    if product == super::Product::Turin { super::Product::Milan } else { super::Product::Turin };
                 let bytes = flat_tcb().to_bytes(layout);
                 for at in [0x38, 0x180, 0x1e0, 0x1f0] {
                     body[at..at + 8].copy_from_slice(&bytes);
@@ -217,13 +214,7 @@ impl SnpFault {
 
 /// A TCB whose reserved bytes stay zero in either layout.
 pub(super) fn flat_tcb() -> super::Tcb {
-    super::Tcb {
-        fmc: 1,
-        bootloader: 4,
-        tee: 0,
-        snp: 0,
-        microcode: 219,
-    }
+    super::Tcb { fmc: 1, bootloader: 4, tee: 0, snp: 0, microcode: 219 }
 }
 
 fn lower_microcode(body: &mut [u8], at: &[usize]) {

@@ -27,13 +27,7 @@ pub struct Tcb {
 
 impl Default for Tcb {
     fn default() -> Self {
-        Self {
-            fmc: 1,
-            bootloader: 4,
-            tee: 0,
-            snp: 24,
-            microcode: 219,
-        }
+        Self { fmc: 1, bootloader: 4, tee: 0, snp: 24, microcode: 219 }
     }
 }
 
@@ -41,26 +35,8 @@ impl Tcb {
     /// The eight bytes of TCB_VERSION in the product's layout.
     pub fn to_bytes(self, product: Product) -> [u8; 8] {
         match product {
-            Product::Turin => [
-                self.fmc,
-                self.bootloader,
-                self.tee,
-                self.snp,
-                0,
-                0,
-                0,
-                self.microcode,
-            ],
-            _ => [
-                self.bootloader,
-                self.tee,
-                0,
-                0,
-                0,
-                0,
-                self.snp,
-                self.microcode,
-            ],
+            Product::Turin => [self.fmc, self.bootloader, self.tee, self.snp, 0, 0, 0, self.microcode],
+            _ => [self.bootloader, self.tee, 0, 0, 0, 0, self.snp, self.microcode],
         }
     }
 }

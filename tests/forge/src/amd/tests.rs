@@ -15,10 +15,7 @@ fn accepts(evidence: &SnpEvidence) -> bool {
         return false;
     };
     let chain = Chain {
-        ca: ca::Chain {
-            ark: certificate(&evidence.root).unwrap(),
-            ask: certificate(&evidence.authority).unwrap(),
-        },
+        ca: ca::Chain { ark: certificate(&evidence.root).unwrap(), ask: certificate(&evidence.authority).unwrap() },
         vek: certificate(&evidence.vek).unwrap(),
     };
     (&chain, &report).verify().is_ok()
@@ -30,12 +27,8 @@ fn another_reader_accepts_every_sound_report() {
         let amd = Amd::new(product, NOW);
         for version in [2, 3, 5] {
             for signing_key in [SigningKey::Vcek, SigningKey::Vlek] {
-                let evidence = amd.evidence(&SnpReport {
-                    version,
-                    signing_key,
-                    host_data: [8; 32],
-                    ..SnpReport::new([7; 64])
-                });
+                let evidence =
+                    amd.evidence(&SnpReport { version, signing_key, host_data: [8; 32], ..SnpReport::new([7; 64]) });
                 let (turin, masked) = (product == Product::Turin, signing_key == SigningKey::Vlek);
                 if version == 2 && (turin || masked) {
                     continue; // the other reader tells Turin from version 2 by the chip identifier
@@ -60,11 +53,7 @@ fn chains_hold_under_openssl() {
     for product in Product::ALL {
         let amd = Amd::new(product, NOW);
         let parse = |der: Vec<u8>| X509::from_der(&der).unwrap();
-        let (ark, ask, asvk) = (
-            parse(amd.ark_der()),
-            parse(amd.ask_der()),
-            parse(amd.asvk_der()),
-        );
+        let (ark, ask, asvk) = (parse(amd.ark_der()), parse(amd.ask_der()), parse(amd.asvk_der()));
         let signed = |c: &X509, by: &X509| c.verify(&by.public_key().unwrap()).unwrap();
         assert!(signed(&ark, &ark) && signed(&ask, &ark) && signed(&asvk, &ark));
         assert!(signed(&parse(amd.vcek_der(Tcb::default())), &ask));
@@ -81,10 +70,7 @@ fn lists_of_revocations_hold_under_openssl() {
     let crl = openssl::x509::X509Crl::from_der(&der).unwrap();
     assert!(crl.verify(&ark.public_key().unwrap()).unwrap());
     let ask = X509::from_der(&amd.ask_der()).unwrap();
-    assert!(matches!(
-        crl.get_by_cert(&ask),
-        openssl::x509::CrlStatus::Revoked(_)
-    ));
+    assert!(matches!(crl.get_by_cert(&ask), openssl::x509::CrlStatus::Revoked(_)));
 }
 
 #[test]
@@ -107,10 +93,7 @@ fn every_fault_changes_something() {
         let amd = Amd::new(product, NOW);
         let ark = amd.ark_der();
         for fault in SnpFault::ALL {
-            let bad = amd.evidence(&SnpReport {
-                fault: Some(*fault),
-                ..SnpReport::new([7; 64])
-            });
+            let bad = amd.evidence(&SnpReport { fault: Some(*fault), ..SnpReport::new([7; 64]) });
             if fault.is_table() || bad.report.len() != report::LENGTH {
                 continue;
             }

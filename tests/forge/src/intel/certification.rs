@@ -32,15 +32,11 @@ impl Intel {
         let fault = parts.fault;
         let stranger = keys::p256();
         let (root, ca) = match (fault, parts.authority_fault) {
-            (Some(SgxFault::SelfMadeRoot), _) => (
-                self.root_cert(&stranger).sign(&stranger),
-                self.ca_cert(&stranger).sign(&stranger),
-            ),
+            (Some(SgxFault::SelfMadeRoot), _) => {
+                (self.root_cert(&stranger).sign(&stranger), self.ca_cert(&stranger).sign(&stranger))
+            }
             (Some(SgxFault::RootRenamed), _) => self.renamed_root(),
-            (_, Some(broken)) => (
-                self.root_der(),
-                self.ca_cert(&self.root).sign_with(&self.root, Some(broken)),
-            ),
+            (_, Some(broken)) => (self.root_der(), self.ca_cert(&self.root).sign_with(&self.root, Some(broken))),
             _ => (self.root_der(), self.ca_der()),
         };
         let leaf = match fault {
@@ -97,7 +93,6 @@ impl Intel {
 impl SgxFault {
     /// Whether the fault lies in the PCK certificate, which then has to be signed anew.
     fn is_in_pck(self) -> bool {
-        matches!(self.row(), "SGX-25" | "SGX-22")
-            || matches!(self, Self::PckExpired | Self::PckNotYetValid)
+        matches!(self.row(), "SGX-25" | "SGX-22") || matches!(self, Self::PckExpired | Self::PckNotYetValid)
     }
 }

@@ -46,12 +46,7 @@ pub struct SvnLevel {
 impl SvnLevel {
     /// A level without advisories.
     pub fn new(svn: u16, status: &str) -> Self {
-        Self {
-            svn,
-            date: LEVEL_DATE.to_owned(),
-            status: status.to_owned(),
-            advisories: Vec::new(),
-        }
+        Self { svn, date: LEVEL_DATE.to_owned(), status: status.to_owned(), advisories: Vec::new() }
     }
 }
 
@@ -149,24 +144,7 @@ impl Intel {
         let level = |components, tdx: u8, status: &str, advisories: &[&str]| TcbLevel {
             components,
             pce_svn: platform.pce_svn,
-            tdx_components: [
-                tdx,
-                0,
-                tdx.saturating_sub(1),
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ],
+            tdx_components: [tdx, 0, tdx.saturating_sub(1), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             date: LEVEL_DATE.to_owned(),
             status: status.to_owned(),
             advisories: advisories.iter().map(|a| (*a).to_owned()).collect(),
@@ -207,10 +185,7 @@ fn module(id: &str, svn: u16) -> TdxModule {
         mrsigner: [0; 48],
         attributes: [0; 8],
         attributes_mask: [0xff; 8],
-        levels: vec![
-            SvnLevel::new(svn, "UpToDate"),
-            SvnLevel::new(2, "OutOfDate"),
-        ],
+        levels: vec![SvnLevel::new(svn, "UpToDate"), SvnLevel::new(2, "OutOfDate")],
     }
 }
 
@@ -233,9 +208,6 @@ fn qe_identity(tee: Tee) -> QeIdentity {
         attributes_mask,
         mrsigner,
         prod_id,
-        levels: vec![
-            SvnLevel::new(svn, "UpToDate"),
-            SvnLevel::new(2, "OutOfDate"),
-        ],
+        levels: vec![SvnLevel::new(svn, "UpToDate"), SvnLevel::new(2, "OutOfDate")],
     }
 }

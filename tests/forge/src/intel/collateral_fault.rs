@@ -197,9 +197,7 @@ impl CollateralFault {
             Self::TcbInfoReordered => change("tcb_info", &reordered),
             Self::QeIdentityReordered => change("qe_identity", &reordered),
             Self::TcbInfoSpaced => change("tcb_info", &|text| text.replace("\":", "\": ")),
-            Self::TcbInfoChanged => {
-                change("tcb_info", &|text| text.replace("OutOfDate", "UpToDate"))
-            }
+            Self::TcbInfoChanged => change("tcb_info", &|text| text.replace("OutOfDate", "UpToDate")),
             Self::PckCrlTrailing => change("pck_crl", &|text| format!("{text}0500")),
             Self::PckCrlNotHex => change("pck_crl", &|text| text.replace('0', "g")),
             Self::NoQeIdentity => members.retain(|m| !m.0.starts_with("qe_identity")),
@@ -270,11 +268,7 @@ impl Collateral {
             CollateralFault::QeIdentityOfOtherTee => *qe = intel.describe(other).qe_identity,
             CollateralFault::TcbInfoOfOtherTee => {
                 let qe = qe.clone();
-                *self = Self {
-                    qe_identity: qe,
-                    fault: self.fault,
-                    ..intel.describe(other)
-                };
+                *self = Self { qe_identity: qe, fault: self.fault, ..intel.describe(other) };
             }
             CollateralFault::QeOutOfDate => "OutOfDate".clone_into(&mut qe.levels[0].status),
             CollateralFault::QeRevoked => "Revoked".clone_into(&mut qe.levels[0].status),
@@ -296,9 +290,7 @@ impl Collateral {
         }
         for module in &mut self.tdx_modules {
             match fault {
-                CollateralFault::ModuleIdentityOther => {
-                    module.id = module.id.replace("TDX_0", "TDX_7")
-                }
+                CollateralFault::ModuleIdentityOther => module.id = module.id.replace("TDX_0", "TDX_7"),
                 CollateralFault::ModuleOtherSigner => module.mrsigner[0] = 1,
                 CollateralFault::ModuleOutOfDate => {
                     "OutOfDate".clone_into(&mut module.levels[0].status);

@@ -52,9 +52,7 @@ impl Collateral {
         if self.tcb_info_version >= 3 {
             let sgx = match self.fault {
                 Some(CollateralFault::ComponentsShort) => components(&level.components[..15]),
-                Some(CollateralFault::ComponentsLong) => {
-                    components(&[&level.components[..], &[0]].concat())
-                }
+                Some(CollateralFault::ComponentsLong) => components(&[&level.components[..], &[0]].concat()),
                 _ => components(&level.components),
             };
             tcb.push(format!(r#""sgxtcbcomponents":[{sgx}]"#));
@@ -66,9 +64,7 @@ impl Collateral {
         tcb.push(format!(r#""pcesvn":{}"#, level.pce_svn));
         if self.tee == Tee::Tdx && self.tcb_info_version >= 3 {
             let tdx = match self.fault {
-                Some(CollateralFault::TdxComponentsShort) => {
-                    components(&level.tdx_components[..15])
-                }
+                Some(CollateralFault::TdxComponentsShort) => components(&level.tdx_components[..15]),
                 _ => components(&level.tdx_components),
             };
             tcb.push(format!(r#""tdxtcbcomponents":[{tdx}]"#));
@@ -87,16 +83,10 @@ impl Collateral {
             format!(r#""id":"{}""#, qe.id),
             format!(r#""version":{}"#, qe.version),
             format!(r#""issueDate":"{}""#, rfc3339(self.issued)),
-            format!(
-                r#""nextUpdate":"{}""#,
-                rfc3339(self.qe_identity_next_update)
-            ),
+            format!(r#""nextUpdate":"{}""#, rfc3339(self.qe_identity_next_update)),
             format!(r#""tcbEvaluationDataNumber":{}"#, self.evaluation_number),
             format!(r#""miscselect":"{}""#, upper(&qe.misc_select.to_le_bytes())),
-            format!(
-                r#""miscselectMask":"{}""#,
-                upper(&qe.misc_select_mask.to_le_bytes())
-            ),
+            format!(r#""miscselectMask":"{}""#, upper(&qe.misc_select_mask.to_le_bytes())),
             format!(r#""attributes":"{}""#, upper(&qe.attributes)),
             format!(r#""attributesMask":"{}""#, upper(&qe.attributes_mask)),
             format!(r#""mrsigner":"{}""#, upper(&qe.mrsigner)),

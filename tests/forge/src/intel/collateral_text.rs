@@ -20,16 +20,10 @@ impl Intel {
             ("root_ca_crl", hex::encode(self.root_crl(&wanted))),
             ("pck_crl", hex::encode(self.pck_crl(&wanted))),
             ("tcb_info_issuer_chain", tcb_chain),
-            (
-                "tcb_info_signature",
-                document_signature(&tcb_key, &tcb_info),
-            ),
+            ("tcb_info_signature", document_signature(&tcb_key, &tcb_info)),
             ("tcb_info", tcb_info),
             ("qe_identity_issuer_chain", qe_chain),
-            (
-                "qe_identity_signature",
-                document_signature(&qe_key, &qe_identity),
-            ),
+            ("qe_identity_signature", document_signature(&qe_key, &qe_identity)),
             ("qe_identity", qe_identity),
         ];
         if let Some(fault) = fault {
@@ -57,9 +51,7 @@ impl Intel {
         let sound = base64::pem_chain([&self.tcb_signer_der()[..], &self.root_der()]);
         match fault {
             Some(CollateralFault::TcbInfoForeignSigner) => (sound, keys::p256()),
-            Some(CollateralFault::TcbInfoSelfMadeRoot) => {
-                (self.self_made(), self.tcb_signer.clone())
-            }
+            Some(CollateralFault::TcbInfoSelfMadeRoot) => (self.self_made(), self.tcb_signer.clone()),
             Some(CollateralFault::TcbInfoSignedByPck) => {
                 let ders = [self.pck_der(), self.ca_der(), self.root_der()];
                 let chain = base64::pem_chain(ders.iter().map(Vec::as_slice));
@@ -81,9 +73,7 @@ impl Intel {
         let sound = base64::pem_chain([&self.tcb_signer_der()[..], &self.root_der()]);
         match fault {
             Some(CollateralFault::QeIdentityForeignSigner) => (sound, keys::p256()),
-            Some(CollateralFault::QeIdentitySelfMadeRoot) => {
-                (self.self_made(), self.tcb_signer.clone())
-            }
+            Some(CollateralFault::QeIdentitySelfMadeRoot) => (self.self_made(), self.tcb_signer.clone()),
             _ => (sound, self.tcb_signer.clone()),
         }
     }
@@ -146,10 +136,5 @@ impl Intel {
 
 /// r ‖ s over the exact text, lower-case hex.
 fn document_signature(key: &Key, text: &str) -> String {
-    hex::encode(keys::ecdsa_fixed(
-        key,
-        SigAlg::EcdsaSha256,
-        text.as_bytes(),
-        32,
-    ))
+    hex::encode(keys::ecdsa_fixed(key, SigAlg::EcdsaSha256, text.as_bytes(), 32))
 }

@@ -152,14 +152,7 @@ faults! {
 impl SgxFault {
     /// Whether the fault can also be shown on a TDX quote.
     pub const fn on_tdx(self) -> bool {
-        !matches!(
-            self,
-            Self::Debug
-                | Self::NotInitialised
-                | Self::LocalReport
-                | Self::VersionFour
-                | Self::VersionFive
-        )
+        !matches!(self, Self::Debug | Self::NotInitialised | Self::LocalReport | Self::VersionFour | Self::VersionFive)
     }
 }
 

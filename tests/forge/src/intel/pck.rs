@@ -68,8 +68,8 @@ impl Intel {
         items.push(member("5", der::enumerated(platform.sgx_type)));
         if platform.ca == PckCa::Platform {
             items.push(member("6", der::octets(&[0x6b; 16])));
-            let flags = [("7.1", true), ("7.2", false), ("7.3", false)]
-                .map(|(tail, value)| member(tail, der::boolean(value)));
+            let flags =
+                [("7.1", true), ("7.2", false), ("7.3", false)].map(|(tail, value)| member(tail, der::boolean(value)));
             items.push(member("7", der::sequence(&flags)));
         }
         if fault == Some(SgxFault::PckFmspcTwice) {

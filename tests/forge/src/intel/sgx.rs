@@ -143,11 +143,7 @@ impl Intel {
             tee: TEE_SGX,
             body: [descriptor, report.to_bytes()].concat(),
             report_data_at,
-            qe: Qe {
-                mrsigner: SGX_QE_MRSIGNER,
-                prod_id: 1,
-                svn: wanted.qe_svn,
-            },
+            qe: Qe { mrsigner: SGX_QE_MRSIGNER, prod_id: 1, svn: wanted.qe_svn },
             nul_terminated: wanted.nul_terminated,
             high_s: wanted.high_s,
             root_second: wanted.root_second,
@@ -156,11 +152,7 @@ impl Intel {
             fault: wanted.fault,
             authority_fault: wanted.authority_fault,
         });
-        if wanted.with_oe_header {
-            with_oe_header(&quote)
-        } else {
-            quote
-        }
+        if wanted.with_oe_header { with_oe_header(&quote) } else { quote }
     }
 }
 

@@ -194,11 +194,7 @@ impl Intel {
             tee: TEE_TDX,
             body,
             report_data_at,
-            qe: Qe {
-                mrsigner: TDX_QE_MRSIGNER,
-                prod_id: 2,
-                svn: wanted.qe_svn,
-            },
+            qe: Qe { mrsigner: TDX_QE_MRSIGNER, prod_id: 2, svn: wanted.qe_svn },
             nul_terminated: wanted.nul_terminated,
             high_s: wanted.high_s,
             root_second: false,

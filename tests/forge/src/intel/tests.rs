@@ -6,9 +6,7 @@ use crate::x509::CertFault;
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::config::{Config, CryptoProvider};
 use dcap_qvl::verify::{QuoteVerifier, VerifiedReport};
-use rustls_pki_types::{
-    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
-};
+use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 
 const NOW: i64 = 1_790_000_000;
 
@@ -16,19 +14,13 @@ const NOW: i64 = 1_790_000_000;
 struct P256;
 
 impl SignatureVerificationAlgorithm for P256 {
-    fn verify_signature(
-        &self,
-        key: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), InvalidSignature> {
+    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         use openssl::ec::{EcGroup, EcKey, EcPoint};
         let group = EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
         let mut context = openssl::bn::BigNumContext::new().unwrap();
         let point = EcPoint::from_bytes(&group, key, &mut context).map_err(|_| InvalidSignature)?;
         let key = EcKey::from_public_key(&group, &point).map_err(|_| InvalidSignature)?;
-        let signature =
-            openssl::ecdsa::EcdsaSig::from_der(signature).map_err(|_| InvalidSignature)?;
+        let signature = openssl::ecdsa::EcdsaSig::from_der(signature).map_err(|_| InvalidSignature)?;
         match signature.verify(&keys::sha256(message), &key) {
             Ok(true) => Ok(()),
             _ => Err(InvalidSignature),
@@ -68,11 +60,7 @@ impl Config for OpenSsl {
 
 fn verify(intel: &Intel, quote: &[u8], collateral: &str) -> anyhow::Result<VerifiedReport> {
     let collateral: QuoteCollateralV3 = serde_json::from_str(collateral)?;
-    QuoteVerifier::<OpenSsl>::new_with_config(intel.root_der()).verify(
-        quote,
-        &collateral,
-        NOW as u64,
-    )
+    QuoteVerifier::<OpenSsl>::new_with_config(intel.root_der()).verify(quote, &collateral, NOW as u64)
 }
 
 #[test]
@@ -93,10 +81,7 @@ fn sgx_quotes_are_up_to_date() {
 fn sgx_quotes_of_later_versions_parse() {
     let intel = Intel::new(NOW);
     for version in [SgxVersion::V4, SgxVersion::V5] {
-        let quote = intel.sgx_quote(&SgxQuote {
-            version,
-            ..SgxQuote::new([7; 64])
-        });
+        let quote = intel.sgx_quote(&SgxQuote { version, ..SgxQuote::new([7; 64]) });
         let parsed = dcap_qvl::quote::Quote::parse(&quote).unwrap();
         assert_eq!(parsed.report.as_sgx().unwrap().report_data, [7; 64]);
         assert_eq!(parsed.inner_cert_type(), 5);
@@ -106,10 +91,7 @@ fn sgx_quotes_of_later_versions_parse() {
 #[test]
 fn tcb_info_of_version_two_has_its_own_shape() {
     let intel = Intel::new(NOW);
-    let text = intel.collateral(&Collateral {
-        tcb_info_version: 2,
-        ..intel.describe(Tee::Sgx)
-    });
+    let text = intel.collateral(&Collateral { tcb_info_version: 2, ..intel.describe(Tee::Sgx) });
     let text: serde_json::Value = serde_json::from_str(&text).unwrap();
     let info: serde_json::Value = serde_json::from_str(text["tcb_info"].as_str().unwrap()).unwrap();
     assert_eq!(info.get("id"), None);
@@ -123,10 +105,7 @@ fn tdx_quotes_of_every_version_are_up_to_date() {
     let intel = Intel::new(NOW);
     let collateral = intel.collateral(&intel.describe(Tee::Tdx));
     for version in TdxVersion::ALL {
-        let quote = intel.tdx_quote(&TdxQuote {
-            version,
-            ..TdxQuote::new([7; 64])
-        });
+        let quote = intel.tdx_quote(&TdxQuote { version, ..TdxQuote::new([7; 64]) });
         let report = verify(&intel, &quote, &collateral).unwrap();
         assert_eq!(report.status, "UpToDate", "{version:?}");
         let body = report.report.as_td10().unwrap();
@@ -139,30 +118,18 @@ fn tdx_quotes_of_every_version_are_up_to_date() {
 #[test]
 fn both_authorities_and_high_s_are_accepted() {
     for ca in [PckCa::Processor, PckCa::Platform] {
-        let platform = Platform {
-            ca,
-            ..Platform::default()
-        };
+        let platform = Platform { ca, ..Platform::default() };
         let intel = Intel::with_platform(NOW, platform);
         let collateral = intel.collateral(&intel.describe(Tee::Sgx));
-        let quote = intel.sgx_quote(&SgxQuote {
-            high_s: true,
-            ..SgxQuote::new([7; 64])
-        });
-        assert_eq!(
-            verify(&intel, &quote, &collateral).unwrap().status,
-            "UpToDate"
-        );
+        let quote = intel.sgx_quote(&SgxQuote { high_s: true, ..SgxQuote::new([7; 64]) });
+        assert_eq!(verify(&intel, &quote, &collateral).unwrap().status, "UpToDate");
     }
 }
 
 #[test]
 fn open_enclave_header_is_sixteen_bytes() {
     let intel = Intel::new(NOW);
-    let quote = intel.sgx_quote(&SgxQuote {
-        with_oe_header: true,
-        ..SgxQuote::new([7; 64])
-    });
+    let quote = intel.sgx_quote(&SgxQuote { with_oe_header: true, ..SgxQuote::new([7; 64]) });
     assert_eq!(quote[..8], [1, 0, 0, 0, 2, 0, 0, 0]);
     let length = u64::from_le_bytes(quote[8..16].try_into().unwrap()) as usize;
     let collateral = intel.collateral(&intel.describe(Tee::Sgx));
@@ -181,15 +148,8 @@ fn told(verdict: &anyhow::Result<VerifiedReport>) -> String {
 /// Faults that the other reader lets pass although the catalogue refuses them.
 fn tolerated(fault: SgxFault) -> bool {
     use SgxFault as F;
-    let surroundings = matches!(
-        fault,
-        F::Trailing
-            | F::TooManyZeros
-            | F::PemNul
-            | F::PemLabel
-            | F::PemText
-            | F::SameNameAuthorities
-    );
+    let surroundings =
+        matches!(fault, F::Trailing | F::TooManyZeros | F::PemNul | F::PemLabel | F::PemText | F::SameNameAuthorities);
     // it reads the CPUSVN instead of the components, and the first FMSPC
     let pck = matches!(
         fault,
@@ -207,10 +167,7 @@ fn tolerated(fault: SgxFault) -> bool {
 /// Faults of collateral that the other reader lets pass.
 fn tolerated_collateral(fault: CollateralFault) -> bool {
     use CollateralFault as F;
-    matches!(
-        fault,
-        F::OtherPceId | F::TcbInfoVersionFour | F::CrlsIssuedAhead
-    )
+    matches!(fault, F::OtherPceId | F::TcbInfoVersionFour | F::CrlsIssuedAhead)
 }
 
 #[test]
@@ -219,10 +176,7 @@ fn faulty_sgx_quotes_are_not_up_to_date() {
     let collateral = intel.collateral(&intel.describe(Tee::Sgx));
     let mut surprises = Vec::new();
     for fault in SgxFault::ALL {
-        let quote = intel.sgx_quote(&SgxQuote {
-            fault: Some(*fault),
-            ..SgxQuote::new([7; 64])
-        });
+        let quote = intel.sgx_quote(&SgxQuote { fault: Some(*fault), ..SgxQuote::new([7; 64]) });
         let verdict = verify(&intel, &quote, &collateral);
         eprintln!("{fault:?} {:?}", told(&verdict));
         if verdict.is_ok_and(|r| r.status == "UpToDate") && !tolerated(*fault) {
@@ -238,14 +192,8 @@ fn faulty_tdx_quotes_are_not_up_to_date() {
     let collateral = intel.collateral(&intel.describe(Tee::Tdx));
     let mut surprises = Vec::new();
     for version in TdxVersion::ALL {
-        let quote = |fault, sgx_fault| {
-            intel.tdx_quote(&TdxQuote {
-                version,
-                fault,
-                sgx_fault,
-                ..TdxQuote::new([7; 64])
-            })
-        };
+        let quote =
+            |fault, sgx_fault| intel.tdx_quote(&TdxQuote { version, fault, sgx_fault, ..TdxQuote::new([7; 64]) });
         for fault in TdxFault::ALL.iter().filter(|f| f.applies_to(version)) {
             let verdict = verify(&intel, &quote(Some(*fault), None), &collateral);
             eprintln!("{version:?} {fault:?} {:?}", told(&verdict));
@@ -275,10 +223,7 @@ fn faulty_collateral_is_not_up_to_date() {
             Tee::Tdx => intel.tdx_quote(&TdxQuote::new([7; 64])),
         };
         for fault in CollateralFault::ALL.iter().filter(|f| f.applies_to(tee)) {
-            let collateral = intel.collateral(&Collateral {
-                fault: Some(*fault),
-                ..intel.describe(tee)
-            });
+            let collateral = intel.collateral(&Collateral { fault: Some(*fault), ..intel.describe(tee) });
             let verdict = verify(&intel, &quote, &collateral);
             eprintln!("{tee:?} {fault:?} {:?}", told(&verdict));
             if verdict.is_ok_and(|r| r.status == "UpToDate") && !tolerated_collateral(*fault) {
@@ -295,16 +240,10 @@ fn faulty_authorities_are_refused() {
     let collateral = intel.collateral(&intel.describe(Tee::Sgx));
     let mut surprises = Vec::new();
     for fault in CertFault::ALL {
-        let quote = intel.sgx_quote(&SgxQuote {
-            authority_fault: Some(*fault),
-            ..SgxQuote::new([7; 64])
-        });
+        let quote = intel.sgx_quote(&SgxQuote { authority_fault: Some(*fault), ..SgxQuote::new([7; 64]) });
         let verdict = verify(&intel, &quote, &collateral);
         eprintln!("{fault:?} {:?}", told(&verdict));
-        let tolerated = matches!(
-            fault,
-            CertFault::NegativeSerial | CertFault::EmptyAuthorityKeyId
-        );
+        let tolerated = matches!(fault, CertFault::NegativeSerial | CertFault::EmptyAuthorityKeyId);
         if verdict.is_ok_and(|r| r.status == "UpToDate") && !tolerated {
             surprises.push(*fault);
         }

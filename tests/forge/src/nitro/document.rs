@@ -73,12 +73,8 @@ impl Nitro {
         let fault = wanted.fault;
         let payload = self.payload(wanted);
         let protected = protected_header(fault);
-        let structure = cbor::array(&[
-            cbor::text("Signature1"),
-            cbor::bytes(&protected),
-            cbor::bytes(&[]),
-            cbor::bytes(&payload),
-        ]);
+        let structure =
+            cbor::array(&[cbor::text("Signature1"), cbor::bytes(&protected), cbor::bytes(&[]), cbor::bytes(&payload)]);
         let mut signature = self.signature(&structure, fault);
         let shown = match fault {
             Some(NitroFault::PayloadChanged) => changed(payload),
@@ -121,11 +117,9 @@ impl Nitro {
             pair("certificate", cbor::bytes(&bundle.leaf)),
             pair("cabundle", cbor::array(&cabundle)),
         ];
-        for (name, value) in [
-            ("public_key", &wanted.public_key),
-            ("user_data", &wanted.user_data),
-            ("nonce", &wanted.nonce),
-        ] {
+        for (name, value) in
+            [("public_key", &wanted.public_key), ("user_data", &wanted.user_data), ("nonce", &wanted.nonce)]
+        {
             match value {
                 Some(value) => pairs.push(pair(name, cbor::bytes(value))),
                 None if wanted.omit_absent => {}
@@ -135,11 +129,7 @@ impl Nitro {
         if let Some(fault) = fault {
             fault.in_members(&mut pairs, millis);
         }
-        let mut out = if wanted.definite {
-            cbor::map(&pairs)
-        } else {
-            cbor::open_map(&pairs)
-        };
+        let mut out = if wanted.definite { cbor::map(&pairs) } else { cbor::open_map(&pairs) };
         if fault == Some(NitroFault::PayloadTrailing) {
             out.push(0xf6);
         }
@@ -168,10 +158,8 @@ fn pcrs(registers: &BTreeMap<u64, Vec<u8>>, fault: Option<NitroFault>) -> Vec<u8
         Some(NitroFault::PcrsEmpty) => registers.clear(),
         _ => {}
     }
-    let mut pairs: Vec<Pair> = registers
-        .iter()
-        .map(|(index, value)| (cbor::uint(*index), cbor::bytes(value)))
-        .collect();
+    let mut pairs: Vec<Pair> =
+        registers.iter().map(|(index, value)| (cbor::uint(*index), cbor::bytes(value))).collect();
     match fault {
         Some(NitroFault::DuplicatePcr) => pairs.push((cbor::uint(0), cbor::bytes(&[9; 48]))),
         Some(NitroFault::LongInteger) => pairs[0].0 = vec![0x18, 0x00],
@@ -194,10 +182,9 @@ fn protected_header(fault: Option<NitroFault>) -> Vec<u8> {
             (cbor::uint(2), cbor::array(&[cbor::int(-70_000)])),
             (cbor::int(-70_000), cbor::uint(1)),
         ]),
-        Some(NitroFault::DuplicateAlg) => cbor::map(&[
-            (cbor::uint(1), cbor::int(-35)),
-            (cbor::uint(1), cbor::int(-35)),
-        ]),
+        Some(NitroFault::DuplicateAlg) => {
+            cbor::map(&[(cbor::uint(1), cbor::int(-35)), (cbor::uint(1), cbor::int(-35))])
+        }
         _ => alg(cbor::int(-35)),
     }
 }
@@ -210,23 +197,12 @@ fn envelope(wanted: &NitroDocument, protected: &[u8], payload: &[u8], signature:
     };
     let shown = match fault {
         Some(NitroFault::Detached) => cbor::null(),
-        Some(NitroFault::PayloadOpenString) => {
-            [vec![0x5f], cbor::bytes(payload), vec![0xff]].concat()
-        }
-        Some(NitroFault::PayloadLongLength) => {
-            [cbor::long_head(2, payload.len() as u64), payload.to_vec()].concat()
-        }
-        Some(NitroFault::PayloadHugeLength) => {
-            [cbor::long_head(2, u64::MAX), payload.to_vec()].concat()
-        }
+        Some(NitroFault::PayloadOpenString) => [vec![0x5f], cbor::bytes(payload), vec![0xff]].concat(),
+        Some(NitroFault::PayloadLongLength) => [cbor::long_head(2, payload.len() as u64), payload.to_vec()].concat(),
+        Some(NitroFault::PayloadHugeLength) => [cbor::long_head(2, u64::MAX), payload.to_vec()].concat(),
         _ => cbor::bytes(payload),
     };
-    let mut items = vec![
-        cbor::bytes(protected),
-        unprotected,
-        shown,
-        cbor::bytes(signature),
-    ];
+    let mut items = vec![cbor::bytes(protected), unprotected, shown, cbor::bytes(signature)];
     match fault {
         Some(NitroFault::ArrayOfThree) => items.truncate(3),
         Some(NitroFault::ArrayOfFive) => items.push(cbor::null()),

@@ -32,11 +32,7 @@ fn holds(nitro: &Nitro, document: &[u8]) -> Option<bool> {
     let payload = payload.as_bytes()?;
     let map = read(payload)?;
     let parse = |v: &Value| X509::from_der(v.as_bytes().unwrap()).unwrap();
-    let mut chain: Vec<X509> = member(&map, "cabundle")
-        .as_array()?
-        .iter()
-        .map(parse)
-        .collect();
+    let mut chain: Vec<X509> = member(&map, "cabundle").as_array()?.iter().map(parse).collect();
     chain.push(parse(&member(&map, "certificate")));
     if chain[0].to_der().unwrap() != nitro.root_der() {
         return Some(false);
@@ -57,15 +53,9 @@ fn holds(nitro: &Nitro, document: &[u8]) -> Option<bool> {
         return Some(false);
     }
     let number = |part: &[u8]| openssl::bn::BigNum::from_slice(part).unwrap();
-    let signature =
-        EcdsaSig::from_private_components(number(&signature[..48]), number(&signature[48..]))
-            .unwrap();
+    let signature = EcdsaSig::from_private_components(number(&signature[..48]), number(&signature[48..])).unwrap();
     let key = chain.last()?.public_key().unwrap().ec_key().unwrap();
-    Some(
-        signature
-            .verify(&crate::keys::sha384(&structure), &key)
-            .unwrap_or(false),
-    )
+    Some(signature.verify(&crate::keys::sha384(&structure), &key).unwrap_or(false))
 }
 
 #[test]
@@ -86,10 +76,7 @@ fn sound_documents_hold_under_another_reader() {
 #[test]
 fn members_are_as_asked() {
     let nitro = Nitro::new(NOW);
-    let document = nitro.document(&NitroDocument {
-        nonce: Some(vec![1; 32]),
-        ..NitroDocument::new()
-    });
+    let document = nitro.document(&NitroDocument { nonce: Some(vec![1; 32]), ..NitroDocument::new() });
     let payload = read(&document).unwrap().as_array().unwrap()[2].clone();
     let map = read(payload.as_bytes().unwrap()).unwrap();
     assert_eq!(member(&map, "timestamp"), Value::from(NOW as u64 * 1000));
@@ -102,12 +89,7 @@ fn members_are_as_asked() {
 #[test]
 fn broken_signatures_and_roots_do_not_hold() {
     let nitro = Nitro::new(NOW);
-    let bad = |fault| {
-        nitro.document(&NitroDocument {
-            fault: Some(fault),
-            ..NitroDocument::new()
-        })
-    };
+    let bad = |fault| nitro.document(&NitroDocument { fault: Some(fault), ..NitroDocument::new() });
     for fault in NitroFault::ALL {
         let document = bad(*fault);
         if fault.expected_code() == "signature-invalid" || *fault == NitroFault::SelfMadeRoot {
@@ -120,10 +102,7 @@ fn broken_signatures_and_roots_do_not_hold() {
 fn every_fault_makes_another_document() {
     let nitro = Nitro::new(NOW);
     for fault in NitroFault::ALL {
-        let bad = NitroDocument {
-            fault: Some(*fault),
-            ..NitroDocument::new()
-        };
+        let bad = NitroDocument { fault: Some(*fault), ..NitroDocument::new() };
         assert!(!nitro.document(&bad).is_empty(), "{fault:?}");
     }
 }

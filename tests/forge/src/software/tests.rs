@@ -39,13 +39,9 @@ fn holds(software: &Software, evidence: &str) -> Option<(Value, Value)> {
         return None;
     }
     let number = |part: &[u8]| openssl::bn::BigNum::from_slice(part).unwrap();
-    let signature =
-        EcdsaSig::from_private_components(number(&signature[..32]), number(&signature[32..]))
-            .ok()?;
+    let signature = EcdsaSig::from_private_components(number(&signature[..32]), number(&signature[32..])).ok()?;
     let key = issuer.public_key().ok()?.ec_key().ok()?;
-    let good = signature
-        .verify(&keys::sha256(input.as_bytes()), &key)
-        .ok()?;
+    let good = signature.verify(&keys::sha256(input.as_bytes()), &key).ok()?;
     good.then_some((header, payload))
 }
 
@@ -53,10 +49,7 @@ fn holds(software: &Software, evidence: &str) -> Option<(Value, Value)> {
 fn sound_evidence_holds() {
     let software = Software::new(NOW);
     for with_authority in [false, true] {
-        let evidence = software.evidence(&SoftwareEvidence {
-            with_authority,
-            ..SoftwareEvidence::new([7; 64])
-        });
+        let evidence = software.evidence(&SoftwareEvidence { with_authority, ..SoftwareEvidence::new([7; 64]) });
         let (header, payload) = holds(&software, &evidence).unwrap();
         assert_eq!(header["alg"], "ES256");
         assert_eq!(header["typ"], "keygate-software");
@@ -72,10 +65,7 @@ fn sound_evidence_holds() {
 fn broken_signatures_and_chains_do_not_hold() {
     let software = Software::new(NOW);
     for fault in SoftwareFault::ALL {
-        let evidence = software.evidence(&SoftwareEvidence {
-            fault: Some(*fault),
-            ..SoftwareEvidence::new([7; 64])
-        });
+        let evidence = software.evidence(&SoftwareEvidence { fault: Some(*fault), ..SoftwareEvidence::new([7; 64]) });
         let forged = matches!(
             fault,
             SoftwareFault::ForeignSigner
@@ -85,9 +75,6 @@ fn broken_signatures_and_chains_do_not_hold() {
                 | SoftwareFault::AlgNone
                 | SoftwareFault::TwoParts
         );
-        assert!(
-            !(forged && holds(&software, &evidence).is_some()),
-            "{fault:?}"
-        );
+        assert!(!(forged && holds(&software, &evidence).is_some()), "{fault:?}");
     }
 }

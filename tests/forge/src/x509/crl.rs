@@ -60,34 +60,27 @@ impl Crl {
     pub fn numbered(mut self, number: u64) -> Self {
         let value = der::integer(number);
         self.extensions.retain(|e| e.oid != CRL_NUMBER);
-        self.extensions
-            .insert(0, Extension::new(CRL_NUMBER, false, value));
+        self.extensions.insert(0, Extension::new(CRL_NUMBER, false, value));
         self
     }
 
     /// Adds a revoked serial number, revoked for key compromise when the list was issued.
     pub fn revoking(mut self, serial: &[u8]) -> Self {
-        self.revoked.push(Revoked {
-            serial: serial.to_vec(),
-            at: self.this_update,
-            reason: 1,
-        });
+        self.revoked.push(Revoked { serial: serial.to_vec(), at: self.this_update, reason: 1 });
         self
     }
 
     /// Adds an issuing distribution point with these content bytes; critical as RFC 5280 demands.
     pub fn with_distribution_point(mut self, content: &[u8]) -> Self {
         let value = der::tlv(0x30, content);
-        self.extensions
-            .push(Extension::new("2.5.29.28", true, value));
+        self.extensions.push(Extension::new("2.5.29.28", true, value));
         self
     }
 
     /// Makes it a delta list over the list numbered `base`.
     pub fn delta(mut self, base: u64) -> Self {
         let value = der::integer(base);
-        self.extensions
-            .push(Extension::new("2.5.29.27", true, value));
+        self.extensions.push(Extension::new("2.5.29.27", true, value));
         self
     }
 
@@ -118,9 +111,5 @@ impl Crl {
 
 fn entry(revoked: &Revoked) -> Vec<u8> {
     let reason = Extension::new("2.5.29.21", false, der::enumerated(revoked.reason));
-    der::sequence(&[
-        der::raw_integer(&revoked.serial),
-        der::time(revoked.at),
-        der::sequence(&[reason.to_der()]),
-    ])
+    der::sequence(&[der::raw_integer(&revoked.serial), der::time(revoked.at), der::sequence(&[reason.to_der()])])
 }

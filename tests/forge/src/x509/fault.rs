@@ -79,24 +79,18 @@ impl CertFault {
             }
             Self::NoBasicConstraints => cert.extensions.retain(|e| e.oid != BASIC_CONSTRAINTS),
             Self::NoCertSign => {
-                *cert.extension_mut(KEY_USAGE) =
-                    Extension::key_usage(super::usage::DIGITAL_SIGNATURE);
+                *cert.extension_mut(KEY_USAGE) = Extension::key_usage(super::usage::DIGITAL_SIGNATURE);
             }
             Self::UnknownCritical => {
                 let value = der::utf8("nobody knows this");
-                cert.extensions
-                    .push(Extension::new("1.3.6.1.4.1.55555.1", true, value));
+                cert.extensions.push(Extension::new("1.3.6.1.4.1.55555.1", true, value));
             }
             Self::NameConstraints => cert.extensions.push(name_constraints()),
             Self::ExplicitCurve => cert.spki = explicit_curve(&cert.spki),
             Self::WrongIssuerName => cert.issuer = super::name(&[("CN", "somebody else")]),
             Self::ForeignSigner => return foreign(&cert, issuer_key),
-            Self::DateFraction => {
-                cert.raw_validity = Some(odd_end(&cert, 0x18, b"20991231235959.5Z"))
-            }
-            Self::DateWithoutSeconds => {
-                cert.raw_validity = Some(odd_end(&cert, 0x17, b"4912312359Z"))
-            }
+            Self::DateFraction => cert.raw_validity = Some(odd_end(&cert, 0x18, b"20991231235959.5Z")),
+            Self::DateWithoutSeconds => cert.raw_validity = Some(odd_end(&cert, 0x17, b"4912312359Z")),
             Self::DateWithOffset => {
                 cert.raw_validity = Some(odd_end(&cert, 0x17, b"491231235959+0000"));
             }
@@ -110,8 +104,7 @@ impl CertFault {
             Self::NotYetValid => cert.not_before = cert.not_after - 1,
             Self::EmptyAuthorityKeyId => {
                 cert.extensions.retain(|e| e.oid != AUTHORITY_KEY_ID);
-                cert.extensions
-                    .push(Extension::new(AUTHORITY_KEY_ID, false, der::sequence(&[])));
+                cert.extensions.push(Extension::new(AUTHORITY_KEY_ID, false, der::sequence(&[])));
             }
         }
         cert.sign(issuer_key)

@@ -33,7 +33,7 @@ pub(crate) fn read(text: &[u8], part: &'static str) -> Result<Vec<Block>, Verify
         }
         let end = format!("-----END {label}-----");
         let (body, after) = body.split_once(&end).ok_or_else(|| bad("a pem block has no end"))?;
-        let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let body: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
         let der = STANDARD.decode(body).map_err(|_| bad("a pem block is not base64"))?;
         blocks.push(Block { label: label.to_owned(), der });
         rest = after.trim_ascii_start();

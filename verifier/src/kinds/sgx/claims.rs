@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::wire::SgxQuote;
-use crate::dcap::{EnclaveReport, Platform};
+use crate::dcap::{EnclaveReport, Platform, hexed};
 
 /// The bits of ATTRIBUTES.FLAGS that are looked at. Intel SDM volume 3D, section 35.7.1.
 pub(super) struct Flags {
@@ -41,22 +41,22 @@ pub(super) fn of_report(quote: &SgxQuote<'_>) -> Map<String, Value> {
     set("x-ms-sgx-is-debuggable", json!(flags.debug));
     set("x-ms-sgx-product-id", json!(report.isv_prod_id));
     set("x-ms-sgx-svn", json!(report.isv_svn));
-    set("x-ms-sgx-mrenclave", json!(hex::encode(report.mr_enclave)));
-    set("x-ms-sgx-mrsigner", json!(hex::encode(report.mr_signer)));
-    set("x-ms-sgx-report-data", json!(hex::encode(report.report_data)));
+    set("x-ms-sgx-mrenclave", hexed(&report.mr_enclave));
+    set("x-ms-sgx-mrsigner", hexed(&report.mr_signer));
+    set("x-ms-sgx-report-data", hexed(&report.report_data));
     if flags.kss {
         let svn = report.reserved4.first_chunk::<2>().map_or(0, |svn| u16::from_le_bytes(*svn));
-        set("x-ms-sgx-config-id", json!(hex::encode(config_id(report))));
+        set("x-ms-sgx-config-id", hexed(config_id(report)));
         set("x-ms-sgx-config-svn", json!(svn));
-        set("x-ms-sgx-isv-extended-product-id", json!(hex::encode(report.reserved1.get(12..).unwrap_or_default())));
-        set("x-ms-sgx-isv-family-id", json!(hex::encode(report.reserved4.get(44..).unwrap_or_default())));
+        set("x-ms-sgx-isv-extended-product-id", hexed(report.reserved1.get(12..).unwrap_or_default()));
+        set("x-ms-sgx-isv-family-id", hexed(report.reserved4.get(44..).unwrap_or_default()));
     }
-    set("x-ms-sgx-attributes", json!(hex::encode(report.attributes)));
+    set("x-ms-sgx-attributes", hexed(&report.attributes));
     set("x-ms-sgx-attributes-init", json!(flags.initialised));
     set("x-ms-sgx-attributes-mode64", json!(flags.mode64));
     set("x-ms-sgx-attributes-provision-key", json!(flags.provision_key));
-    set("x-ms-sgx-miscselect", json!(hex::encode(report.misc_select.to_le_bytes())));
-    set("x-ms-sgx-cpusvn", json!(hex::encode(report.cpu_svn)));
+    set("x-ms-sgx-miscselect", hexed(&report.misc_select.to_le_bytes()));
+    set("x-ms-sgx-cpusvn", hexed(&report.cpu_svn));
     claims
 }
 
@@ -64,12 +64,12 @@ pub(super) fn of_report(quote: &SgxQuote<'_>) -> Map<String, Value> {
 pub(super) fn collateral(quote: &SgxQuote<'_>, platform: &Platform) -> Value {
     let digests = &platform.digests;
     json!({
-        "qeidcertshash": hex::encode(digests.qe_identity_certificates),
-        "qeidcrlhash": hex::encode(digests.root_crl),
-        "qeidhash": hex::encode(digests.qe_identity),
-        "quotehash": hex::encode(openssl::sha::sha256(quote.submitted)),
-        "tcbinfocertshash": hex::encode(digests.tcb_info_certificates),
-        "tcbinfocrlhash": hex::encode(digests.root_crl),
-        "tcbinfohash": hex::encode(digests.tcb_info),
+        "qeidcertshash": hexed(&digests.qe_identity_certificates),
+        "qeidcrlhash": hexed(&digests.root_crl),
+        "qeidhash": hexed(&digests.qe_identity),
+        "quotehash": hexed(&openssl::sha::sha256(quote.submitted)),
+        "tcbinfocertshash": hexed(&digests.tcb_info_certificates),
+        "tcbinfocrlhash": hexed(&digests.root_crl),
+        "tcbinfohash": hexed(&digests.tcb_info),
     })
 }

@@ -37,9 +37,8 @@ pub(super) fn verify(
         for anchor in anchors(&issuer, product, given) {
             let given_issuer = std::slice::from_ref(&issuer);
             match verify_chain(&candidate.certificate, given_issuer, std::iter::once(anchor), &rules, given.memo) {
-                Ok(chain) if chain.links.len() == 3 => return Ok(chain),
-                Ok(_) => drop(refused.get_or_insert(VerifyError::chain(PART, "the root issued the key itself"))),
-                Err(why) => drop(refused.get_or_insert(untrusted(why))),
+                Ok(chain) => return Ok(chain),
+                Err(why) => drop(refused.get_or_insert(why)),
             }
         }
     }
@@ -64,14 +63,6 @@ fn issuer_name(product: AmdProduct, signer: AmdSigner) -> String {
     match signer {
         AmdSigner::Vcek => format!("SEV-{}", product.as_str()),
         AmdSigner::Vlek => format!("SEV-VLEK-{}", product.as_str()),
-    }
-}
-
-/// A wrong signature on a link means that somebody else made it: the chain is not AMD's.
-fn untrusted(why: VerifyError) -> VerifyError {
-    match why.kind() {
-        Code::SignatureInvalid => VerifyError::chain(why.part(), why.detail().to_owned()),
-        _ => why,
     }
 }
 
@@ -101,7 +92,7 @@ pub(super) fn look_up(
             match check_crl(certificate, issuer, crl, CRL_PART, given.now, given.memo) {
                 Ok(()) => looked.note(crl, candidate),
                 Err(why) if why.kind() == Code::Revoked => return Err(why),
-                Err(why) => drop(refused.get_or_insert(untrusted(why))),
+                Err(why) => drop(refused.get_or_insert(why)),
             }
         }
     }

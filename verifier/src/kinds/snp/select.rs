@@ -85,7 +85,8 @@ impl Certificates {
         if fitting.is_empty() {
             let mut misfits = misfits.into_iter();
             return match (misfits.next(), misfits.next()) {
-                (Some(why), None) => Found::Misfit(why),
+                // Where nothing more can be brought, what is there is judged; else the one that fits is wished for.
+                (Some(why), None) if given.options.nothing_more => Found::Misfit(why),
                 _ => Found::Nothing,
             };
         }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dcap::TdReport;
+use crate::dcap::{TdReport, hexed};
 use crate::verified::TcbStatus;
 
 /// TD attributes, a 64-bit little-endian number. Intel TDX Module ABI Specification, table *TD_ATTRIBUTES*.
@@ -53,7 +53,7 @@ pub(super) fn of_report(report: &TdReport) -> Map<String, Value> {
         ("tdx_xfam", &base.xfam),
         ("tdx_tee_tcb_svn", &base.tee_tcb_svn),
     ] {
-        set(name, json!(hex::encode(field)));
+        set(name, hexed(field));
     }
     set("tdx_seamsvn", json!(seam_svn));
     for (name, bit) in [
@@ -67,8 +67,8 @@ pub(super) fn of_report(report: &TdReport) -> Map<String, Value> {
         set(&format!("tdx_td_attributes_{name}"), json!(attributes.bit(bit)));
     }
     if let Some((current_svn, service_td)) = &report.newer {
-        set("tdx_tee_tcb_svn2", json!(hex::encode(current_svn)));
-        set("tdx_mrservicetd", json!(hex::encode(service_td)));
+        set("tdx_tee_tcb_svn2", hexed(current_svn));
+        set("tdx_mrservicetd", hexed(service_td));
     }
     claims
 }

@@ -1,0 +1,116 @@
+//! The deny list: machines, measurements and issuers' keys that open nothing, whatever a rule says.
+//!
+//! `native-api.md` section 2 (`keygate deny`), threat model P26. An entry counts from the next decision on.
+
+use keygate_keystore::{Change, DenyEntry, KeystoreError};
+use openssl::sha::sha256;
+use serde_json::{Value, json};
+
+use super::{Desk, Done, Plan, Reason, Refusal};
+use crate::broker::error::{Code, Fault};
+
+/// What is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    kind: String,
+    value: String,
+}
+
+impl Denial {
+    /// Reads kind and value in their one form: `platform` (chip id, EK, PPID) and `measurement` are 16 to 512 lower-case hex digits,
+    /// `issuer-key` the RFC 7638 thumbprint of a key, 43 characters of base64url.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn parse(kind: &str, value: &str) -> Result<Self, Fault> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let fits = match kind {
+            "platform" | "measurement" => {
+                (16..=512).contains(&value.len()) && value.len() % 2 == 0 && value.bytes().all(hex)
+            }
+            "issuer-key" => value.len() == 43 && value.bytes().all(base64url),
+            _ => return Err(Fault::new(Code::Malformed, "not a kind of the deny list")),
+        };
+        match fits {
+            true => Ok(Self { kind: kind.to_owned(), value: value.to_owned() }),
+            false => Err(Fault::new(
+                Code::Malformed,
+                "not a value of this kind: lower-case hex, or a thumbprint in base64url",
+            )),
+        }
+    }
+}
+
+fn described(entry: &DenyEntry) -> Value {
+    json!({
+        "kind": entry.kind, "value": entry.value, "reason": entry.reason, "at": entry.at, "author": entry.author,
+        "etag": etag(entry),
+    })
+}
+
+fn etag(entry: &DenyEntry) -> String {
+    let text = format!("{}\0{}\0{}\0{}", entry.kind, entry.value, entry.at, entry.author);
+    hex::encode(sha256(text.as_bytes()).split_at(8).0)
+}
+
+impl Desk<'_> {
+    /// The whole list.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn list_denied(&self) -> Result<Vec<Value>, Refusal> {
+        Ok(self.broker.keystore.denied(&self.provider)?.iter().map(described).collect())
+    }
+
+    /// Denies something from the next decision on.
+    ///
+    /// # Errors
+    /// `conflict` if it is denied already.
+    pub fn deny(&self, denial: Denial, reason: Reason) -> Result<Done, Refusal> {
+        let if_match = self.expected_absent()?;
+        let object = json!({"kind": denial.kind, "value": denial.value});
+        let change = Change::AddDeny { kind: denial.kind, value: denial.value };
+        let plan = Plan { change, if_match, reason, before: Value::Null, after: object.clone(), forced: None };
+        let changed = self.change(plan)?;
+        Ok(self.done(&changed, Value::Null, object))
+    }
+
+    /// Denies something no more. `If-Match` names the `etag` of the entry.
+    ///
+    /// # Errors
+    /// `not-found` if it is not denied.
+    pub fn allow(&self, denial: Denial, reason: Reason) -> Result<Done, Refusal> {
+        let all = self.broker.keystore.denied(&self.provider)?;
+        let found = all.iter().find(|entry| entry.kind == denial.kind && entry.value == denial.value);
+        let entry = found.ok_or(KeystoreError::NotFound("entry of the deny list"))?;
+        self.expected(&etag(entry))?;
+        let before = json!({"kind": denial.kind, "value": denial.value});
+        let change = Change::RemoveDeny { kind: denial.kind, value: denial.value };
+        let if_match = keygate_keystore::IfMatch::Any;
+        let plan = Plan { change, if_match, reason, before: before.clone(), after: Value::Null, forced: None };
+        let changed = self.change(plan)?;
+        Ok(self.done(&changed, before, Value::Null))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_denied_has_one_form() {
+        assert!(Denial::parse("platform", &"0a".repeat(64)).is_ok());
+        assert!(Denial::parse("issuer-key", &"A".repeat(43)).is_ok());
+        for (kind, value) in [
+            ("platform", "0A".repeat(64)),
+            ("platform", format!(" {}", "0a".repeat(64))),
+            ("platform", "0a".repeat(7)),
+            ("measurement", "0a0".repeat(11)),
+            ("Platform", "0a".repeat(64)),
+            ("issuer-key", "A".repeat(44)),
+        ] {
+            assert!(Denial::parse(kind, &value).is_err(), "{kind} {value}");
+        }
+    }
+}
