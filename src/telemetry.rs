@@ -5,11 +5,12 @@
 //! the correlation id under which the audit has the rest.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -40,6 +41,9 @@ pub const ALARMS: &str = "keygate_alarms_total";
 /// Lines that may wait for a slow reader of stdout.
 const LINES_WAITING: usize = 4_096;
 
+/// Where metrics are gathered.
+static FIGURES: OnceLock<PrometheusHandle> = OnceLock::new();
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -54,7 +58,7 @@ pub enum Format {
 #[error("logging cannot start: {0}")]
 pub struct TelemetryError(String);
 
-/// Starts logging to stdout. `filter` as in `RUST_LOG`: `info`, `keygate=debug,warn`.
+/// Starts logging to stdout and gathering metrics. `filter` as in `RUST_LOG`: `info`, `keygate=debug,warn`.
 ///
 /// # Errors
 /// A filter that does not parse, or a second start.
@@ -66,7 +70,18 @@ pub fn start(format: Format, filter: &str) -> Result<(), TelemetryError> {
         Format::Text => builder.with_ansi(false).try_init(),
         Format::Json => builder.json().try_init(),
     };
-    started.map_err(|e| TelemetryError(e.to_string()))
+    started.map_err(|e| TelemetryError(e.to_string()))?;
+    let figures = PrometheusBuilder::new().install_recorder().map_err(|e| TelemetryError(e.to_string()))?;
+    // Set once: a second start has failed above.
+    let _ = FIGURES.set(figures);
+    Ok(())
+}
+
+/// Every metric in the text format of Prometheus; none before [`start`].
+pub fn figures() -> Option<String> {
+    let figures = FIGURES.get()?;
+    figures.run_upkeep();
+    Some(figures.render())
 }
 
 /// A request was answered. `code` is `ok` or a stable code.

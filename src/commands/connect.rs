@@ -16,16 +16,16 @@ pub const DEFAULT_DIR: &str = "keygate-data";
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// Folder that `keygate init` made: address, CA and credential come from there [default: ./keygate-data].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Address of the server, https://HOST[:PORT][/PREFIX].
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// The CA that is pinned, PEM.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// A file that holds a credential (`kg_…`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub credential: Option<PathBuf>,
 }
 
@@ -39,7 +39,7 @@ pub enum Listener {
 }
 
 impl ServerArgs {
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DIR))
     }
 

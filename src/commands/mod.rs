@@ -3,11 +3,23 @@
 pub mod exit;
 pub mod output;
 
+mod admin;
+mod apply;
+mod audit;
 mod connect;
+mod credential;
 mod demo;
+mod deny;
 mod identity;
 mod init;
+mod key;
+mod local;
+mod progress;
+mod rule;
+mod rules;
 mod serve;
+mod store;
+mod time;
 mod verify;
 mod workload;
 
@@ -47,6 +59,20 @@ enum Command {
     Release(workload::ReleaseArgs),
     /// Workload: have something unwrapped.
     Unwrap(workload::UnwrapArgs),
+    /// Keys: create, import, list, show, rotate, disable, enable, delete, recover, purge.
+    Key(key::KeyArgs),
+    /// Release rules: check and try offline, history, diff and restore in a service.
+    Rule(rule::RuleArgs),
+    /// Set rules and options of keys from files; prints the difference first.
+    Apply(apply::ApplyArgs),
+    /// Machines, measurements and issuers' keys that open nothing.
+    Deny(deny::DenyArgs),
+    /// Bearer tokens with roles.
+    Credential(credential::CredentialArgs),
+    /// The audit journal: list, show, verify, export.
+    Audit(audit::AuditArgs),
+    /// Copies and checks of the store.
+    Store(store::StoreArgs),
     /// Make an identity for the software attester, for machines without hardware.
     SoftwareIdentity(identity::IdentityArgs),
 }
@@ -67,6 +93,13 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::Serve(args) => wait(serve::run(args)),
         Command::Demo(args) => wait(demo::run(args)),
         Command::Attest(args) => wait(workload::attest(args, format)),
+        Command::Key(args) => wait(key::run(args, format)),
+        Command::Rule(args) => wait(rule::run(args, format)),
+        Command::Apply(args) => wait(apply::run(args, format)),
+        Command::Deny(args) => wait(deny::run(args, format)),
+        Command::Credential(args) => wait(credential::run(args, format)),
+        Command::Audit(args) => wait(audit::run(args, format)),
+        Command::Store(args) => wait(store::run(args, format)),
         Command::Release(args) => wait(workload::release(args, format)),
         Command::Unwrap(args) => wait(workload::unwrap(args, format)),
     }

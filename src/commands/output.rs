@@ -13,6 +13,8 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// For programs: one value a line.
+    Jsonl,
 }
 
 impl Format {
@@ -35,13 +37,15 @@ impl Output {
 
     /// Whether a program reads.
     pub fn is_json(&self) -> bool {
-        self.format == Format::Json
+        self.format != Format::Table
     }
 
     /// One object: a table of its members, nested ones by dotted path.
     pub fn object(&self, value: &Value) {
-        if self.is_json() {
-            return line(&serde_json::to_string_pretty(value).unwrap_or_default());
+        match self.format {
+            Format::Json => return line(&serde_json::to_string_pretty(value).unwrap_or_default()),
+            Format::Jsonl => return line(&value.to_string()),
+            Format::Table => {}
         }
         let mut rows = Vec::new();
         flatten("", value, &mut rows);
@@ -54,8 +58,10 @@ impl Output {
 
     /// A list of objects: a table with these columns.
     pub fn list(&self, columns: &[(&str, &str)], rows: &[Value]) {
-        if self.is_json() {
-            return line(&serde_json::to_string_pretty(rows).unwrap_or_default());
+        match self.format {
+            Format::Json => return line(&serde_json::to_string_pretty(rows).unwrap_or_default()),
+            Format::Jsonl => return rows.iter().for_each(|row| line(&row.to_string())),
+            Format::Table => {}
         }
         let mut table = plain();
         table.set_header(columns.iter().map(|(title, _)| *title));

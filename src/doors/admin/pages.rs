@@ -9,29 +9,25 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
 use super::call::bearer;
 use crate::broker::admin::Role;
 use crate::broker::{Broker, BrokerError, Code, Fault, Seat};
 use crate::doors::problem;
+use crate::telemetry;
 
 /// Figures in the text format of Prometheus, for role `operator`. Not recorded one by one: they are asked for all the time.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")))]
-pub(super) async fn metrics(
-    broker: Data<Arc<Broker>>,
-    handle: Option<Data<PrometheusHandle>>,
-    http: HttpRequest,
-) -> HttpResponse {
-    match (operator(&broker, &http), handle) {
-        (Err(error), _) => problem::refusal(&error),
-        (Ok(()), None) => not_found(),
-        (Ok(()), Some(handle)) => {
-            broker.measure();
-            HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(handle.render())
-        }
+pub(super) async fn metrics(broker: Data<Arc<Broker>>, http: HttpRequest) -> HttpResponse {
+    if let Err(error) = operator(&broker, &http) {
+        return problem::refusal(&error);
+    }
+    broker.measure();
+    match telemetry::figures() {
+        Some(figures) => HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(figures),
+        None => problem::answer(StatusCode::NOT_FOUND, "not-found", "this node gathers no metrics"),
     }
 }
 
@@ -64,10 +60,6 @@ pub(super) async fn docs() -> HttpResponse {
 /// A path that is served, with another method.
 pub(super) async fn not_allowed() -> HttpResponse {
     problem::answer(StatusCode::METHOD_NOT_ALLOWED, "unsupported", "this method is not served here")
-}
-
-fn not_found() -> HttpResponse {
-    problem::answer(StatusCode::NOT_FOUND, "not-found", "this node gathers no metrics")
 }
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Keygate: the admin door</title>\

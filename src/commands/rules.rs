@@ -1,0 +1,147 @@
+//! Rules in files: read, checked with the place underlined, joined with options of the command line. Keygate's contract, sections 5 and 7.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
+
+use ariadne::{Config, IndexType, Label, Report, ReportKind, Source};
+use keygate_policies::{Diagnostic, KeyRules, Limits, Severity, json};
+use serde_json::{Map, Value, json};
+
+use super::exit::Failure;
+
+/// A text and where it came from.
+pub struct RuleFile {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+impl RuleFile {
+    /// Reads a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// Usage.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let cannot =
+            |e: std::io::Error| Failure::usage(format!("cannot read `{name}`: {e}"), "name a file with a rule");
+        let mut bytes = Vec::new();
+        let most = Limits::RULES.bytes as u64 + 1;
+        if path == Path::new("-") {
+            std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(cannot)?;
+        } else {
+            std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(cannot)?;
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::usage(format!("`{name}` is not UTF-8"), "write rules as JSON in UTF-8"))?;
+        Ok(Self { name, text })
+    }
+
+    /// The rules, or what is wrong with them.
+    ///
+    /// # Errors
+    /// Every diagnostic.
+    pub fn parse(&self) -> Result<KeyRules, Vec<Diagnostic>> {
+        KeyRules::parse(self.text.as_bytes())
+    }
+
+    /// The document with its rules and options, to be sent. What does not parse is shown where it is wrong.
+    ///
+    /// # Errors
+    /// Usage, after the diagnostics were printed.
+    pub fn document(&self) -> Result<Value, Failure> {
+        match self.parse() {
+            Ok(rules) => Ok(rules.to_value().clone()),
+            Err(found) => {
+                self.show(&found);
+                Err(Failure::usage(
+                    format!("`{}` is no rule", self.name),
+                    "mend it; `keygate rule check` shows every place",
+                ))
+            }
+        }
+    }
+
+    /// Shows each place on standard error: underlined on a terminal, a line each elsewhere.
+    pub fn show(&self, found: &[Diagnostic]) {
+        let color = std::io::stderr().is_terminal();
+        for diagnostic in found {
+            if diagnostic.line == 0 || !color {
+                eprintln!("{}: {}: {diagnostic}", self.name, word(diagnostic.severity));
+                continue;
+            }
+            let kind = match diagnostic.severity {
+                Severity::Warning => ReportKind::Warning,
+                Severity::Refusal | Severity::Error => ReportKind::Error,
+            };
+            let end = diagnostic.span.end.max(diagnostic.span.start.saturating_add(1)).min(self.text.len());
+            let place = (self.name.as_str(), diagnostic.span.start.min(end)..end);
+            let mut report = Report::build(kind, place.clone())
+                .with_config(Config::default().with_index_type(IndexType::Byte).with_color(color))
+                .with_code(diagnostic.code)
+                .with_message(&diagnostic.message)
+                .with_label(Label::new(place).with_message(expectation(diagnostic)));
+            if let Some(help) = &diagnostic.help {
+                report = report.with_help(help);
+            }
+            // A terminal that went away ends the picture, not the command.
+            let _ = report.finish().eprint((self.name.as_str(), Source::from(self.text.as_str())));
+        }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Warning => "warning",
+        Severity::Refusal => "refused",
+        Severity::Error => "error",
+    }
+}
+
+fn expectation(diagnostic: &Diagnostic) -> String {
+    match diagnostic.expected.as_slice() {
+        [] => "here".to_owned(),
+        expected => format!("expected {}", expected.join(" or ")),
+    }
+}
+
+/// Joins a document with options of the command line: `K=V`, V as JSON or else as text. A bare rule becomes `default`.
+///
+/// # Errors
+/// Usage.
+pub fn with_options(document: Option<Value>, options: &[String], anchors: &[String]) -> Result<Option<Value>, Failure> {
+    if document.is_none() && options.is_empty() && anchors.is_empty() {
+        return Ok(None);
+    }
+    let mut document = document.unwrap_or_else(|| json!({"rules": {}, "options": {}}));
+    let mut set: Map<String, Value> = document.get("options").and_then(Value::as_object).cloned().unwrap_or_default();
+    for option in options {
+        let (name, text) = option.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("`{option}` is no option"), "write options as NAME=VALUE, such as freshness=session")
+        })?;
+        let value = match json::parse(text.as_bytes(), &Limits::RULES) {
+            Ok(node) => node.to_value(),
+            Err(_) => json!(text),
+        };
+        set.insert(name.to_owned(), value);
+    }
+    if !anchors.is_empty() {
+        set.insert("anchors".to_owned(), json!(anchors));
+    }
+    document["options"] = Value::Object(set);
+    Ok(Some(document))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_json_or_else_text() {
+        let options = ["freshness=session".to_owned(), "session_seconds=900".to_owned(), "debug=true".to_owned()];
+        let document = with_options(None, &options, &["lab".to_owned()]).unwrap().unwrap();
+        let wanted = json!({"freshness": "session", "session_seconds": 900, "debug": true, "anchors": ["lab"]});
+        assert_eq!(document, json!({"rules": {}, "options": wanted}));
+        assert!(with_options(None, &["freshness".to_owned()], &[]).is_err());
+        assert_eq!(with_options(None, &[], &[]).unwrap(), None);
+    }
+}
