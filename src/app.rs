@@ -61,7 +61,7 @@ impl App {
     /// # Errors
     /// [`AppError`].
     pub fn open(settings: Settings) -> Result<Self, AppError> {
-        let root = FileRoot::new(&settings.path(&settings.root_key.file));
+        let root = FileRoot::new(settings.path(&settings.root_key.file));
         let sealed_by = root.describe();
         let now = SystemClock::new(0).now().map_err(|e| {
             AppError::Store(
@@ -84,7 +84,6 @@ impl App {
             limits: Limits {
                 verifications: settings.limits.verifications,
                 waiting: settings.limits.waiting,
-                ..Limits::default()
             },
         })
         .map_err(|e| {
