@@ -61,7 +61,10 @@ impl Gate {
         let provider = self.broker.provider_for(&host, request.path()).ok_or_else(misdirected)?;
         // Another provider's prefix is no path of this one.
         let path = request.path().strip_prefix(provider.prefix()).unwrap_or_default();
-        if !SERVED.iter().any(|place| path == *place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'))) {
+        if !SERVED
+            .iter()
+            .any(|place| path == *place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/')))
+        {
             return Err(refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path"));
         }
         Ok(Some(Seat { provider, source }))

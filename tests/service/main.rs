@@ -10,5 +10,4 @@ mod idempotency;
 mod refusals;
 mod restart;
 mod sessions;
-mod timing;
 mod use_key;
