@@ -214,7 +214,8 @@ mod tests {
         let hosts = ["kms.example".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let server = server(&ca, &hosts, [3; 16], NOW).unwrap();
         let chain = X509::stack_from_pem(&server.chain_pem).unwrap();
-        for (leaf, purpose) in [(X509::from_der(&receipts[0]).unwrap(), "2.25."), (chain[0].clone(), "TLS Web Server")] {
+        for (leaf, purpose) in [(X509::from_der(&receipts[0]).unwrap(), "2.25."), (chain[0].clone(), "TLS Web Server")]
+        {
             assert!(leaf.verify(&root.public_key().unwrap()).unwrap());
             assert_eq!(root.issued(&leaf), X509VerifyResult::OK);
             let text = String::from_utf8(leaf.to_text().unwrap()).unwrap();

@@ -6,6 +6,7 @@ mod audit;
 mod broker;
 mod door;
 mod hardware;
+mod hosts;
 mod idempotency;
 mod refusals;
 mod restart;
