@@ -186,3 +186,53 @@ fn common_name(text: &str) -> Result<X509Name, ErrorStack> {
 fn public(key: &EcKey<Private>) -> Result<PKey<Public>, ErrorStack> {
     PKey::from_ec_key(EcKey::from_public_key(key.group(), key.public_key())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::x509::X509VerifyResult;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn sec1() -> Vec<u8> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        EcKey::generate(&group).unwrap().private_key_to_der().unwrap()
+    }
+
+    fn ca() -> SigningKey {
+        let key = sec1();
+        let certificate = authority(&key, "default", [1; 16], NOW).unwrap();
+        SigningKey::from_sec1(&key, vec![certificate]).unwrap()
+    }
+
+    #[test]
+    fn leaves_chain_to_the_authority_and_have_one_purpose_each() {
+        let ca = ca();
+        let root = X509::from_der(&ca.certificates()[0]).unwrap();
+        let receipts = receipt(&ca, &sec1(), "default", [2; 16], NOW).unwrap();
+        assert_eq!(receipts[1], ca.certificates()[0]);
+        let hosts = ["kms.example".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let server = server(&ca, &hosts, [3; 16], NOW).unwrap();
+        let chain = X509::stack_from_pem(&server.chain_pem).unwrap();
+        for (leaf, purpose) in [(X509::from_der(&receipts[0]).unwrap(), "2.25."), (chain[0].clone(), "TLS Web Server")]
+        {
+            assert!(leaf.verify(&root.public_key().unwrap()).unwrap());
+            assert_eq!(root.issued(&leaf), X509VerifyResult::OK);
+            let text = String::from_utf8(leaf.to_text().unwrap()).unwrap();
+            let usage = text.split("Extended Key Usage").nth(1).unwrap().lines().nth(1).unwrap();
+            assert!(usage.trim().starts_with(purpose) && !usage.contains(','), "{usage}");
+            assert!(text.contains("CA:FALSE"));
+        }
+        let names = chain[0].subject_alt_names().unwrap();
+        assert_eq!(names.iter().filter_map(|name| name.dnsname()).collect::<Vec<_>>(), ["kms.example"]);
+        assert_eq!(names.iter().filter_map(|name| name.ipaddress()).map(<[u8]>::len).collect::<Vec<_>>(), [4, 16]);
+    }
+
+    #[test]
+    fn another_curve_is_no_service_key() {
+        let group = EcGroup::from_curve_name(Nid::SECP384R1).unwrap();
+        let other = EcKey::generate(&group).unwrap().private_key_to_der().unwrap();
+        assert!(SigningKey::from_sec1(&other, Vec::new()).is_err());
+        assert!(SigningKey::from_sec1(b"no key", Vec::new()).is_err());
+    }
+}

@@ -89,14 +89,17 @@ impl House {
     }
 
     pub fn change(&self, change: Change) {
-        self.try_change(change).unwrap();
+        self.order(&self.provider, change).unwrap();
     }
 
-    pub fn try_change(&self, change: Change) -> Result<(), keygate_keystore::KeystoreError> {
-        let now = NOW;
-        let record = Record { provider: self.provider.clone(), at: now, kind: "admin".into(), body: "{}".into() };
+    pub fn change_of(&self, provider: &ProviderId, change: Change) {
+        self.order(provider, change).unwrap();
+    }
+
+    fn order(&self, provider: &ProviderId, change: Change) -> Result<(), keygate_keystore::KeystoreError> {
+        let record = Record { provider: provider.clone(), at: NOW, kind: "admin".into(), body: "{}".into() };
         let order = ChangeOrder {
-            provider: self.provider.clone(),
+            provider: provider.clone(),
             change,
             author: "test".into(),
             reason: "test".into(),
@@ -104,7 +107,7 @@ impl House {
             record,
             repeat: None,
             dry_run: false,
-            now,
+            now: NOW,
         };
         self.keystore.change(order).map(drop)
     }
@@ -156,11 +159,11 @@ fn assemble(
     anchors: Anchors,
     limits: Limits,
 ) -> Arc<Broker> {
-    let setup = |id: &str, host: &str| ProviderSetup {
+    let setup = |id: &str, host: &str, prefix: &str| ProviderSetup {
         id: ProviderId::parse(id).unwrap(),
-        issuer: format!("https://{host}"),
+        issuer: format!("https://{host}{prefix}"),
         hosts: vec![host.to_owned(), format!("also.{host}")],
-        prefix: String::new(),
+        prefix: prefix.to_owned(),
         challenge_seconds: 300,
         token_seconds: 600,
         require_amd_crl: false,
@@ -170,7 +173,11 @@ fn assemble(
         verifier: Verifier::new(anchors),
         library,
         clock: Arc::clone(clock) as Arc<dyn keygate::clock::Clock>,
-        providers: vec![setup("default", HOST), setup("other", "other.example")],
+        providers: vec![
+            setup("default", HOST, ""),
+            setup("other", "other.example", ""),
+            setup("tenant", HOST, "/tenant-a"),
+        ],
         limits,
     };
     Broker::open(parts).unwrap()

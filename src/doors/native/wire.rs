@@ -201,3 +201,69 @@ fn read_recipient(jwk: &Map<String, Value>) -> Result<RecipientKey, Fault> {
 fn decode(text: &str, wrong: &'static str) -> Result<Vec<u8>, Fault> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(wrong))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"evidence":{"kind":"software","data":"YWJj"},"challenge":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","recipient":{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},"runtime_data":"e30","init_data":"e30","endorsements":["YWJj"],"wrapping":"JWE","alg":"A256GCM","aad":"","bytes":32}"#;
+
+    /// Steps of xorshift: the same mutations in every run.
+    fn step(state: &mut u64) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        usize::try_from(*state >> 16).unwrap_or(0)
+    }
+
+    #[test]
+    fn mutated_bodies_are_read_or_refused_and_never_panic() {
+        assert!(read_use(GOOD.as_bytes(), Operation::Generate).is_ok());
+        let (mut state, mut read) = (0x9e37_79b9_7f4a_7c15, 0);
+        for _ in 0..20_000 {
+            let mut body = GOOD.as_bytes().to_vec();
+            for _ in 0..=step(&mut state) % 3 {
+                let (at, other) = (step(&mut state) % body.len(), step(&mut state) % GOOD.len());
+                match step(&mut state) % 4 {
+                    0 => body[at] = b"\"{}[],:\\0-e\xff"[step(&mut state) % 12],
+                    1 if body.len() > 1 => {
+                        body.remove(at);
+                    }
+                    2 => body.insert(at, GOOD.as_bytes()[other]),
+                    _ => body.truncate(at + 1),
+                }
+            }
+            for operation in Operation::ALL {
+                read += usize::from(read_use(&body, operation).is_ok());
+            }
+            let _ = (read_attestation(&body), read_empty(&body));
+        }
+        assert!(read > 0, "some mutations change only a value");
+    }
+
+    #[test]
+    fn each_operation_has_its_own_members() {
+        let code = |body: &str, operation| read_use(body.as_bytes(), operation).err().map(|fault| fault.code);
+        assert_eq!(code(r#"{"alg":"A256GCM","plaintext":"","aad":""}"#, Operation::Wrap), None);
+        assert_eq!(
+            code(r#"{"alg":"A256GCM","plaintext":"","wrapping":"JWE"}"#, Operation::Wrap),
+            Some(Code::Malformed)
+        );
+        assert_eq!(code(r#"{"alg":"ES256"}"#, Operation::Release), Some(Code::Malformed));
+        assert_eq!(code(r#"{"alg":"ES256","digest":"","aad":""}"#, Operation::Sign), Some(Code::Malformed));
+        assert_eq!(code(r#"{"digest":""}"#, Operation::Sign), Some(Code::Malformed));
+        for (bytes, wanted) in [("0", Code::Malformed), ("1.0", Code::Malformed), ("1025", Code::TooLarge)] {
+            let body = format!(r#"{{"alg":"A256GCM","bytes":{bytes}}}"#);
+            assert_eq!(code(&body, Operation::Generate), Some(wanted), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn base64_has_one_spelling() {
+        for text in ["YQ==", "YR", "Y Q", "+w", "Y"] {
+            let body = format!(r#"{{"alg":"A256GCM","plaintext":"{text}"}}"#);
+            let refused = read_use(body.as_bytes(), Operation::Wrap).err().map(|fault| fault.code);
+            assert_eq!(refused, Some(Code::Malformed), "{text}");
+        }
+    }
+}

@@ -1,19 +1,26 @@
 //! Whether an unknown key can be told from a rule that is not met by the time it takes. Threat model P27.
+//!
+//! A binary of its own, so that no other test runs beside it.
+
+#[allow(dead_code)]
+#[path = "service/broker.rs"]
+mod broker;
 
 use std::time::{Duration, Instant};
 
-use keygate::broker::*;
+use keygate::broker::Code;
 use keygate_keystore::KeyType;
 use serde_json::json;
 
-use super::broker::*;
+use broker::*;
 
-/// Interleaved, so that whatever else the machine does happens to both. By default few samples and a wide bound, which still
-/// tells a missing step from a present one; `KEYGATE_FULL=1` takes more and the bound of the threat model: 5 % or 50 µs.
+/// Interleaved, so that whatever else the machine does happens to both. By default few samples, their quickest quarter and a
+/// wide bound, which still tells a missing step from a present one on a busy machine; `KEYGATE_FULL=1` takes more samples, the
+/// median and the bound of the threat model: 5 % or 50 µs.
 #[tokio::test]
 async fn an_unknown_key_takes_as_long_as_a_rule_that_is_not_met() {
     let full = std::env::var_os("KEYGATE_FULL").is_some();
-    let samples = if full { 3_000 } else { 150 };
+    let samples = if full { 3_000 } else { 300 };
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
     let mut workload = Workload::new();
@@ -29,15 +36,16 @@ async fn an_unknown_key_takes_as_long_as_a_rule_that_is_not_met() {
             assert_eq!(refused.code, Code::NotReleased);
         }
     }
-    let (unmet, unknown) = (median(unmet), median(unknown));
+    let share = if full { 2 } else { 4 };
+    let (unmet, unknown) = (quantile(unmet, share), quantile(unknown, share));
     let difference = unmet.abs_diff(unknown);
     println!("not met {unmet:?}, unknown {unknown:?}, difference {difference:?} of {samples} samples each");
-    let share = if full { 20 } else { 5 };
-    let bound = (unmet / share).max(Duration::from_micros(50));
+    let bound = (unmet / if full { 20 } else { 6 }).max(Duration::from_micros(50));
     assert!(difference <= bound, "{difference:?} is more than {bound:?}");
 }
 
-fn median(mut samples: Vec<Duration>) -> Duration {
+/// The sample below which one in `share` lies.
+fn quantile(mut samples: Vec<Duration>, share: usize) -> Duration {
     samples.sort();
-    samples[samples.len() / 2]
+    samples[samples.len() / share]
 }
