@@ -33,7 +33,7 @@ pub struct House {
     pub software: Software,
     pub nitro: Nitro,
     pub provider: ProviderId,
-    _dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
 }
 
 impl House {
@@ -70,7 +70,7 @@ impl House {
             limits,
         })
         .unwrap();
-        Self { broker, keystore, clock, software, nitro, provider, _dir: dir }
+        Self { broker, keystore, clock, software, nitro, provider, dir }
     }
 
     pub fn seat(&self) -> Seat {
