@@ -139,7 +139,7 @@ impl Desk<'_> {
         let all = self.broker.keystore.credentials(&self.provider)?;
         let behind: Vec<_> = all.iter().filter(|view| after.is_none_or(|after| view.name.as_str() > after)).collect();
         let page = behind.iter().take(limit.clamp(1, 500));
-        let next = behind.get(limit.clamp(1, 500)).and(page.clone().last().map(|view| view.name.clone()));
+        let next = behind.get(limit.clamp(1, 500)).and(page.clone().next_back().map(|view| view.name.clone()));
         Ok((page.map(|view| described(view, self.now)).collect(), next))
     }
 
