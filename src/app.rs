@@ -200,6 +200,7 @@ fn library(settings: &Settings) -> Result<LibrarySetup, AppError> {
         cache,
         fetches_per_minute: collateral.fetches_per_minute,
         fetches_per_source: collateral.fetches_per_source,
+        clock: Arc::new(SystemClock::new(0)),
     })
 }
 

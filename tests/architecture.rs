@@ -173,13 +173,6 @@ fn foreign_parsers_stay_in_their_folder() {
             "{path} names the dcap parser"
         );
     }
-    for (path, text) in sources("keystore/src") {
-        assert!(
-            ["/storage/", "/change/", "backup"].iter().any(|place| path.contains(place))
-                || !code(&text).contains("rusqlite"),
-            "{path} names the database"
-        );
-    }
 }
 
 #[test]

@@ -31,13 +31,17 @@ pub(crate) struct Held {
 
 impl Held {
     /// Adds what the library holds or brought.
-    pub(crate) fn from_library(&mut self, brought: &Endorsements) {
+    pub(crate) fn add_library(&mut self, brought: &Endorsements) {
+        if self.all.is_empty() {
+            *self = Self { library: brought.clone(), all: brought.clone() };
+            return;
+        }
         self.library.extend(brought);
         self.all.extend(brought);
     }
 
     /// Adds what came with the request: for this request only.
-    pub(crate) fn from_request(&mut self, pieces: &[Vec<u8>]) -> Result<(), Fault> {
+    pub(crate) fn add_request(&mut self, pieces: &[Vec<u8>]) -> Result<(), Fault> {
         for piece in pieces {
             self.all.add_file(piece)?;
         }

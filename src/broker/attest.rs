@@ -36,7 +36,7 @@ impl Broker {
         let seat = &passage.request.seat;
         let source = seat.source_prefix();
         let mut held = Held::default();
-        held.from_library(&self.library.known(passage.request.evidence.kind));
+        held.add_library(&self.library.known(passage.request.evidence.kind));
         for round in 0..=ROUNDS {
             let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
             let work = move |permit| broker.attest_turn(&turn, held, round == 0, permit);
@@ -44,10 +44,10 @@ impl Broker {
             match turn.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?? {
                 Turn::Answered(answer) => return Ok(answer),
                 Turn::Wants(ids, so_far) => {
-                    held = so_far;
+                    held = *so_far;
                     let brought = self.library.fetch(&ids, &source).await;
                     let brought = brought.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?;
-                    held.from_library(&brought);
+                    held.add_library(&brought);
                 }
             }
         }
@@ -69,10 +69,10 @@ impl Broker {
             if let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
                 return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
             }
-            held.from_request(&request.evidence.endorsements).map_err(refuse)?;
+            held.add_request(&request.evidence.endorsements).map_err(refuse)?;
         }
         let shown = match self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now) {
-            Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, held)),
+            Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, Box::new(held))),
             Ok(Appraised::Shown(shown)) => shown,
             Err(fault) => {
                 // The same request may have spent the challenge between our two questions.

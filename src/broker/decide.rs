@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use keygate_keystore::{
-    Authorized, Curve, KeyView, KeystoreError, Look, MacPurpose, Operation, Recipient, Record, RepeatKey, Sealing,
-    Seen, Spend, Target, Use, VersionId, VersionView, Wrapping, operations,
+    Authorized, Curve, KeyView, KeystoreError, Look, Operation, Recipient, Record, RepeatKey, Sealing, Seen, Spend,
+    Target, Use, VersionId, VersionView, Wrapping, operations,
 };
 use keygate_policies::KeyRules;
 use keygate_policies::release::{Asked, Authority, Decision, Explain};
@@ -58,12 +58,15 @@ impl Broker {
         now: i64,
     ) -> Result<Judged, Fault> {
         let operation = request.usage.operation();
-        let folded = request.key.name.folded();
-        // As much work as opening a row that is there.
-        let _ = self.keystore.mac(MacPurpose::Decoy, &[folded.as_bytes()]);
         let rules = match &look.key {
-            Some(key) => self.rules.of(key.rule.as_ref())?,
-            None => self.rules.decoy(),
+            Some(key) => {
+                self.stand_ins.found(key);
+                self.rules.of(key.rule.as_ref())?
+            }
+            None => {
+                let other = self.stand_ins.look(&self.keystore, request.seat.provider.id())?;
+                self.rules.of(other.as_ref().and_then(|key| key.rule.as_ref()))?
+            }
         };
         let decision = shown.map(|shown| {
             let issuer = request.seat.provider.issuer();

@@ -77,7 +77,6 @@ impl Broker {
             .word(Field::Decision, "deny")
             .word(Field::Code, &fault.full_code())
             .word(Field::Detail, &fault.inner)
-            .leaves(&fault.failed, &super::describe::PRESENTED)
             .record();
         if let Err(why) = self.keystore.record(record) {
             let unrecorded = match why {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keygate_keystore::{Epoch, Keystore, ProviderId, RuleVersion};
+use keygate_keystore::{Epoch, KeyName, KeyView, Keystore, ProviderId, RuleVersion};
 use keygate_policies::KeyRules;
 use moka::sync::Cache;
 
@@ -20,16 +20,11 @@ const RULES: u64 = 10_000;
 pub(crate) struct Rules {
     parsed: Cache<[u8; 32], Arc<KeyRules>>,
     none: Arc<KeyRules>,
-    decoy: Arc<KeyRules>,
 }
 
 impl Rules {
     pub(crate) fn new() -> Self {
-        // A rule as real ones are, that nothing can meet: no evidence is of the kind `none`.
-        let decoy = br#"{"rules":{"default":{"version":"1.0.0","anyOf":[{"authority":"self","allOf":[
-            {"claim":"keygate.kind","equals":"none"},{"claim":"keygate.debug","equals":"none"}]}]}}}"#;
-        let decoy = KeyRules::parse(decoy).unwrap_or_else(|_| KeyRules::none());
-        Self { parsed: Cache::new(RULES), none: Arc::new(KeyRules::none()), decoy: Arc::new(decoy) }
+        Self { parsed: Cache::new(RULES), none: Arc::new(KeyRules::none()) }
     }
 
     /// The rules that a key holds.
@@ -48,10 +43,29 @@ impl Rules {
         self.parsed.insert(version.digest, Arc::clone(&rules));
         Ok(rules)
     }
+}
 
-    /// Rules to judge by where there is no key, so that the work is the same.
-    pub(crate) fn decoy(&self) -> Arc<KeyRules> {
-        Arc::clone(&self.decoy)
+/// A key of each provider that was found lately: it is read and judged in the place of one that is not there, so that the work
+/// is the same. Nothing of it is told or recorded. Threat model P27.
+#[derive(Default)]
+pub(crate) struct StandIns(Mutex<HashMap<ProviderId, KeyName>>);
+
+impl StandIns {
+    /// Remembers a key that was found.
+    pub(crate) fn found(&self, key: &KeyView) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.get(&key.provider) != Some(&key.name) {
+            known.insert(key.provider.clone(), key.name.clone());
+        }
+    }
+
+    /// Reads a key that is there, if the provider has any.
+    pub(crate) fn look(&self, keystore: &Keystore, provider: &ProviderId) -> Result<Option<KeyView>, Fault> {
+        let name = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(provider).cloned();
+        Ok(match name {
+            Some(name) => keystore.look(provider, &name)?.key,
+            None => keystore.list(provider, None, 1)?.pop(),
+        })
     }
 }
 
@@ -116,10 +130,5 @@ impl Marks {
             *mark = (*mark).max(Some(*version));
         }
         Ok(())
-    }
-
-    /// Forgets what was read: an operator may have set a mark.
-    pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -47,7 +47,7 @@ pub use request::{
 use crate::audit::Strangers;
 use crate::clock::Clock;
 use crate::result::certificate::ServerCertificate;
-use knowledge::{Denied, Marks, Rules};
+use knowledge::{Denied, Marks, Rules, StandIns};
 use providers::{Provider, Providers};
 use signers::Signers;
 
@@ -78,6 +78,7 @@ pub struct Broker {
     limits: Limits,
     strangers: Strangers,
     rules: Rules,
+    stand_ins: StandIns,
     denied: Denied,
     marks: Marks,
     heads: journal::Heads,
@@ -108,6 +109,7 @@ impl Broker {
             limits: parts.limits,
             strangers: Strangers::default(),
             rules: Rules::new(),
+            stand_ins: StandIns::default(),
             denied: Denied::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
@@ -207,11 +209,6 @@ impl Broker {
                 drop(self.keystore.record(record));
             }
         }
-    }
-
-    /// Forgets high-water marks that were read: an operator may have set one.
-    pub(crate) fn forget_marks(&self) {
-        self.marks.forget();
     }
 
     pub(crate) fn fit(&self) -> Result<UnixTime, Fault> {

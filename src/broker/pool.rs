@@ -118,7 +118,7 @@ mod tests {
         for _ in 0..10 {
             let (pool, wait) = (Arc::clone(&pool), Arc::clone(&wait));
             greedy.push(tokio::spawn(async move {
-                let hold = move |_permit: Permit| drop(wait.lock().unwrap().recv());
+                let hold = move |_permit: Permit| wait.lock().unwrap().recv().unwrap();
                 pool.run("default", "192.0.2.0/24", hold).await.unwrap();
             }));
         }

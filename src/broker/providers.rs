@@ -71,7 +71,7 @@ impl Providers {
     /// The provider of this host (a port is ignored) and path; the longest prefix counts.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<ProviderRef> {
         let host = without_port(host).to_ascii_lowercase();
-        let serving = self.0.iter().filter(|p| p.setup.hosts.iter().any(|h| *h == host));
+        let serving = self.0.iter().filter(|p| p.setup.hosts.contains(&host));
         let fitting = serving.filter(|p| is_below(path, &p.setup.prefix));
         let provider = fitting.max_by_key(|p| p.setup.prefix.len())?;
         let dialled = format!("{host}{}", provider.setup.prefix);

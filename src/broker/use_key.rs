@@ -33,7 +33,7 @@ const DECISIONS: usize = 3;
 /// What came of a turn on a worker.
 pub(crate) enum Turn<T> {
     /// Endorsements are missing.
-    Wants(Vec<CollateralId>, Held),
+    Wants(Vec<CollateralId>, Box<Held>),
     /// Done.
     Answered(T),
 }
@@ -56,7 +56,7 @@ impl Broker {
         let source = seat.source_prefix();
         let mut held = Held::default();
         if let Proof::Evidence(proof) = &passage.request.proof {
-            held.from_library(&self.library.known(proof.kind));
+            held.add_library(&self.library.known(proof.kind));
         }
         for round in 0..=ROUNDS {
             let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
@@ -65,10 +65,10 @@ impl Broker {
             match turn.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?? {
                 Turn::Answered(answer) => return Ok(answer),
                 Turn::Wants(ids, so_far) => {
-                    held = so_far;
+                    held = *so_far;
                     let brought = self.library.fetch(&ids, &source).await;
                     let brought = brought.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?;
-                    held.from_library(&brought);
+                    held.add_library(&brought);
                 }
             }
         }
@@ -81,7 +81,7 @@ impl Broker {
         match proven {
             Err(fault) => Err(self.refuse_as(&passage.request.seat, &fault, &passage.correlation)),
             Ok(Proven::Kept(stored)) => self.repeat_use(passage, &stored).map(Turn::Answered),
-            Ok(Proven::Wants(ids, held)) => Ok(Turn::Wants(ids, held)),
+            Ok(Proven::Wants(ids, held)) => Ok(Turn::Wants(ids, Box::new(held))),
             Ok(Proven::Shown(shown, wrapping, now)) => {
                 drop(permit);
                 self.decide_and_use(passage, shown.as_deref(), wrapping, now).map(Turn::Answered)
@@ -124,7 +124,7 @@ impl Broker {
             Proof::Evidence(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
                 if first {
-                    held.from_request(&proof.endorsements)?;
+                    held.add_request(&proof.endorsements)?;
                 }
                 Ok(match self.appraise_evidence(&request.seat, proof, &passage.digest, &held, now)? {
                     Appraised::Wants(ids) => Proven::Wants(ids, held),
@@ -184,15 +184,17 @@ impl Broker {
         if let Some(rule) = judged.decision.as_ref().and_then(|decision| decision.rule) {
             event = event.word(Field::RuleName, rule.as_str());
         }
+        let looked = judged.decision.as_ref().map(|decision| event.clone().leaves(&decision.leaves, &PRESENTED));
         let (target, seen) = match judged.verdict {
             Verdict::Permit { target, seen } => (target, seen),
-            Verdict::Deny { fault, told } => return Err(Denied { event: Box::new(event), fault, told }),
+            Verdict::Deny { fault, told } => {
+                // Without the key the leaves are those of a stand-in: made, for the time it takes, and dropped.
+                let event = looked.filter(|_| look.key.is_some()).unwrap_or(event);
+                return Err(Denied { event: Box::new(event), fault, told });
+            }
         };
-        let mut permit =
-            event.clone().word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
-        if let Some(decision) = &judged.decision {
-            permit = permit.leaves(&decision.leaves, &PRESENTED);
-        }
+        let permit = looked.unwrap_or_else(|| event.clone());
+        let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
         let until = shown.map_or(now.secs() + 300, |shown| shown.until);
         let repeat = request.idempotency.as_ref().map(|key| repeat_key(request.caller.name(), key, until));
         let order = authorize((target, seen), request, shown, wrapping, permit.record(), repeat, now.secs());

@@ -5,21 +5,27 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keygate_verifier::{CollateralId, Endorsements};
 
 /// The largest file that is read back.
 const LIMIT: u64 = 8 << 20;
 
+/// The most files in the folder: chips are many, and a stranger can name more than there are.
+const KEPT_FILES: usize = 20_000;
+
 /// A folder of endorsements, or none.
 pub struct DiskCache {
     folder: Option<PathBuf>,
+    files: AtomicUsize,
 }
 
 impl DiskCache {
     /// A cache in this folder, made when first written.
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+        let files = folder.as_ref().and_then(|f| fs::read_dir(f).ok()).map_or(0, Iterator::count);
+        Self { folder, files: AtomicUsize::new(files) }
     }
 
     fn path(&self, id: &CollateralId) -> Option<PathBuf> {
@@ -37,17 +43,13 @@ impl DiskCache {
 
     /// Keeps `held` under `id`. A disk that does not take it costs a fetch later, nothing else.
     pub fn write(&self, id: &CollateralId, held: &Endorsements) {
-        if let Some(path) = self.path(id)
-            && let Err(why) = write(&path, &held.to_archive())
-        {
-            tracing::warn!(endorsement = %id, %why, "could not be kept on disk");
+        let Some(path) = self.path(id) else { return };
+        if !path.exists() && self.files.fetch_add(1, Ordering::Relaxed) >= KEPT_FILES {
+            self.files.fetch_sub(1, Ordering::Relaxed);
+            return;
         }
-    }
-
-    /// Forgets `id`.
-    pub fn remove(&self, id: &CollateralId) {
-        if let Some(path) = self.path(id) {
-            let _ = fs::remove_file(path);
+        if let Err(why) = write(&path, &held.to_archive()) {
+            tracing::warn!(endorsement = %id, %why, "could not be kept on disk");
         }
     }
 }

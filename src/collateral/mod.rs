@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keygate_verifier::{CollateralId, Endorsements};
+use keygate_verifier::{CollateralId, Endorsements, UnixTime};
 use moka::future::Cache;
 
 pub use amd_kds::AmdKds;
@@ -24,6 +24,8 @@ pub use cache::DiskCache;
 pub use directory::read_path;
 pub use intel_pcs::IntelPcs;
 pub use source::{Source, SourceError};
+
+use crate::clock::Clock;
 
 /// The most endorsements kept in memory.
 const KEPT: u64 = 20_000;
@@ -42,16 +44,32 @@ pub struct LibrarySetup {
     pub fetches_per_minute: u32,
     /// Fetches a minute for one source address.
     pub fetches_per_source: u32,
+    /// What time it is: what has ended is fetched anew.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Endorsements in memory, with the earliest end of them.
+struct Held {
+    pieces: Endorsements,
+    until: UnixTime,
+}
+
+impl Held {
+    fn new(pieces: Endorsements) -> Arc<Self> {
+        let until = pieces.in_force_until();
+        Arc::new(Self { pieces, until })
+    }
 }
 
 /// Cache in front of sources.
 pub struct Library {
     offline: Endorsements,
     sources: Vec<Box<dyn Source>>,
-    memory: Cache<CollateralId, Arc<Endorsements>>,
+    memory: Cache<CollateralId, Arc<Held>>,
     misses: Cache<CollateralId, SourceError>,
     disk: DiskCache,
     budget: FetchBudget,
+    clock: Arc<dyn Clock>,
 }
 
 impl Library {
@@ -64,6 +82,7 @@ impl Library {
             misses: Cache::builder().max_capacity(KEPT).time_to_live(MISS_REMEMBERED).build(),
             disk: DiskCache::new(setup.cache),
             budget: FetchBudget::new(setup.fetches_per_minute, setup.fetches_per_source),
+            clock: setup.clock,
         }
     }
 
@@ -80,20 +99,23 @@ impl Library {
     pub async fn fetch(&self, ids: &[CollateralId], from: &str) -> Result<Endorsements, SourceError> {
         let mut all = Endorsements::default();
         for id in ids {
-            all.extend(&*self.one(id, from).await?);
+            all.extend(&self.one(id, from).await?.pieces);
         }
         Ok(all)
     }
 
-    async fn one(&self, id: &CollateralId, from: &str) -> Result<Arc<Endorsements>, SourceError> {
-        if let Some(held) = self.memory.get(id).await {
-            return Ok(held);
+    async fn one(&self, id: &CollateralId, from: &str) -> Result<Arc<Held>, SourceError> {
+        let kept = self.memory.get(id).await;
+        if let Some(held) = &kept {
+            if !self.has_ended(held) {
+                return Ok(Arc::clone(held));
+            }
+            self.memory.invalidate(id).await;
         }
         if let Some(miss) = self.misses.get(id).await {
-            return Err(miss);
+            return kept.ok_or(miss);
         }
-        let fetched = self.memory.try_get_with(id.clone(), self.read_or_fetch(id, from)).await;
-        match fetched {
+        match self.memory.try_get_with(id.clone(), self.read_or_fetch(id, from)).await {
             Ok(held) => Ok(held),
             Err(why) => {
                 let why = (*why).clone();
@@ -101,22 +123,35 @@ impl Library {
                 if !why.is_budget() {
                     self.misses.insert(id.clone(), why.clone()).await;
                 }
-                Err(why)
+                // What has ended is better than nothing: the verification says what is wrong with it.
+                kept.ok_or(why)
             }
         }
     }
 
-    async fn read_or_fetch(&self, id: &CollateralId, from: &str) -> Result<Arc<Endorsements>, SourceError> {
-        if let Some(kept) = self.disk.read(id) {
-            return Ok(Arc::new(kept));
+    fn has_ended(&self, held: &Held) -> bool {
+        self.clock.now().is_ok_and(|now| now > held.until)
+    }
+
+    async fn read_or_fetch(&self, id: &CollateralId, from: &str) -> Result<Arc<Held>, SourceError> {
+        let kept = self.disk.read(id).map(Held::new);
+        if let Some(held) = &kept
+            && !self.has_ended(held)
+        {
+            return Ok(Arc::clone(held));
         }
         let Some(source) = self.sources.iter().find(|s| s.serves(id)) else {
-            return Err(SourceError::nowhere(id));
+            return kept.ok_or_else(|| SourceError::nowhere(id));
         };
         self.budget.take(from)?;
-        let fetched = source.fetch(id).await?;
-        self.disk.write(id, &fetched);
-        Ok(Arc::new(fetched))
+        match (source.fetch(id).await, kept) {
+            (Ok(fetched), _) => {
+                self.disk.write(id, &fetched);
+                Ok(Held::new(fetched))
+            }
+            (Err(_), Some(ended)) => Ok(ended),
+            (Err(why), None) => Err(why),
+        }
     }
 
     /// Fetches anew whatever can change: TCB info, identities, revocation lists. Returns how many were renewed. A source that
@@ -129,9 +164,9 @@ impl Library {
             }
             let Some(source) = self.sources.iter().find(|s| s.serves(&id)) else { continue };
             match source.fetch(&id).await {
-                Ok(new) if !new.is_older_than(&held) => {
+                Ok(new) if !new.is_older_than(&held.pieces) => {
                     self.disk.write(&id, &new);
-                    self.memory.insert((*id).clone(), Arc::new(new)).await;
+                    self.memory.insert((*id).clone(), Held::new(new)).await;
                     renewed += 1;
                 }
                 Ok(_) => {
@@ -141,14 +176,6 @@ impl Library {
             }
         }
         renewed
-    }
-
-    /// Brings one endorsement anew, because what is held is not in force any more.
-    pub async fn forget(&self, ids: &[CollateralId]) {
-        for id in ids {
-            self.memory.invalidate(id).await;
-            self.disk.remove(id);
-        }
     }
 }
 

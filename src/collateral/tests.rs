@@ -7,6 +7,9 @@ use keygate_verifier::{CollateralId, Endorsements, IntelTee, SignedDocument};
 
 use super::source::BoxFuture;
 use super::*;
+use crate::clock::StillClock;
+
+const NOW: i64 = 1_800_000_000;
 
 struct Counting {
     fetches: Arc<AtomicUsize>,
@@ -26,7 +29,8 @@ impl Source for Counting {
                 return Err(SourceError::new(id, "black hole"));
             }
             let number = self.number.load(Ordering::SeqCst);
-            let text = format!(r#"{{"tcbEvaluationDataNumber":{number}}}"#);
+            let ends = UnixTime::from_secs(NOW + if number < 17 { -1 } else { 86_400 });
+            let text = format!(r#"{{"tcbEvaluationDataNumber":{number},"nextUpdate":"{ends}"}}"#);
             let mut held = Endorsements::default();
             held.add_tcb_info(Arc::new(SignedDocument::new(text.into_bytes(), vec![0; 64], Vec::new())));
             Ok(held)
@@ -47,6 +51,7 @@ fn library(fail: bool, each: u32, cache: Option<PathBuf>) -> (Library, Arc<Atomi
         cache,
         fetches_per_minute: 1_000,
         fetches_per_source: each,
+        clock: Arc::new(StillClock::at(NOW)),
     };
     (Library::new(setup), fetches, number)
 }
@@ -103,4 +108,21 @@ async fn env_08_what_was_fetched_once_is_there_after_a_restart_without_a_network
     assert_eq!(fetches.load(Ordering::SeqCst), 0);
     assert_eq!(read.to_archive(), fetched.to_archive());
     assert!(second.fetch(&[id(2)], "a").await.is_err());
+}
+
+#[tokio::test]
+async fn what_has_ended_is_fetched_anew_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Some(folder.path().join("kept"));
+    let (first, _, number) = library(false, 100, kept.clone());
+    number.store(16, Ordering::SeqCst);
+    let ended = first.fetch(&[id(1)], "a").await.unwrap();
+    let (second, fetches, _) = library(false, 100, kept.clone());
+    let renewed = second.fetch(&[id(1)], "a").await.unwrap();
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    assert_ne!(renewed.to_archive(), ended.to_archive());
+    second.fetch(&[id(1)], "a").await.unwrap();
+    assert_eq!(fetches.load(Ordering::SeqCst), 1, "in force: no fetch");
+    let (third, ..) = library(true, 100, kept);
+    assert!(third.fetch(&[id(1)], "a").await.is_ok(), "a service that is down takes nothing away");
 }

@@ -1,5 +1,6 @@
 //! `keygate serve`: the service. Keygate's contract, section 2.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub struct ServeArgs {
 /// Runs `keygate serve`.
 pub async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     if args.print_config {
-        print!("{DEFAULTS}");
+        tell(DEFAULTS.trim_end());
         return Ok(Exit::Done);
     }
     let file = args.config.clone().unwrap_or_else(|| Path::new(DEFAULT_DIR).join("keygate.toml"));
@@ -60,9 +61,9 @@ pub async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         settings.path(&settings.root_key.file).parent() == settings.path(&settings.store.file).parent();
     let app = App::open(settings).map_err(from_app)?;
     let server = Serving::start(app)?;
-    println!("{}", server.line());
+    tell(&server.line());
     if root_beside_store && let Some(dir) = file.parent() {
-        println!("{}", copy_warning(dir));
+        tell(&copy_warning(dir));
     }
     server.until_stopped().await
 }
@@ -200,4 +201,9 @@ fn harden() {
     if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
         tracing::warn!("this process can be traced by others of the same user");
     }
+}
+
+/// One line on standard output. A reader that went away is no reason to stop serving.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -6,8 +6,6 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::json;
 
@@ -221,9 +219,4 @@ pub(super) fn write_secret(out: &Path, secret: &[u8]) -> Result<(), Failure> {
     }
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).map_err(cannot)?;
     file.write_all(secret).and_then(|()| file.sync_all()).map_err(cannot)
-}
-
-/// A token or digest in short, for tables.
-pub(super) fn short(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes).chars().take(12).collect()
 }

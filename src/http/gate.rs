@@ -16,6 +16,9 @@ use super::{Pace, ServerName};
 use crate::broker::{Broker, Seat};
 use crate::doors::problem;
 
+/// Where the paths of a provider begin, behind its prefix.
+const SERVED: &[&str] = &["/v1", "/.well-known", "/openapi.json", "/admin", "/metrics", "/docs"];
+
 /// What a gate knows.
 pub struct Gate {
     broker: Arc<Broker>,
@@ -56,6 +59,14 @@ impl Gate {
             return Err(misdirected());
         }
         let provider = self.broker.provider_for(&host, request.path()).ok_or_else(misdirected)?;
+        // Another provider's prefix is no path of this one.
+        let path = request.path().strip_prefix(provider.prefix()).unwrap_or_default();
+        if !SERVED
+            .iter()
+            .any(|place| path == *place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/')))
+        {
+            return Err(refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path"));
+        }
         Ok(Some(Seat { provider, source }))
     }
 }

@@ -18,18 +18,19 @@ pub struct Rate {
 
 /// The neighbourhood of an address: /24 of IPv4, /48 of IPv6. What strangers are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SourcePrefix([u8; 6]);
+pub struct SourcePrefix([u8; 7]);
 
 impl From<IpAddr> for SourcePrefix {
     fn from(address: IpAddr) -> Self {
-        match address {
+        // An IPv4 caller of a dual-stack socket is the IPv4 caller it is.
+        match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, c, _] = v4.octets();
-                Self([4, a, b, c, 0, 0])
+                Self([4, a, b, c, 0, 0, 0])
             }
             IpAddr::V6(v6) => {
                 let [a, b, c, d, e, f, ..] = v6.octets();
-                Self([a, b, c, d, e, f])
+                Self([6, a, b, c, d, e, f])
             }
         }
     }
@@ -67,5 +68,15 @@ mod tests {
         assert_eq!(taken, 3);
         assert!(rate.take("192.0.2.99".parse().unwrap()).is_err(), "the same /24");
         assert!(rate.take("198.51.100.1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn http_16_callers_of_a_dual_stack_socket_do_not_share_a_bucket() {
+        let rate = Rate::new(1, 3);
+        let one: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        while rate.take(one).is_ok() {}
+        assert!(rate.take("192.0.2.9".parse().unwrap()).is_err(), "the same /24");
+        assert!(rate.take("::ffff:198.51.100.1".parse().unwrap()).is_ok());
+        assert!(rate.take("4c0:2::1".parse().unwrap()).is_ok());
     }
 }

@@ -42,6 +42,11 @@ impl House {
     }
 
     pub fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, Arc::new(NoEndorser), |_| ())
+    }
+
+    /// A house whose endorsements come from `library` and whose verifier trusts more than the forge's Nitro and software roots.
+    pub fn with(limits: Limits, library: Arc<dyn Endorser>, more: impl FnOnce(&mut Anchors)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = FileRoot::create(&dir.path().join("root.key")).unwrap();
         let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, NOW).unwrap();
@@ -50,26 +55,23 @@ impl House {
         let mut anchors = Anchors::none();
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
         anchors.add("forge", EvidenceKind::Nitro, &nitro.root_der()).unwrap();
+        more(&mut anchors);
+        let broker = assemble(&keystore, &clock, library, anchors, limits);
         let provider = ProviderId::parse("default").unwrap();
-        let other = ProviderId::parse("other").unwrap();
-        let setup = |id: &ProviderId, host: &str| ProviderSetup {
-            id: id.clone(),
-            issuer: format!("https://{host}"),
-            hosts: vec![host.to_owned(), format!("also.{host}")],
-            prefix: String::new(),
-            challenge_seconds: 300,
-            token_seconds: 600,
-            require_amd_crl: false,
-        };
-        let broker = Broker::open(Parts {
-            keystore: keystore.clone(),
-            verifier: Verifier::new(anchors),
-            library: Arc::new(NoEndorser),
-            clock: Arc::clone(&clock) as Arc<dyn keygate::clock::Clock>,
-            providers: vec![setup(&provider, HOST), setup(&other, "other.example")],
-            limits,
-        })
-        .unwrap();
+        Self { broker, keystore, clock, software, nitro, provider, dir }
+    }
+
+    /// The same house after a restart of the process, or over another store file.
+    pub fn reopened(self, file: &str) -> Self {
+        let Self { broker, keystore, clock, software, nitro, provider, dir } = self;
+        drop(broker);
+        keystore.shutdown();
+        drop(keystore);
+        let root = FileRoot::new(dir.path().join("root.key"));
+        let keystore = Keystore::open(&dir.path().join(file), &root, NOW).unwrap();
+        let mut anchors = Anchors::none();
+        anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
+        let broker = assemble(&keystore, &clock, Arc::new(NoEndorser), anchors, Limits::default());
         Self { broker, keystore, clock, software, nitro, provider, dir }
     }
 
@@ -145,6 +147,33 @@ impl House {
     pub fn newest(&self, kind: &str) -> Value {
         self.records(kind).pop().unwrap_or_else(|| panic!("no record of kind {kind}"))
     }
+}
+
+fn assemble(
+    keystore: &Keystore,
+    clock: &Arc<StillClock>,
+    library: Arc<dyn Endorser>,
+    anchors: Anchors,
+    limits: Limits,
+) -> Arc<Broker> {
+    let setup = |id: &str, host: &str| ProviderSetup {
+        id: ProviderId::parse(id).unwrap(),
+        issuer: format!("https://{host}"),
+        hosts: vec![host.to_owned(), format!("also.{host}")],
+        prefix: String::new(),
+        challenge_seconds: 300,
+        token_seconds: 600,
+        require_amd_crl: false,
+    };
+    let parts = Parts {
+        keystore: keystore.clone(),
+        verifier: Verifier::new(anchors),
+        library,
+        clock: Arc::clone(clock) as Arc<dyn keygate::clock::Clock>,
+        providers: vec![setup("default", HOST), setup("other", "other.example")],
+        limits,
+    };
+    Broker::open(parts).unwrap()
 }
 
 pub fn attributes() -> Attributes {

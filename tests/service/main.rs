@@ -5,7 +5,10 @@
 mod audit;
 mod broker;
 mod door;
+mod hardware;
 mod idempotency;
 mod refusals;
+mod restart;
 mod sessions;
+mod timing;
 mod use_key;

@@ -32,13 +32,11 @@ struct Call<'r> {
 }
 
 impl<'r> Call<'r> {
-    fn new(broker: &'r Arc<Broker>, http: &'r HttpRequest, operation: &'static str) -> Result<Self, HttpResponse> {
+    /// None where the assembly gave no seat: the request is for nobody here.
+    fn new(broker: &'r Arc<Broker>, http: &'r HttpRequest, operation: &'static str) -> Option<Self> {
         let began = Instant::now();
-        let Some(seat) = http.extensions().get::<Seat>().cloned() else {
-            let code = Code::Misdirected;
-            return Err(problem::answer(problem::status(code), code.as_str(), code.title()));
-        };
-        Ok(Self { broker, http, seat, operation, began })
+        let seat = http.extensions().get::<Seat>().cloned()?;
+        Some(Self { broker, http, seat, operation, began })
     }
 
     fn refuse(&self, fault: &Fault) -> BrokerError {
@@ -107,8 +105,8 @@ impl<'r> Call<'r> {
 macro_rules! answer {
     ($broker:expr, $http:expr, $operation:expr, |$call:ident| $body:expr) => {
         match Call::new(&$broker, &$http, $operation) {
-            Err(response) => response,
-            Ok($call) => {
+            None => problem::answer(StatusCode::MISDIRECTED_REQUEST, "not-found", Code::Misdirected.title()),
+            Some($call) => {
                 let outcome: Result<HttpResponse, BrokerError> = async { $body }.await;
                 $call.finish(outcome)
             }

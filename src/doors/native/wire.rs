@@ -117,7 +117,7 @@ impl Body {
         match (stands(&"evidence"), stands(&"token")) {
             (true, false) => Ok(Proof::Evidence(Box::new(self.evidence()?))),
             (false, true) => {
-                if ["runtime_data", "init_data", "endorsements"].iter().any(|name| stands(&name)) {
+                if ["runtime_data", "init_data", "endorsements"].iter().any(stands) {
                     return Err(malformed("a token stands alone with `recipient` and `challenge`"));
                 }
                 let token = self.text("token", LARGEST)?.unwrap_or_default();

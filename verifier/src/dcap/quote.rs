@@ -185,13 +185,15 @@ impl SignatureData {
         let within = |authentication: &[u8], certificates: &[u8]| {
             384usize.saturating_add(64 + 2 + 6).saturating_add(authentication.len()).saturating_add(certificates.len())
         };
-        let (outer, data) = match data {
-            AuthData::V3(data) => (None, data),
+        // Inside of the outer certification data the parser reads no further than it says, so what its parts need is all of it
+        // exactly when the whole is used up.
+        let (nested, data) = match data {
+            AuthData::V3(data) => (false, data),
             AuthData::V4(data) => {
                 if data.certification_data.cert_type != QE_REPORT {
                     return Err(certification_type(data.certification_data.cert_type));
                 }
-                (Some(data.certification_data.body.data.len()), data.into_v3())
+                (true, data.into_v3())
             }
         };
         let certificates = &data.certification_data;
@@ -199,10 +201,7 @@ impl SignatureData {
             return Err(certification_type(certificates.cert_type));
         }
         let inner = within(&data.qe_auth_data.data, &certificates.body.data);
-        if outer.is_some_and(|outer| outer != inner) {
-            return Err(VerifyError::malformed(PART, "the certification data does not fill its declared length"));
-        }
-        let length = inner.saturating_add(64 + 64).saturating_add(if outer.is_some() { 6 } else { 0 });
+        let length = inner.saturating_add(64 + 64).saturating_add(if nested { 6 } else { 0 });
         let CertificationData { body, .. } = data.certification_data;
         Ok(Self {
             length,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Endorsements, SignedDocument};
 use crate::error::VerifyError;
+use crate::time::UnixTime;
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +95,20 @@ impl Endorsements {
             parsed.map(|c| (c.number(), c.this_update())).max()
         };
         documents(self) < documents(other) || lists(self) < lists(other)
+    }
+}
+
+impl Endorsements {
+    /// The earliest end of what is held: `nextUpdate` of documents and lists. Certificates are not looked at; what does not
+    /// parse has no end, its verification says why.
+    pub fn in_force_until(&self) -> UnixTime {
+        let next_update = |d: &Arc<SignedDocument>| {
+            let value: serde_json::Value = serde_json::from_slice(&d.text).ok()?;
+            UnixTime::from_rfc3339(value.get("nextUpdate")?.as_str()?)
+        };
+        let documents = self.tcb_infos().iter().chain(self.qe_identities()).filter_map(next_update);
+        let parsed = self.crls().iter().filter_map(|c| crate::formats::x509::Crl::parse(&c.der).ok());
+        documents.chain(parsed.filter_map(|c| c.next_update())).min().unwrap_or(UnixTime::FOREVER)
     }
 }
 

@@ -43,10 +43,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A byte.
-    pub fn u8(&mut self, field: &str) -> Result<u8, VerifyError> {
-        Ok(u8::from_le_bytes(*self.array(field)?))
-    }
     /// A little-endian 16-bit number.
     pub fn u16_le(&mut self, field: &str) -> Result<u16, VerifyError> {
         Ok(u16::from_le_bytes(*self.array(field)?))

@@ -1,0 +1,116 @@
+//! What no design can go below, measured in the run and in the folder of the run.
+//!
+//! `performance-floor.md` sections 6 and 9: never a durable rate without F, never a ratio to another day's floor.
+
+use std::fs::OpenOptions;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use openssl::ec::{EcGroup, EcKey};
+use openssl::ecdsa::EcdsaSig;
+use openssl::nid::Nid;
+
+use crate::Fallible;
+use crate::system::cpu_of_thread;
+
+/// Flushes that are timed; the time is bounded too, as a slow disk may take a second for each.
+const FLUSHES: usize = 300;
+const LONGEST: Duration = Duration::from_secs(5);
+/// What one small commit appends to a write-ahead log: two frames of a page and its header.
+const COMMIT: usize = 2 * (4096 + 24);
+
+/// Floors of one run.
+pub struct Floors {
+    /// 4 KiB overwritten and flushed, p50.
+    pub flush: Duration,
+    /// Two frames appended and flushed, p50: a stand-in for one commit of a write-ahead log with full synchronisation, by plain
+    /// file operations, not by a database.
+    pub append: Duration,
+    /// One P-256 signature checked, CPU.
+    pub p256: Duration,
+}
+
+impl Floors {
+    /// Measures in `folder`.
+    pub fn measure(folder: &Path) -> Fallible<Self> {
+        Ok(Self { flush: overwrite(folder)?, append: append(folder)?, p256: p256_verify()? })
+    }
+}
+
+fn timed(
+    folder: &Path,
+    name: &str,
+    mut step: impl FnMut(&mut std::fs::File) -> std::io::Result<()>,
+) -> Fallible<Duration> {
+    let path = folder.join(name);
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
+    let (began, mut times) = (Instant::now(), Vec::new());
+    while times.len() < FLUSHES && began.elapsed() < LONGEST {
+        let start = Instant::now();
+        step(&mut file)?;
+        file.sync_data()?;
+        times.push(start.elapsed());
+    }
+    drop(file);
+    std::fs::remove_file(&path)?;
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
+fn overwrite(folder: &Path) -> Fallible<Duration> {
+    let page = [0x5a; 4096];
+    timed(folder, "floor-overwrite", |file| {
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&page)
+    })
+}
+
+fn append(folder: &Path) -> Fallible<Duration> {
+    let frames = [0x5a; COMMIT];
+    timed(folder, "floor-append", |file| file.write_all(&frames))
+}
+
+/// Thread CPU time where the kernel keeps it, else the clock on the wall; median of rounds.
+fn p256_verify() -> Fallible<Duration> {
+    let key = EcKey::generate(EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?.as_ref())?;
+    let digest = openssl::sha::sha256(b"keygate-load");
+    let signature = EcdsaSig::sign(&digest, &key)?;
+    let mut rounds = Vec::new();
+    for _ in 0..7 {
+        let (cpu, wall, mut checks) = (cpu_of_thread(), Instant::now(), 0u32);
+        while wall.elapsed() < Duration::from_millis(60) {
+            for _ in 0..16 {
+                if !signature.verify(&digest, &key)? {
+                    return Err("a sound signature was refused".into());
+                }
+                checks += 1;
+            }
+        }
+        let spent = match (cpu, cpu_of_thread()) {
+            (Some(before), Some(after)) if after > before => after - before,
+            _ => wall.elapsed(),
+        };
+        rounds.push(spent / checks);
+    }
+    rounds.sort_unstable();
+    Ok(rounds[rounds.len() / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_are_times_and_leave_nothing_behind() {
+        let folder = std::env::temp_dir().join(format!("keygate-load-floors-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let floors = Floors::measure(&folder).unwrap();
+        assert!(floors.flush > Duration::ZERO && floors.append > Duration::ZERO);
+        assert!(floors.p256 > Duration::from_micros(5) && floors.p256 < Duration::from_millis(20));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        std::fs::remove_dir(&folder).unwrap();
+    }
+}
