@@ -141,6 +141,18 @@ fn explained(error: ClientError) -> Failure {
         .with_help("mend the rule (`keygate rule check FILE` shows where), or set it with --force and a reason")
 }
 
+/// An object for people: how many versions instead of each, the rule by number and digest.
+fn in_short(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(versions) = object.get("versions").and_then(Value::as_array).map(Vec::len) {
+        object["versions"] = json!(versions);
+    }
+    if let Some(rule) = object.get("rule").filter(|rule| rule.is_object()) {
+        object["rule"] = json!({"number": rule.get("number"), "digest": rule.get("digest")});
+    }
+    object
+}
+
 /// An entity tag with its quotes.
 pub fn quoted(etag: &str) -> String {
     if etag == "*" || etag.starts_with('"') { etag.to_owned() } else { format!("\"{etag}\"") }
@@ -166,7 +178,7 @@ pub fn tell(output: &Output, answer: &Value, name: &str) -> Exit {
     if answer.get("dry_run").and_then(Value::as_bool) == Some(true) {
         output.say("nothing was changed; this is what would be:");
     }
-    output.object(answer.get(name).unwrap_or(&Value::Null));
+    output.object(&in_short(answer.get(name).unwrap_or(&Value::Null)));
     for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         if let Some(message) = warning.get("message").and_then(Value::as_str) {
             output.say(&format!("warning: {message}"));

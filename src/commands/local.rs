@@ -22,7 +22,7 @@ impl LocalStore {
     pub fn of(dir: &Path) -> Result<Self, Failure> {
         let environment: Vec<_> = std::env::vars().collect();
         let settings = Settings::read(&dir.join("keygate.toml"), &environment)?;
-        let root = FileRoot::new(&settings.path(&settings.root_key.file));
+        let root = FileRoot::new(settings.path(&settings.root_key.file));
         Ok(Self { file: settings.path(&settings.store.file), root })
     }
 

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use keygate_verifier::UnixTime;
 use serde_json::Value;
 
 /// How results are printed.
@@ -66,7 +67,7 @@ impl Output {
         let mut table = plain();
         table.set_header(columns.iter().map(|(title, _)| *title));
         for row in rows {
-            table.add_row(columns.iter().map(|(_, path)| text(row.pointer(path).unwrap_or(&Value::Null))));
+            table.add_row(columns.iter().map(|(_, path)| cell(path, row.pointer(path).unwrap_or(&Value::Null))));
         }
         line(&table.to_string());
     }
@@ -103,7 +104,17 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
             }
         }
         Value::Null => {}
-        other => rows.push((path.to_owned(), text(other))),
+        other => rows.push((path.to_owned(), cell(path, other))),
+    }
+}
+
+/// A value of a table; times, which are unix seconds elsewhere, as people write them.
+fn cell(path: &str, value: &Value) -> String {
+    let name = path.rsplit(['.', '/']).next().unwrap_or_default();
+    let is_time = matches!(name, "at" | "created" | "updated" | "expires" | "not_before") || name.ends_with("_at");
+    match value.as_i64().filter(|_| is_time) {
+        Some(seconds) => UnixTime::from_secs(seconds).to_string(),
+        None => text(value),
     }
 }
 

@@ -28,7 +28,7 @@ impl Progress {
     /// So much is done, of all.
     pub fn tick(&mut self, done: u64, all: u64) {
         if !self.shown {
-            if done % 64 != 0 || self.began.elapsed() < QUIET {
+            if !done.is_multiple_of(64) || self.began.elapsed() < QUIET {
                 return;
             }
             self.shown = true;

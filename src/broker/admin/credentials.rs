@@ -139,7 +139,7 @@ impl Desk<'_> {
         let all = self.broker.keystore.credentials(&self.provider)?;
         let behind: Vec<_> = all.iter().filter(|view| after.is_none_or(|after| view.name.as_str() > after)).collect();
         let page = behind.iter().take(limit.clamp(1, 500));
-        let next = behind.get(limit.clamp(1, 500)).and(page.clone().last().map(|view| view.name.clone()));
+        let next = behind.get(limit.clamp(1, 500)).and(page.clone().next_back().map(|view| view.name.clone()));
         Ok((page.map(|view| described(view, self.now)).collect(), next))
     }
 
@@ -199,6 +199,7 @@ impl Desk<'_> {
         if view.revoked_at.is_some() {
             return Err(KeystoreError::NotFound("live credential").into());
         }
+        let _alone = self.broker.pace.revoking();
         self.not_the_last(&view)?;
         let before = described(&view, self.now);
         let mut after = before.clone();
@@ -247,7 +248,9 @@ impl Desk<'_> {
         let all = self.broker.keystore.credentials(&self.provider)?;
         let others = || all.iter().filter(|other| other.name != view.name && is_live(other, self.now));
         let is_auditor = |view: &CredentialView| view.roles.iter().any(|role| role == Role::Auditor.as_str());
-        if is_admin(view) && !others().any(is_admin) {
+        // A first admin that others have outlived grants nothing any more: it does not count.
+        let grants = |view: &CredentialView| view.roles.iter().any(|role| role == Role::Admin.as_str());
+        if is_admin(view) && !others().any(grants) {
             return Err(Fault::new(Code::Conflict, "this is the last admin").into());
         }
         if is_auditor(view) && !others().any(is_auditor) {

@@ -27,7 +27,7 @@ impl Denial {
         let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         let fits = match kind {
             "platform" | "measurement" => {
-                (16..=512).contains(&value.len()) && value.len() % 2 == 0 && value.bytes().all(hex)
+                (16..=512).contains(&value.len()) && value.len().is_multiple_of(2) && value.bytes().all(hex)
             }
             "issuer-key" => value.len() == 43 && value.bytes().all(base64url),
             _ => return Err(Fault::new(Code::Malformed, "not a kind of the deny list")),

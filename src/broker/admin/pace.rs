@@ -4,7 +4,7 @@
 //! deleted before it stays recoverable for the store's retention.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keygate_keystore::ProviderId;
 
@@ -18,7 +18,10 @@ pub(super) const HOLD: i64 = 900;
 
 /// What has been made and unmade in the last hour.
 #[derive(Default)]
-pub(crate) struct Pace(Mutex<HashMap<ProviderId, Counts>>);
+pub(crate) struct Pace {
+    counts: Mutex<HashMap<ProviderId, Counts>>,
+    revoking: Mutex<()>,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -39,6 +42,11 @@ pub(super) enum Deletion {
 }
 
 impl Pace {
+    /// One revocation at a time, so that the last two admins cannot end each other.
+    pub(super) fn revoking(&self) -> MutexGuard<'_, ()> {
+        self.revoking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a creation; `false` if there were too many in the last hour.
     pub(super) fn create(&self, provider: &ProviderId, now: i64) -> bool {
         self.with(provider, now, |counts| {
@@ -67,7 +75,7 @@ impl Pace {
     }
 
     fn with<T>(&self, provider: &ProviderId, now: i64, count: impl FnOnce(&mut Counts) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = all.entry(provider.clone()).or_default();
         for times in [&mut counts.new, &mut counts.gone] {
             while times.front().is_some_and(|time| *time <= now - HOUR) {
