@@ -56,6 +56,11 @@ impl Desk {
         self.connection.post(&format!("/admin/v1{path}"), body, None).await
     }
 
+    /// Asks for bytes, written to `out` as they come.
+    pub async fn download(&self, path: &str, body: &Value, out: &mut impl std::io::Write) -> Result<u64, ClientError> {
+        self.connection.download(&format!("/admin/v1{path}"), body, out).await
+    }
+
     /// Every page of a list, its elements under `name`.
     ///
     /// # Errors

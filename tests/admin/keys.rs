@@ -248,3 +248,15 @@ async fn adm_18_lists_are_paged() {
         office.by(Role::Auditor, Ask::get(&format!("/admin/v1/keys?{odd}"))).await.is(400, "malformed");
     }
 }
+
+#[actix_web::test]
+async fn key_13_no_key_is_wrapped_under_a_key_by_name() {
+    let office = Office::staffed().await;
+    office.key("k").await;
+    for material in
+        [json!({"wrapped": "AAEC", "under": "k"}), json!({"key": "k"}), json!({"raw": "AAEC", "under": "k"})]
+    {
+        let body = json!({"type": "secret", "exportable": true, "material": material, "reason": "x"});
+        office.by(Role::KeyOfficer, import("copy", body)).await.is(400, "malformed");
+    }
+}

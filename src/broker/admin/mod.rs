@@ -364,6 +364,14 @@ impl Desk<'_> {
         }
     }
 
+    /// Records an action that changes nothing, with its reason.
+    pub(crate) fn note(&self, reason: &Reason) -> Result<(), Refusal> {
+        let event = self.event().word(Field::Decision, "permit").word(Field::Reason, reason.as_str());
+        self.broker.keystore.record(event.record())?;
+        self.recorded.set(true);
+        Ok(())
+    }
+
     fn is_about_a_key(&self) -> bool {
         let action = self.ask.action.as_str();
         action.split('.').next().is_some_and(|noun| matches!(noun, "key" | "rule"))

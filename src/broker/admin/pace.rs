@@ -21,6 +21,7 @@ pub(super) const HOLD: i64 = 900;
 pub(crate) struct Pace {
     counts: Mutex<HashMap<ProviderId, Counts>>,
     revoking: Mutex<()>,
+    copying: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -45,6 +46,11 @@ impl Pace {
     /// One revocation at a time, so that the last two admins cannot end each other.
     pub(super) fn revoking(&self) -> MutexGuard<'_, ()> {
         self.revoking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One copy of the store at a time.
+    pub(super) fn copying(&self) -> MutexGuard<'_, ()> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a creation; `false` if there were too many in the last hour.
