@@ -1,6 +1,5 @@
 //! The operator's commands against the real server over TLS, and on the folder once it is stopped. `native-api.md` sections 2 and 7.
 
-#[allow(dead_code)]
 mod running;
 
 use std::process::Output;

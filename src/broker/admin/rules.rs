@@ -64,10 +64,11 @@ pub(crate) fn described(version: &RuleVersion) -> Value {
     })
 }
 
-/// What differs between two documents: each place with what stood there and what stands there now.
+/// What differs between two documents: each place with what stood there and what stands there now, in the order of the places.
 pub fn difference(before: &Value, after: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     compare("", before, after, &mut found);
+    found.sort_by(|one, other| one["path"].as_str().cmp(&other["path"].as_str()));
     found
 }
 
