@@ -113,6 +113,15 @@ impl Raw {
 
     /// An answer, or `None` when the connection ended without one.
     pub fn answer(&mut self) -> Option<Reply> {
+        self.head_and(true)
+    }
+
+    /// An answer to HEAD, which has a length and no body.
+    pub fn head(&mut self) -> Option<Reply> {
+        self.head_and(false)
+    }
+
+    fn head_and(&mut self, with_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.held.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
@@ -126,7 +135,8 @@ impl Raw {
         let headers: Vec<_> =
             lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         let mut reply = Reply { status, headers, body: Vec::new() };
-        let length: usize = reply.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let length: usize =
+            reply.header("content-length").filter(|_| with_body).and_then(|v| v.parse().ok()).unwrap_or(0);
         while self.held.len() < length {
             self.more()?;
         }
