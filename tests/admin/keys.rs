@@ -260,3 +260,13 @@ async fn key_13_no_key_is_wrapped_under_a_key_by_name() {
         office.by(Role::KeyOfficer, import("copy", body)).await.is(400, "malformed");
     }
 }
+
+#[actix_web::test]
+async fn key_19_of_parallel_creations_one_wins() {
+    let office = Office::staffed().await;
+    let names = ["k", "K", "k", "K", "k", "K", "k", "K"];
+    let all = names.map(|name| office.by(Role::KeyOfficer, create(name, json!({"type": "oct-256", "reason": "x"}))));
+    let mut statuses: Vec<u16> = futures_util::future::join_all(all).await.iter().map(|reply| reply.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+}
