@@ -136,8 +136,8 @@ pub async fn run(args: &AuditArgs, format: Format) -> Result<Exit, Failure> {
         }
         Verb::Verify(verify) => verified(&args.server, verify, &output).await,
         Verb::Export(list) => {
-            let entries = Desk::open(&args.server)?.pages(&list.path()?, "entries").await?;
-            Output::new(Format::Jsonl).list(&[], &entries);
+            let lines = Output::new(Format::Jsonl);
+            Desk::open(&args.server)?.each_page(&list.path()?, "entries", |page| lines.list(&[], &page)).await?;
             Ok(Exit::Done)
         }
     }
