@@ -38,7 +38,10 @@ impl Broker {
                 "generate_bytes": 1_024,
                 "requests_waiting": self.limits.waiting,
             },
-            "jwks_uri": format!("https://{authority}{}/.well-known/keygate/jwks.json", setup.prefix),
+            "jwks_uri": match authority {
+                "" => format!("{}/.well-known/keygate/jwks.json", setup.issuer),
+                dialled => format!("https://{dialled}{}/.well-known/keygate/jwks.json", setup.prefix),
+            },
         })
     }
 
