@@ -82,6 +82,7 @@ impl App {
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
+            purge_protection: settings.store.purge_protection,
         })
         .map_err(|e| {
             AppError::Store(

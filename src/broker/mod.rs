@@ -65,6 +65,8 @@ pub struct Parts {
     pub providers: Vec<ProviderSetup>,
     /// How much may run at once.
     pub limits: Limits,
+    /// Whether a deleted key waits for the end of its retention before it can be purged.
+    pub purge_protection: bool,
 }
 
 /// The service behind all doors.
@@ -76,6 +78,7 @@ pub struct Broker {
     providers: Providers,
     pool: pool::Pool,
     limits: Limits,
+    purge_protection: bool,
     strangers: Strangers,
     rules: Rules,
     stand_ins: StandIns,
@@ -107,6 +110,7 @@ impl Broker {
             providers: Providers(providers),
             pool: pool::Pool::new(parts.limits),
             limits: parts.limits,
+            purge_protection: parts.purge_protection,
             strangers: Strangers::default(),
             rules: Rules::new(),
             stand_ins: StandIns::default(),

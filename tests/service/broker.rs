@@ -169,6 +169,8 @@ fn assemble(
         require_amd_crl: false,
     };
     let parts = Parts {
+        // The harsher of the two settings.
+        purge_protection: true,
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,
