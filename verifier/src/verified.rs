@@ -87,7 +87,7 @@ pub struct Tcb {
     pub qe_status: TcbStatus,
     /// TDX module alone; absent for SGX.
     pub module_status: Option<TcbStatus>,
-    /// Date of the matching level, RFC 3339.
+    /// Date of the matching level, of the older one where launch and present module match two, RFC 3339.
     pub date: String,
     /// `tcbEvaluationDataNumber` of the TCB info.
     pub evaluation_number: u32,
