@@ -129,7 +129,7 @@ pub enum BoundKey {
 pub struct UsedCollateral {
     /// What it was.
     pub id: CollateralId,
-    /// Its version: `tcbEvaluationDataNumber`, CRL number, or issue date in seconds. Grows with every issue.
+    /// Its version: `tcbEvaluationDataNumber`, number of Intel's lists, time of issue in seconds of AMD's. Grows with every issue.
     pub version: u64,
     /// SHA-256 of its bytes.
     pub digest: [u8; 32],

@@ -4,6 +4,7 @@
 
 use keygate_forge::amd::{Amd, Product, SigningKey, SnpEvidence, SnpReport};
 use keygate_forge::keys;
+use keygate_forge::x509::Crl;
 use keygate_verifier::{Options, Outcome, UnixTime, VerifyError};
 
 use crate::{NOW, chain, code, forge_verifier, judge, verified};
@@ -48,10 +49,24 @@ fn a_list_in_force_is_used_and_bounds_the_verdict() {
         let genuine = verified(with(&amd, &evidence, std::slice::from_ref(&list), &options));
         assert_eq!(genuine.claims()["keygate"]["revocation"], "checked");
         let [used] = genuine.used() else { panic!("{:?}", genuine.used()) };
-        assert_eq!((used.id.to_string().as_str(), used.version), ("amd-milan-vcek-crl", 41));
+        assert_eq!(used.id.to_string(), "amd-milan-vcek-crl");
         assert_eq!(used.digest, keys::sha256(&list));
         assert_eq!(genuine.not_after(), UnixTime::from_secs(NOW + 90 * DAY));
     }
+}
+
+#[test]
+fn x509_11_lists_with_and_without_a_number_have_one_scale() {
+    let (amd, evidence) = milan();
+    let version = |list: &Crl| {
+        let genuine = verified(with(&amd, &evidence, &[amd.sign_crl(list)], &demanding()));
+        genuine.used().first().expect("a list was used").version
+    };
+    let mut unnumbered = amd.crl().dated(NOW - DAY, NOW + DAY);
+    unnumbered.extensions.remove(0);
+    assert_eq!(version(&unnumbered), (NOW - DAY) as u64);
+    assert_eq!(version(&amd.crl().numbered(5).dated(NOW - 1, NOW + DAY)), (NOW - 1) as u64);
+    assert_eq!(version(&amd.crl().numbered(u64::MAX).dated(NOW - 2, NOW + DAY)), (NOW - 2) as u64);
 }
 
 #[test]

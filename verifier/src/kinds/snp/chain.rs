@@ -135,10 +135,8 @@ fn lists(table: &Table, given: &Given<'_>, broken: &mut Option<VerifyError>) -> 
 impl Looked {
     /// The newest list counts as the one that was used; the look lasts until the last of them ends.
     fn note(&mut self, crl: &Crl, candidate: &Candidate) {
-        let version = match crl.number() {
-            0 => u64::try_from(crl.this_update().secs()).unwrap_or_default(),
-            number => number,
-        };
+        // The time of issue, never the number: AMD need not number its lists, and one scale has to hold for all of them.
+        let version = u64::try_from(crl.this_update().secs()).unwrap_or_default();
         self.revocation = Revocation::Checked;
         if self.used.as_ref().is_some_and(|used| used.version >= version) {
             return;
