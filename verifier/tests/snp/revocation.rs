@@ -2,7 +2,7 @@
 //!
 //! Bad inputs, section 9; threat model P10.
 
-use keygate_forge::amd::{Amd, Product, SigningKey, SnpEvidence, SnpReport};
+use keygate_forge::amd::{Amd, GUID_CRL, GUID_VCEK, Product, SigningKey, SnpEvidence, SnpReport, certificate_table};
 use keygate_forge::keys;
 use keygate_forge::x509::Crl;
 use keygate_verifier::{Options, Outcome, UnixTime, VerifyError};
@@ -122,6 +122,40 @@ fn x509_10_a_list_of_another_issuer_with_the_same_name() {
     // Beside a good one it changes nothing.
     let good = amd.sign_crl(&amd.crl());
     assert_eq!(code(with(&amd, &evidence, &[foreign, good], &demanding())), "verified");
+}
+
+#[test]
+fn snp_14_a_list_in_the_hosts_table_is_never_a_reason_to_refuse() {
+    let (amd, evidence) = milan();
+    let ended = amd.sign_crl(&amd.crl().dated(NOW - 9 * DAY, NOW - 1));
+    let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+    let foreign = amd.crl().sign(&key);
+    let judged = |list: &[u8], options: &Options| {
+        let table = certificate_table(&[(GUID_VCEK, &evidence.vek), (GUID_CRL, list)], None);
+        let report = [evidence.report.as_slice(), &table].concat();
+        judge(&forge_verifier(&amd), &report, &chain(&evidence), options, UnixTime::from_secs(NOW))
+    };
+    for list in [&ended, &foreign, &b"0no list".to_vec()] {
+        let shown = verified(judged(list, &Options::strict()));
+        assert_eq!(shown.claims()["keygate"]["revocation"], "not-checked");
+        assert_ne!(code(judged(list, &demanding())), "verified");
+    }
+    // The same list, held: its fault is told.
+    assert_eq!(code(with(&amd, &evidence, &[ended], &Options::strict())), "collateral-unavailable");
+    // One that holds is believed, also where it hurts.
+    let sound = amd.sign_crl(&amd.crl());
+    assert_eq!(verified(judged(&sound, &demanding())).claims()["keygate"]["revocation"], "checked");
+    let revoking = amd.sign_crl(&amd.crl().revoking(&amd.ask_serial()));
+    assert_eq!(code(judged(&revoking, &Options::strict())), "revoked");
+}
+
+#[test]
+fn bytes_that_are_no_list_are_nobodys_list() {
+    let (amd, evidence) = milan();
+    let broken = b"0no list".to_vec();
+    let shown = verified(with(&amd, &evidence, std::slice::from_ref(&broken), &Options::strict()));
+    assert_eq!(shown.claims()["keygate"]["revocation"], "not-checked");
+    assert_eq!(code(with(&amd, &evidence, &[broken], &demanding())), "wants");
 }
 
 #[test]
