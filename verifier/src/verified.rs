@@ -191,7 +191,7 @@ impl Genuine {
     pub fn is_debug(&self) -> bool {
         self.debug
     }
-    /// Hardware identities for deny lists: `snp-chip:<hex>`, `intel-ppid:<hex>`, `nitro-module:<id>` …
+    /// Identities for deny lists: `snp-chip:<hex>`, `snp-csp:<name>`, `intel-ppid:<hex>`, `nitro-module:<id>` …
     pub fn platforms(&self) -> &[String] {
         &self.platforms
     }
