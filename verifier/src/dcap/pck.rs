@@ -60,9 +60,9 @@ impl PckChain {
         memo: &Memo,
     ) -> Result<Self, VerifyError> {
         let mut certificates = Vec::new();
-        for der in pem::certificates(text, PART)? {
-            // The root that quotes carry along is a pinned anchor already, and the path ends there.
-            if anchors.clone().all(|anchor| anchor.certificate().der() != der) {
+        for (place, der) in pem::certificates(text, PART)?.into_iter().enumerate() {
+            // The root that quotes carry behind the leaf is a pinned anchor already, and the path ends there.
+            if place == 0 || anchors.clone().all(|anchor| anchor.certificate().der() != der) {
                 certificates.push(memo.certificate(&der)?);
             }
         }
