@@ -51,7 +51,8 @@ impl PckChain {
         anchors: impl Iterator<Item = &'a Anchor> + Clone,
         memo: &Memo,
     ) -> Result<Arc<Self>, VerifyError> {
-        memo.document(&openssl::sha::sha256(text), || Self::parse(text, anchors, memo))
+        let weight = text.len().saturating_mul(4);
+        memo.document(&openssl::sha::sha256(text), weight, || Self::parse(text, anchors, memo))
     }
 
     fn parse<'a>(

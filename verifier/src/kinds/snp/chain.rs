@@ -128,8 +128,8 @@ struct List {
 
 /// The lists at hand, the held ones first. Bytes that are no list are nobody's list.
 fn lists(table: &Table, given: &Given<'_>) -> Vec<List> {
-    let held = given.held.crls().iter().filter_map(|bytes| given.memo.held_crl(bytes).ok());
-    let hints = table.crls.iter().filter_map(|der| given.memo.crl(der).ok());
+    let held = given.held.crls().iter().filter_map(|bytes| bytes.crl(given.memo).ok());
+    let hints = table.crls.iter().filter_map(|der| given.memo.parsed(|| Crl::parse(der)).ok());
     held.map(|crl| List { crl, held: true }).chain(hints.map(|crl| List { crl, held: false })).collect()
 }
 
