@@ -66,6 +66,11 @@ impl Verifier {
         self.memo.counts()
     }
 
+    /// About how many bytes of parsed certificates and documents are remembered: bounded, for tests and metrics.
+    pub fn remembered_bytes(&self) -> u64 {
+        self.memo.weight()
+    }
+
     /// Judges one piece of evidence. A pure function of its arguments; the memory only saves repeated signature checks.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ const PART: &str = "vek-certificate";
 const MAX_FITTING: usize = 8;
 /// The most issuers of the same name that are tried.
 const MAX_ISSUERS: usize = 4;
+/// Bytes that the reading of a VEK's extensions takes, about.
+const VEK_WEIGHT: usize = 512;
 
 /// A certificate that speaks of the report's product, key, chip and patch level. Its chain is not looked at yet.
 #[derive(Clone)]
@@ -162,7 +164,7 @@ fn fit(
     if certs::signer(certificate)? != signer {
         return Err(VerifyError::chain(PART, "the report names the other sort of signing key"));
     }
-    let vek = given.memo.document(&certificate.digest(), || Vek::read(certificate))?;
+    let vek = given.memo.document(&certificate.digest(), VEK_WEIGHT, || Vek::read(certificate))?;
     match &vek.holder {
         Holder::Chip(id) if !report.chip_masked() && id != report.chip_id => {
             return Err(VerifyError::chain(PART, "the certificate is for another chip"));
