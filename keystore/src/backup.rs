@@ -322,6 +322,7 @@ fn rewrite(
     let next = Identity {
         incarnation,
         root_provider: root.describe(),
+        created: now,
         ..identity
     };
     let next_ring = KeyRing::derive(secret, next.store_id, incarnation);
