@@ -38,7 +38,8 @@ use crate::views::{
 /// What keyed digests are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacPurpose {
-    /// Challenges. The key changes with every restore, so that challenges of before are worthless.
+    /// Challenges. They change with every restore, and with each of two restores of one backup, so
+    /// that challenges of before or elsewhere are worthless.
     Challenge,
     /// Blind indexes.
     Index,
@@ -194,10 +195,14 @@ impl Keystore {
     /// HMAC-SHA-256 over parts, each behind its length, under a key of this store and purpose.
     pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> [u8; 32] {
         let ring = self.ring();
+        let created = self.identity().created.to_be_bytes();
         let mut all: Vec<&[u8]> = vec![b"mac"];
         all.extend_from_slice(parts);
         let key = match purpose {
-            MacPurpose::Challenge => &ring.challenge,
+            MacPurpose::Challenge => {
+                all.push(&created);
+                &ring.challenge
+            }
             MacPurpose::Index => &ring.index,
             MacPurpose::Decoy => &ring.decoy,
         };

@@ -92,6 +92,25 @@ fn challenges_sessions_and_answers_of_before_are_worth_nothing() {
 }
 
 #[test]
+fn challenges_of_two_restores_of_one_backup_differ() {
+    let scene = furnished();
+    let copy = scene.dir.path().join("copy");
+    scene.store.backup(&copy, NOW).unwrap();
+    let challenge = |file: &str, now| {
+        let file = scene.dir.path().join(file);
+        Keystore::restore(&copy, &file, &scene.root(), now).unwrap();
+        let mac = || {
+            let store = Keystore::open(&file, &scene.root(), now).unwrap();
+            store.mac(MacPurpose::Challenge, &[b"nonce"])
+        };
+        let first = mac();
+        assert_eq!(first, mac());
+        first
+    };
+    assert_ne!(challenge("one", NOW), challenge("two", NOW + 5));
+}
+
+#[test]
 fn sto_10_cells_of_one_incarnation_do_not_fit_into_another() {
     let scene = furnished();
     let (copy, new) = (scene.dir.path().join("copy"), scene.dir.path().join("new"));
