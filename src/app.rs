@@ -81,10 +81,7 @@ impl App {
             library: Arc::clone(&library) as _,
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
-            limits: Limits {
-                verifications: settings.limits.verifications,
-                waiting: settings.limits.waiting,
-            },
+            limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
         })
         .map_err(|e| {
             AppError::Store(
