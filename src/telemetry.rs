@@ -38,7 +38,7 @@ pub const STORE_FAILED: &str = "keygate_store_failed";
 /// Alarms: what an operator must look at.
 pub const ALARMS: &str = "keygate_alarms_total";
 
-/// Lines that may wait for a slow reader of stdout.
+/// Lines that may wait for a slow reader of standard error.
 const LINES_WAITING: usize = 4_096;
 
 /// Where metrics are gathered.
@@ -58,13 +58,13 @@ pub enum Format {
 #[error("logging cannot start: {0}")]
 pub struct TelemetryError(String);
 
-/// Starts logging to stdout and gathering metrics. `filter` as in `RUST_LOG`: `info`, `keygate=debug,warn`.
+/// Starts logging to standard error and gathering metrics. `filter` as in `RUST_LOG`: `info`, `keygate=debug,warn`.
 ///
 /// # Errors
 /// A filter that does not parse, or a second start.
 pub fn start(format: Format, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(|e| TelemetryError(e.to_string()))?;
-    let lines = Lines::to(io::stdout());
+    let lines = Lines::to(io::stderr());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_target(false);
     let started = match format {
         Format::Text => builder.with_ansi(false).try_init(),

@@ -12,7 +12,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         let Ok(entries) = std::fs::read_dir(folder) else { return };
         for entry in entries.flatten().map(|e| e.path()) {
-            if entry.is_dir() {
+            if entry.is_dir() && !entry.ends_with("target") {
                 walk(&entry, found);
             } else if entry.extension().is_some_and(|e| e == "rs") {
                 found.push(entry);

@@ -1,6 +1,5 @@
 //! The operator's commands against the real server over TLS, and on the folder once it is stopped. `native-api.md` sections 2 and 7.
 
-#[allow(dead_code)]
 mod running;
 
 use std::process::Output;
@@ -288,7 +287,18 @@ fn a_store_is_checked_copied_and_restored() {
     let online = read(&server.local(&["store", "check", "--server", &server.admin]));
     assert_eq!(online["verdict"], "sound");
     let backup = server.folder.path().join("backup.kgb").display().to_string();
-    ends(&server.local(&["store", "backup", &backup]), 3, "dependency-unavailable");
+    let live = server.folder.path().join("live.kgb").display().to_string();
+    let copied = server.local(&["store", "backup", &live, "--server", &server.admin, "--reason", "nightly"]);
+    assert_eq!(
+        read(&copied)["bytes"],
+        std::fs::metadata(&live).unwrap().len(),
+        "{}",
+        String::from_utf8_lossy(&copied.stderr)
+    );
+    ends(&server.local(&["store", "backup", &live, "--server", &server.admin]), 2, "usage");
+    let left: Vec<_> = std::fs::read_dir(server.dir()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("copy")), "{left:?}");
+    server.admin_ok(&["key", "create", "later", "--type", "oct-256"]);
     assert_eq!(server.terminate(), Some(0));
     let copied = server.local(&["store", "backup", &backup]);
     assert_eq!(copied.status.code(), Some(0), "{}", String::from_utf8_lossy(&copied.stderr));
@@ -299,9 +309,10 @@ fn a_store_is_checked_copied_and_restored() {
     assert!(!bytes.windows(root.len()).any(|window| window == root), "a backup never contains the root key");
     let store = server.dir().join("keygate.db");
     std::fs::rename(&store, store.with_extension("gone")).unwrap();
-    let restored = server.local(&["store", "restore", &backup]);
+    let restored = server.local(&["store", "restore", &live]);
     assert_eq!(read(&restored)["incarnation"], 2, "{}", String::from_utf8_lossy(&restored.stderr));
     assert_eq!(read(&server.local(&["store", "check"]))["verdict"], "sound");
     server.start();
     assert_eq!(server.admin_ok(&["key", "show", "db-key"])["type"], "oct-256");
+    ends(&server.admin(&["key", "show", "later"]), 1, "key-not-found");
 }

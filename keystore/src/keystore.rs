@@ -142,7 +142,8 @@ impl Keystore {
         &self.inner.identity
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The file it rests in.
+    pub fn path(&self) -> &Path {
         self.inner.readers.path()
     }
 

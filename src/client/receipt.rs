@@ -21,9 +21,15 @@ use crate::result::receipt::{PURPOSE, TYPE};
 #[derive(Debug)]
 pub struct CheckedReceipt {
     payload: Map<String, Value>,
+    compact: String,
 }
 
 impl CheckedReceipt {
+    /// The compact JWS as it came, to keep for `audit verify --receipt`.
+    pub fn compact(&self) -> &str {
+        &self.compact
+    }
+
     /// A member of the payload, as text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.payload.get(name).and_then(Value::as_str)
@@ -86,7 +92,7 @@ pub(super) fn check(signed: &str, authority: &X509) -> Result<CheckedReceipt, Cl
     if !signed_by(&leaf, message.as_bytes(), &decoded(signature)?).unwrap_or(false) {
         return Err(bad("the receipt's signature is wrong"));
     }
-    Ok(CheckedReceipt { payload: object(&decoded(payload)?)? })
+    Ok(CheckedReceipt { payload: object(&decoded(payload)?)?, compact: signed.to_owned() })
 }
 
 fn chains(leaf: &X509, ders: &[Vec<u8>], authority: &X509) -> Result<bool, openssl::error::ErrorStack> {

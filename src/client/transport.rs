@@ -8,6 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 
+/// The longest that a download may take.
+const LONGEST_DOWNLOAD: Duration = Duration::from_secs(6 * 3_600);
+
 /// Why a request came to nothing.
 #[derive(Debug, Clone)]
 pub struct ClientError {
@@ -164,6 +167,37 @@ impl Connection {
         let value: Value =
             if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
         if status.is_success() { Ok((etag, value)) } else { Err(ClientError::problem(status.as_u16(), &value)) }
+    }
+}
+
+impl Connection {
+    /// A POST whose answer is bytes, written to `out` as they come; how many there were.
+    ///
+    /// # Errors
+    /// The server's problem, a connection that failed or ended too soon, or `out` that takes no more.
+    pub async fn download(&self, path: &str, body: &Value, out: &mut impl std::io::Write) -> Result<u64, ClientError> {
+        let mut request = self.http.post(format!("{}{path}", self.base)).timeout(LONGEST_DOWNLOAD);
+        if let Some(credential) = &self.credential {
+            request = request.bearer_auth(credential);
+        }
+        let request = request.header("Content-Type", "application/json").body(body.to_string());
+        let mut response = request.send().await.map_err(|e| ClientError::unreachable(story(&e)))?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.unwrap_or_default();
+            return Err(ClientError::problem(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or(Value::Null)));
+        }
+        let promised = response.content_length();
+        let mut written = 0;
+        while let Some(piece) = response.chunk().await.map_err(|e| ClientError::unreachable(story(&e)))? {
+            out.write_all(&piece)
+                .map_err(|e| ClientError::local("usage", format!("the file cannot be written: {e}")))?;
+            written += piece.len() as u64;
+        }
+        match promised == Some(written) {
+            true => Ok(written),
+            false => Err(ClientError::unreachable("the answer ended too soon")),
+        }
     }
 }
 

@@ -56,23 +56,37 @@ impl Desk {
         self.connection.post(&format!("/admin/v1{path}"), body, None).await
     }
 
+    /// Asks for bytes, written to `out` as they come.
+    pub async fn download(&self, path: &str, body: &Value, out: &mut impl std::io::Write) -> Result<u64, ClientError> {
+        self.connection.download(&format!("/admin/v1{path}"), body, out).await
+    }
+
     /// Every page of a list, its elements under `name`.
     ///
     /// # Errors
     /// As [`Desk::get`].
     pub async fn pages(&self, path: &str, name: &str) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
+        self.each_page(path, name, |page| all.extend(page)).await?;
+        Ok(all)
+    }
+
+    /// The same, a page at a time.
+    ///
+    /// # Errors
+    /// As [`Desk::get`].
+    pub async fn each_page(&self, path: &str, name: &str, mut take: impl FnMut(Vec<Value>)) -> Result<(), Failure> {
         let mut after = String::new();
         loop {
             let mark = if path.contains('?') { '&' } else { '?' };
             let (_, mut page) = self.get(&format!("{path}{mark}limit=500{after}")).await?;
             if let Some(Value::Array(elements)) = page.get_mut(name).map(Value::take) {
-                all.extend(elements);
+                take(elements);
             }
             match page.get("next") {
                 Some(Value::String(next)) => after = format!("&after={next}"),
                 Some(Value::Number(next)) => after = format!("&after={next}"),
-                _ => return Ok(all),
+                _ => return Ok(()),
             }
         }
     }

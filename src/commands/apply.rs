@@ -82,8 +82,8 @@ pub async fn run(args: &ApplyArgs, format: Format) -> Result<Exit, Failure> {
     } else {
         output.say(&match (told.len(), args.change.dry_run) {
             (0, _) => "nothing to change".to_owned(),
-            (keys, true) => format!("{keys} keys would change; nothing was changed"),
-            (keys, false) => format!("{keys} keys changed"),
+            (keys, true) => format!("keys that would change: {keys}; nothing was changed"),
+            (keys, false) => format!("keys changed: {keys}"),
         });
     }
     Ok(Exit::Done)

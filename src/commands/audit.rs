@@ -66,11 +66,11 @@ struct ListArgs {
 
 #[derive(Debug, Clone, Args)]
 struct VerifyArgs {
-    /// A published head that was kept (`GET /v1/audit/head`). May be given more than once.
-    #[arg(long, value_name = "FILE")]
+    /// A published head that was kept (`GET /v1/audit/head`). One or more.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     head: Vec<PathBuf>,
-    /// A receipt that a workload kept. May be given more than once.
-    #[arg(long, value_name = "FILE")]
+    /// A receipt that a workload kept. One or more.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     receipt: Vec<PathBuf>,
     /// Read the folder's store instead of asking the service, which must be stopped.
     #[arg(long)]
@@ -136,8 +136,8 @@ pub async fn run(args: &AuditArgs, format: Format) -> Result<Exit, Failure> {
         }
         Verb::Verify(verify) => verified(&args.server, verify, &output).await,
         Verb::Export(list) => {
-            let entries = Desk::open(&args.server)?.pages(&list.path()?, "entries").await?;
-            Output::new(Format::Jsonl).list(&[], &entries);
+            let lines = Output::new(Format::Jsonl);
+            Desk::open(&args.server)?.each_page(&list.path()?, "entries", |page| lines.list(&[], &page)).await?;
             Ok(Exit::Done)
         }
     }

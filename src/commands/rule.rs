@@ -160,8 +160,8 @@ fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
         let refused = found.iter().filter(|diagnostic| diagnostic.severity > Severity::Warning).count();
         output.say(&match (valid, found.len()) {
             (true, 0) => format!("{} is sound", file.name),
-            (true, warnings) => format!("{} may be set, with {warnings} warnings", file.name),
-            (false, _) => format!("{} is refused for {refused} reasons", file.name),
+            (true, warnings) => format!("{} may be set; warnings: {warnings}", file.name),
+            (false, _) => format!("{} is refused; reasons: {refused}", file.name),
         });
     }
     match (parses, valid) {

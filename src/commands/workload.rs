@@ -28,6 +28,9 @@ pub struct AttesterArgs {
     /// For the software attester: the measurement it claims, 96 hex digits.
     #[arg(long, value_name = "HEX")]
     software_measurement: Option<String>,
+    /// Keep the receipt in this new file, for `keygate audit verify --receipt`.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     /// The recipient's key: ec or rsa.
     #[arg(long, default_value = "ec", value_parser = ["ec", "rsa"])]
     recipient: String,
@@ -174,6 +177,9 @@ async fn use_key(
     let chosen = attester.choose()?;
     let workload = Workload::new(&connection, chosen.as_ref(), attester.rsa()).map_err(failure)?;
     let given = workload.use_key(ask, now()?).await.map_err(failure)?;
+    if let Some(file) = &attester.receipt {
+        write_secret(file, format!("{}\n", given.receipt.compact()).as_bytes())?;
+    }
     write_secret(out, &given.secret)?;
     if out == Path::new("-") {
         return Ok(Exit::Done);

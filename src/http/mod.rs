@@ -1,6 +1,6 @@
 //! The two listeners: data for workloads, admin for operators. TLS, limits, hosts; routes come from the doors.
 //!
-//! Keygate's contract, section 3. A request passes [`gate`] before any handler reads a byte of it.
+//! Keygate's contract, section 3. A request passes the gate before any handler reads a byte of it.
 
 mod gate;
 mod health;

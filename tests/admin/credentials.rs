@@ -176,3 +176,27 @@ async fn a_credential_for_some_keys_sees_no_others() {
     let ask = Ask::post("/admin/v1/keys/web-2/create", json!({"type": "oct-256", "reason": "x"}));
     office.send(&token, ask).await.is(404, "key-not-found");
 }
+
+#[actix_web::test]
+async fn adm_04_every_credential_that_is_none_is_told_the_same() {
+    let office = Office::staffed().await;
+    office.by(Role::Admin, make("stays", &["auditor"])).await.ok();
+    let gone = office.by(Role::Admin, make("gone", &["auditor"])).await.ok().body["credential"]["token"].clone();
+    office.by(Role::Admin, Ask::post("/admin/v1/credentials/gone/revoke", json!({"reason": "x"})).on("*")).await.ok();
+    let mut told = Vec::new();
+    for token in [gone.as_str().unwrap(), &office.first, "kg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x"] {
+        let mut reply = office.send(token, Ask::get("/admin/v1/audit")).await;
+        reply.body["instance"] = json!(null);
+        told.push((reply.status, reply.body));
+    }
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+}
+
+#[actix_web::test]
+async fn adm_07_a_refusal_never_carries_a_token() {
+    let office = Office::staffed().await;
+    for ask in [make("auditor", &["auditor"]), make("a", &["nobody"]), make("a", &["admin", "auditor"])] {
+        let reply = office.by(Role::Admin, ask).await;
+        assert!(reply.status >= 400 && !reply.body.to_string().contains("kg_"), "{}", reply.body);
+    }
+}

@@ -220,7 +220,7 @@ async fn r36_a_flood_of_deletions_raises_an_alarm_and_a_hold() {
     assert_eq!(office.house.records("alarm").len(), 1);
     let held = office.by(Role::KeyOfficer, delete(10)).await;
     held.is(429, "rate-limited");
-    assert!(held.retry_after.is_some());
+    assert_eq!(held.retry_after.as_deref(), Some("900"));
     assert_eq!(office.house.records("alarm").len(), 1, "one alarm, not one a request");
     office.house.clock.advance(900);
     office.by(Role::KeyOfficer, delete(10)).await.ok();
@@ -247,4 +247,26 @@ async fn adm_18_lists_are_paged() {
     for odd in ["limit=x", "limit=-1", "limit=2&limit=3", "oddity=1", "after=%2f"] {
         office.by(Role::Auditor, Ask::get(&format!("/admin/v1/keys?{odd}"))).await.is(400, "malformed");
     }
+}
+
+#[actix_web::test]
+async fn key_13_no_key_is_wrapped_under_a_key_by_name() {
+    let office = Office::staffed().await;
+    office.key("k").await;
+    for material in
+        [json!({"wrapped": "AAEC", "under": "k"}), json!({"key": "k"}), json!({"raw": "AAEC", "under": "k"})]
+    {
+        let body = json!({"type": "secret", "exportable": true, "material": material, "reason": "x"});
+        office.by(Role::KeyOfficer, import("copy", body)).await.is(400, "malformed");
+    }
+}
+
+#[actix_web::test]
+async fn key_19_of_parallel_creations_one_wins() {
+    let office = Office::staffed().await;
+    let names = ["k", "K", "k", "K", "k", "K", "k", "K"];
+    let all = names.map(|name| office.by(Role::KeyOfficer, create(name, json!({"type": "oct-256", "reason": "x"}))));
+    let mut statuses: Vec<u16> = futures_util::future::join_all(all).await.iter().map(|reply| reply.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
 }

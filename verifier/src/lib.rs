@@ -16,7 +16,7 @@
 //! assert_eq!(refused.code(), "malformed");
 //! ```
 //!
-//! The way through the crate: [`Verifier::verify`] finds the [`Scheme`](scheme) of the kind in one list, the scheme parses the
+//! The way through the crate: [`Verifier::verify`] finds the scheme of the kind in one list, the scheme parses the
 //! bytes, says what it [wishes for](CollateralId), and makes a [`Genuine`] that only its own checks can make. What is genuine
 //! becomes [`Verified`] when debug bit and TCB status are accepted by the [`Options`].
 #![forbid(unsafe_code)]

@@ -422,25 +422,26 @@ impl Desk<'_> {
         if self.ask.dry_run || self.broker.pace.create(&self.provider, self.now) {
             return Ok(());
         }
-        Err(Fault::new(Code::RateLimited, "too many new keys in an hour").into())
+        Err(Refusal::passing("too many new keys in an hour", 60))
     }
 
     fn warily(&self) -> Result<(), Refusal> {
         if self.ask.dry_run {
             return Ok(());
         }
-        match self.broker.pace.delete(&self.provider, self.now) {
+        let seconds = match self.broker.pace.delete(&self.provider, self.now) {
             Deletion::Fits => return Ok(()),
-            Deletion::Held(_) => {}
-            Deletion::Alarm => {
+            Deletion::Held(seconds) => seconds,
+            Deletion::Alarm(seconds) => {
                 telemetry::alarm("too many deletions in an hour");
                 let alarm = Event::new(kind::ALARM, &self.provider, self.now)
                     .word(Field::Op, self.ask.action.as_str())
                     .word(Field::Caller, self.author())
                     .word(Field::Detail, "too many deletions in an hour: none is taken for 15 minutes");
                 self.broker.keystore.record(alarm.record())?;
+                seconds
             }
-        }
-        Err(Fault::new(Code::RateLimited, "deletions are on hold").into())
+        };
+        Err(Refusal::passing("deletions are on hold", seconds))
     }
 }

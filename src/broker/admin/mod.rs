@@ -96,6 +96,7 @@ impl Reason {
 pub struct Refusal {
     fault: Fault,
     diagnostics: Vec<Value>,
+    retry_after: Option<u32>,
 }
 
 impl<E: Into<Fault>> From<E> for Refusal {
@@ -108,15 +109,24 @@ impl<E: Into<Fault>> From<E> for Refusal {
             }
             _ => fault,
         };
-        Self { fault, diagnostics: Vec::new() }
+        Self { fault, diagnostics: Vec::new(), retry_after: None }
     }
 }
 
 impl Refusal {
+    /// A refusal that passes by itself, in so many seconds.
+    pub(crate) fn passing(part: &'static str, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..Fault::new(Code::RateLimited, part).into() }
+    }
+
     /// A refusal that shows where a text is wrong.
     pub fn diagnosed(code: Code, part: &'static str, diagnostics: &[Diagnostic]) -> Self {
         let inner: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        Self { fault: Fault::new(code, part).because(inner.join("; ")), diagnostics: values(diagnostics) }
+        Self {
+            fault: Fault::new(code, part).because(inner.join("; ")),
+            diagnostics: values(diagnostics),
+            retry_after: None,
+        }
     }
 }
 
@@ -226,7 +236,8 @@ impl Broker {
         outcome.map_err(|refusal| {
             let reasons = Some(refusal.diagnostics).filter(|diagnostics| !diagnostics.is_empty());
             let told = self.deny(desk.event(), &refusal.fault, true, &correlation);
-            BrokerError { reasons: reasons.or(told.reasons), ..told }
+            let retry_after = refusal.retry_after.or(told.retry_after);
+            BrokerError { reasons: reasons.or(told.reasons), retry_after, ..told }
         })
     }
 
@@ -362,6 +373,14 @@ impl Desk<'_> {
             repeat: changed.repeat,
             warnings: Vec::new(),
         }
+    }
+
+    /// Records an action that changes nothing, with its reason.
+    pub(crate) fn note(&self, reason: &Reason) -> Result<(), Refusal> {
+        let event = self.event().word(Field::Decision, "permit").word(Field::Reason, reason.as_str());
+        self.broker.keystore.record(event.record())?;
+        self.recorded.set(true);
+        Ok(())
     }
 
     fn is_about_a_key(&self) -> bool {

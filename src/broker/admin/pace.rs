@@ -14,13 +14,14 @@ pub(super) const MOST_NEW: usize = 3_600;
 /// Deletions and purges of one provider in an hour that raise no alarm.
 pub(super) const MOST_GONE: usize = 10;
 /// How long nothing is deleted after an alarm, in seconds.
-pub(super) const HOLD: i64 = 900;
+const HOLD: u32 = 900;
 
 /// What has been made and unmade in the last hour.
 #[derive(Default)]
 pub(crate) struct Pace {
     counts: Mutex<HashMap<ProviderId, Counts>>,
     revoking: Mutex<()>,
+    copying: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,8 +36,8 @@ struct Counts {
 pub(super) enum Deletion {
     /// It may.
     Fits,
-    /// It is the one that raises the alarm.
-    Alarm,
+    /// It is the one that raises the alarm; seconds until deletions are taken again.
+    Alarm(u32),
     /// An alarm was raised; seconds until deletions are taken again.
     Held(u32),
 }
@@ -45,6 +46,11 @@ impl Pace {
     /// One revocation at a time, so that the last two admins cannot end each other.
     pub(super) fn revoking(&self) -> MutexGuard<'_, ()> {
         self.revoking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One copy of the store at a time.
+    pub(super) fn copying(&self) -> MutexGuard<'_, ()> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a creation; `false` if there were too many in the last hour.
@@ -69,8 +75,8 @@ impl Pace {
                 return Deletion::Fits;
             }
             counts.gone.clear();
-            counts.held_until = now.saturating_add(HOLD);
-            Deletion::Alarm
+            counts.held_until = now.saturating_add(i64::from(HOLD));
+            Deletion::Alarm(HOLD)
         })
     }
 
@@ -107,9 +113,9 @@ mod tests {
     fn r36_the_eleventh_deletion_of_an_hour_is_an_alarm_and_a_hold() {
         let pace = Pace::default();
         assert!((0..MOST_GONE).all(|n| pace.delete(&provider(), 10_000 + n as i64) == Deletion::Fits));
-        assert_eq!(pace.delete(&provider(), 10_020), Deletion::Alarm);
+        assert_eq!(pace.delete(&provider(), 10_020), Deletion::Alarm(900));
         assert_eq!(pace.delete(&provider(), 10_021), Deletion::Held(899));
-        assert_eq!(pace.delete(&provider(), 10_020 + HOLD), Deletion::Fits);
+        assert_eq!(pace.delete(&provider(), 10_020 + i64::from(HOLD)), Deletion::Fits);
     }
 
     #[test]

@@ -93,6 +93,7 @@ words! {
         AuditVerify = "audit.verify",
         StoreStatus = "store.status",
         StoreCheck = "store.check",
+        StoreBackup = "store.backup",
     }
 }
 
@@ -118,7 +119,7 @@ impl Action {
             Self::CredentialList | Self::CredentialShow => &[Admin, Auditor],
             Self::CredentialCreate | Self::CredentialRevoke => &[Admin],
             Self::AuditList | Self::AuditShow | Self::AuditVerify => &[Auditor],
-            Self::StoreStatus | Self::StoreCheck => &[Operator],
+            Self::StoreStatus | Self::StoreCheck | Self::StoreBackup => &[Operator],
         }
     }
 
@@ -139,6 +140,7 @@ impl Action {
                 | Self::AuditVerify
                 | Self::StoreStatus
                 | Self::StoreCheck
+                | Self::StoreBackup
         )
     }
 }

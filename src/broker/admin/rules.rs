@@ -4,6 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeSet;
+
 use keygate_keystore::{Change, KeyName, KeyView, KeystoreError, RuleDocument, RuleVersion};
 use keygate_policies::json::Node;
 use keygate_policies::{KeyRules, Severity};
@@ -64,10 +66,11 @@ pub(crate) fn described(version: &RuleVersion) -> Value {
     })
 }
 
-/// What differs between two documents: each place with what stood there and what stands there now.
+/// What differs between two documents: each place with what stood there and what stands there now, in the order of the places.
 pub fn difference(before: &Value, after: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     compare("", before, after, &mut found);
+    found.sort_by(|one, other| one["path"].as_str().cmp(&other["path"].as_str()));
     found
 }
 
@@ -75,8 +78,8 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<Value>) {
     match (before, after) {
         _ if before == after => {}
         (Value::Object(old), Value::Object(new)) => {
-            let added = new.keys().filter(|name| !old.contains_key(*name));
-            for name in old.keys().chain(added) {
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for name in names {
                 let place = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
                 compare(&place, old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null), found);
             }

@@ -70,3 +70,11 @@ pub(super) async fn store_status(call: Call) -> HttpResponse {
 pub(super) async fn store_check(call: Call) -> HttpResponse {
     call.read(Action::StoreCheck, &[], |desk, _| Ok(Told::whole(desk.store_check()?))).await
 }
+
+/// A sealed copy of the whole store; it holds no root key.
+#[utoipa::path(post, path = "/admin/v1/store/backup", tag = "store", request_body = openapi::Why,
+    responses((status = 200, description = "What `keygate store restore` reads", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 503, description = "`store-corrupt`: of a damaged store there is no copy", body = openapi::Problem)))]
+pub(super) async fn store_backup(call: Call) -> HttpResponse {
+    call.copy(Action::StoreBackup, |desk, given| desk.store_backup(&wire::read_reason(&given.body)?)).await
+}

@@ -3,23 +3,31 @@
 //! `native-api.md` section 3 (*Admin*, *Errors*).
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::body::SizedStream;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
+use futures_util::stream::unfold;
 use openssl::sha::sha256;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::broker::admin::store::SealedCopy;
 use crate::broker::admin::{Action, Ask, Desk, Done, Precondition, Refusal};
 use crate::broker::{Broker, BrokerError, Code, Fault, IdempotencyKey, Seat};
 use crate::doors::problem;
 use crate::telemetry;
+
+/// Bytes of a file that are sent at once.
+const PIECE: usize = 256 * 1_024;
 
 /// A request that came whole, or did not.
 pub(super) struct Call {
@@ -136,6 +144,33 @@ impl Call {
         }
     }
 
+    /// Gives a file out, a piece at a time.
+    pub(super) async fn copy(
+        self,
+        action: Action,
+        work: impl FnOnce(&Desk<'_>, &Given) -> Result<SealedCopy, Refusal> + Send + 'static,
+    ) -> HttpResponse {
+        let done =
+            self.run(action, &[], move |broker, ask, given| broker.administer(ask, |desk| work(desk, given))).await;
+        match done {
+            Err(response) => response,
+            Ok(SealedCopy { file, bytes }) => {
+                let pieces = unfold(file, |mut file| async move {
+                    let read = web::block(move || piece(&mut file).map(|piece| (piece, file))).await;
+                    match read.map_err(std::io::Error::other).flatten() {
+                        Ok((piece, _)) if piece.is_empty() => None,
+                        Ok((piece, file)) => Some((Ok::<_, std::io::Error>(piece), file)),
+                        // The length that was announced is not reached: the client knows that it has no copy.
+                        Err(_) => None,
+                    }
+                });
+                HttpResponse::Ok()
+                    .content_type("application/octet-stream")
+                    .body(SizedStream::new(bytes, Box::pin(pieces)))
+            }
+        }
+    }
+
     async fn run<T: Send + 'static>(
         self,
         action: Action,
@@ -194,6 +229,12 @@ impl Call {
         let ask = Ask { seat, bearer, action, object: name.clone(), precondition, dry_run, idempotency, flaw };
         (ask, Given { name, version, query, body })
     }
+}
+
+fn piece(file: &mut File) -> std::io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(PIECE);
+    file.take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok(piece.into())
 }
 
 fn quoted(etag: &str) -> String {

@@ -52,5 +52,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(only("/admin/v1/audit/verify", post().to(audit::verify)))
         .service(only("/admin/v1/audit/{entry}", get().to(audit::show)))
         .service(only("/admin/v1/store", get().to(audit::store_status)))
-        .service(only("/admin/v1/store/check", get().to(audit::store_check)));
+        .service(only("/admin/v1/store/check", get().to(audit::store_check)))
+        .service(only("/admin/v1/store/backup", post().to(audit::store_backup)));
 }

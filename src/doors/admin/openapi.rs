@@ -51,6 +51,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::audit::verify,
         super::audit::store_status,
         super::audit::store_check,
+        super::audit::store_backup,
         super::pages::metrics,
     )
 )]
