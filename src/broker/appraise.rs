@@ -175,7 +175,11 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     if let Some(claim) = claim_of(proof.runtime_data.as_deref().unwrap_or_default(), "runtime-data")? {
         presented.insert(RUNTIME.to_owned(), claim);
     }
-    let platforms = genuine.platforms().iter().map(|value| identity("platform", value));
+    // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
+    let platforms = genuine.platforms().iter().flat_map(|name| {
+        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
+        [identity("platform", name), identity("platform", bare)]
+    });
     let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
     Ok(AttestationResult {
         attested: genuine.claims(),

@@ -21,8 +21,8 @@ pub(crate) const PRESENTED: [&str; 2] = [RUNTIME, INIT_TIME];
 pub const BODY_BYTES: usize = 1 << 20;
 
 impl Broker {
-    /// The provider, for anybody.
-    pub fn well_known(&self, seat: &Seat) -> Value {
+    /// The provider, for anybody. `authority` is the host that was dialled, with its port: where the key set is found.
+    pub fn well_known(&self, seat: &Seat, authority: &str) -> Value {
         let provider = &seat.provider;
         let setup = provider.setup();
         let kinds: Vec<&str> = EvidenceKind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -38,7 +38,10 @@ impl Broker {
                 "generate_bytes": 1_024,
                 "requests_waiting": self.limits.waiting,
             },
-            "jwks_uri": format!("{}/.well-known/keygate/jwks.json", setup.issuer),
+            "jwks_uri": match authority {
+                "" => format!("{}/.well-known/keygate/jwks.json", setup.issuer),
+                dialled => format!("https://{dialled}{}/.well-known/keygate/jwks.json", setup.prefix),
+            },
         })
     }
 

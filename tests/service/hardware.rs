@@ -243,9 +243,12 @@ async fn a_denied_chip_is_revoked() {
     machine.key("db-key", launch(), json!({}));
     assert_eq!(machine.ask(machine.snp("db-key", |_| (), None)).await, None);
     let chip = machine.house.newest("key.use")["claims"]["x-ms-sevsnpvm-chipid"].as_str().unwrap().to_owned();
-    let value = format!("snp-chip:{chip}");
-    machine.house.change(Change::AddDeny { kind: "platform".into(), value });
-    assert_eq!(machine.ask(machine.snp("db-key", |_| (), None)).await, Some(Code::Revoked));
+    for value in [format!("snp-chip:{chip}"), chip] {
+        machine.house.change(Change::AddDeny { kind: "platform".into(), value: value.clone() });
+        assert_eq!(machine.ask(machine.snp("db-key", |_| (), None)).await, Some(Code::Revoked), "{value}");
+        machine.house.change(Change::RemoveDeny { kind: "platform".into(), value });
+        assert_eq!(machine.ask(machine.snp("db-key", |_| (), None)).await, None);
+    }
 }
 
 #[tokio::test]

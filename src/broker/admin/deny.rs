@@ -17,18 +17,31 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Reads kind and value in their one form: `platform` (chip id, EK, PPID) and `measurement` are 16 to 512 lower-case hex digits,
-    /// `issuer-key` the RFC 7638 thumbprint of a key, 43 characters of base64url.
+    /// Reads kind and value in their one form: `platform` (chip id, PPID) and `measurement` are 16 to 512 lower-case hex digits; a
+    /// `platform` may also be a name as the verifier gives it (`snp-chip:…`, `intel-ppid:…`, `intel-fmspc:…`, `nitro-module:…`,
+    /// `software-key:…`, `snp-csp:…`, `snp-product:…`); `issuer-key` is the RFC 7638 thumbprint of a key, 43 characters of base64url.
     ///
     /// # Errors
     /// `malformed`.
     pub fn parse(kind: &str, value: &str) -> Result<Self, Fault> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let digits =
+            |text: &str| (16..=512).contains(&text.len()) && text.len().is_multiple_of(2) && text.bytes().all(hex);
+        let module = |text: &str| {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            (3..=64).contains(&text.len()) && text.starts_with("i-") && text.bytes().all(plain)
+        };
         let fits = match kind {
-            "platform" | "measurement" => {
-                (16..=512).contains(&value.len()) && value.len().is_multiple_of(2) && value.bytes().all(hex)
-            }
+            "platform" => match value.split_once(':') {
+                Some(("snp-chip" | "intel-ppid" | "software-key", bare)) => digits(bare),
+                Some(("intel-fmspc", bare)) => bare.len() == 12 && bare.bytes().all(hex),
+                Some(("nitro-module", bare)) => module(bare),
+                Some(("snp-csp" | "snp-product", name)) => (1..=64).contains(&name.len()) && name.is_ascii(),
+                Some(_) => false,
+                None => digits(value) || module(value),
+            },
+            "measurement" => digits(value),
             "issuer-key" => value.len() == 43 && value.bytes().all(base64url),
             _ => return Err(Fault::new(Code::Malformed, "not a kind of the deny list")),
         };
@@ -111,6 +124,26 @@ mod tests {
             ("issuer-key", "A".repeat(44)),
         ] {
             assert!(Denial::parse(kind, &value).is_err(), "{kind} {value}");
+        }
+    }
+
+    #[test]
+    fn sgx_35_a_platform_is_named_as_the_verifier_names_it_or_barely() {
+        let chip = "0a".repeat(64);
+        for value in [
+            chip.clone(),
+            format!("snp-chip:{chip}"),
+            format!("intel-ppid:{}", "0b".repeat(16)),
+            "intel-fmspc:00906ed50000".to_owned(),
+            "nitro-module:i-0827e799ec9232d44-enc019b5640fdf630d6".to_owned(),
+            "i-0827e799ec9232d44".to_owned(),
+            format!("software-key:{}", "0c".repeat(32)),
+            "snp-product:Milan".to_owned(),
+        ] {
+            assert!(Denial::parse("platform", &value).is_ok(), "{value}");
+        }
+        for value in ["", "snp-chip:", "snp-chip:XYZ", "other:0a0a0a0a0a0a0a0a", "0A0A0A0A0A0A0A0A", "i-../x"] {
+            assert!(Denial::parse("platform", value).is_err(), "{value}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -21,6 +21,12 @@ use crate::doors::problem;
 use crate::telemetry;
 
 type Body = Result<Bytes, Error>;
+
+/// The token behind the scheme `Bearer`, whose case does not matter. RFC 9110 section 11.1.
+fn bearer(text: &str) -> Option<&str> {
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+}
 
 /// What every handler needs of a request.
 struct Call<'r> {
@@ -62,7 +68,7 @@ impl<'r> Call<'r> {
                 true => Err(self.refuse(&Fault::new(Code::CredentialInvalid, "credential"))),
             };
         };
-        let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+        let token = value.to_str().ok().and_then(bearer).unwrap_or_default();
         self.broker.caller(&self.seat, Some(token))
     }
 
@@ -254,7 +260,11 @@ pub(super) async fn audit_head(broker: Data<Arc<Broker>>, http: HttpRequest) -> 
 #[utoipa::path(get, path = "/.well-known/keygate", tag = "discovery",
     responses((status = 200, description = "The provider", body = super::openapi::WellKnown)))]
 pub(super) async fn well_known(broker: Data<Arc<Broker>>, http: HttpRequest) -> HttpResponse {
-    answer!(broker, http, "discovery", |call| ok(&call.broker.well_known(&call.seat)))
+    answer!(broker, http, "discovery", |call| {
+        // The gate has seen that this host is the provider's.
+        let authority = call.http.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        ok(&call.broker.well_known(&call.seat, &authority.to_ascii_lowercase()))
+    })
 }
 
 /// The public keys of the provider, each with its purpose.

@@ -66,7 +66,7 @@ pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fau
         Operation::Wrap => &["alg", "plaintext", "aad"],
     };
     let body = Body::read(body, &[&PROOF, own].concat())?;
-    let wrapping = match body.text("wrapping", 64)? {
+    let wrapping = match body.text("wrapping", LARGEST)? {
         Some(text) => Some(Wrapping::parse(text).map_err(|_| Fault::new(Code::Unsupported, "wrapping"))?),
         None => None,
     };
@@ -88,7 +88,7 @@ impl Body {
     }
 
     fn usage(&self, operation: Operation) -> Result<Usage, Fault> {
-        let alg = || Ok::<_, Fault>(self.text("alg", 64)?.ok_or(malformed("member `alg` is missing"))?.to_owned());
+        let alg = || Ok::<_, Fault>(self.text("alg", LARGEST)?.ok_or(malformed("member `alg` is missing"))?.to_owned());
         let aad = || Ok::<_, Fault>(self.bytes("aad")?.unwrap_or_default());
         let needed = |name| self.bytes(name)?.ok_or(malformed("the input of the operation is missing"));
         Ok(match operation {
@@ -156,7 +156,7 @@ impl Body {
 
     fn challenge(&self) -> Result<Option<[u8; 32]>, Fault> {
         let wrong = "member `challenge` is base64url of 32 bytes";
-        let Some(text) = self.text("challenge", 43)? else { return Ok(None) };
+        let Some(text) = self.text("challenge", LARGEST)? else { return Ok(None) };
         let bytes = decode(text, wrong)?;
         bytes.try_into().map(Some).map_err(|_| malformed(wrong))
     }
