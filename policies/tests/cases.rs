@@ -192,6 +192,8 @@ cases! {
     snp_17_another_vmpl_opens_nothing => "snp-17",
     snp_21_family_and_image_alone_are_refused => "snp-21",
     snp_25_a_rule_can_refuse_forgeable_platforms => "snp-25",
+    snp_26_a_floor_of_the_microcode_refuses_older_processors => "snp-26",
+    tdx_11_features_and_attributes_are_bound_by_a_rule => "tdx-11",
     anchors_bind_whatever_the_rule_says => "anchors",
     composites_are_guarded_part_by_part => "composite",
     freshness_binds_whatever_the_rule_says => "freshness",
