@@ -7,9 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keygate_keystore::primitives::{gcm, key_wrap, oaep};
-use keygate_keystore::{
-    KeyMaterial, KeyType, Recipient, RecipientPrivate, VersionId, Wrapping, operations, wrap,
-};
+use keygate_keystore::{KeyMaterial, KeyType, Recipient, RecipientPrivate, VersionId, Wrapping, operations, wrap};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 
@@ -61,16 +59,10 @@ fn release(c: &mut Criterion) {
                 if wrapping == Wrapping::RsaAesKeyWrap256 && key_type.rsa_bits().is_none() {
                     continue;
                 }
-                let name = format!(
-                    "{}_{}/to_{}",
-                    wrapping.as_str(),
-                    target.as_str(),
-                    key_type.as_str()
-                );
+                let name = format!("{}_{}/to_{}", wrapping.as_str(), target.as_str(), key_type.as_str());
                 group.bench_function(name, |b| {
                     b.iter(|| {
-                        let key =
-                            KeyMaterial::from_sealed_form(target, black_box(&sealed)).unwrap();
+                        let key = KeyMaterial::from_sealed_form(target, black_box(&sealed)).unwrap();
                         let out = key.handed_out_form().unwrap();
                         wrap(recipient, wrapping, &out, key.content_type()).unwrap()
                     });

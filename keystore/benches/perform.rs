@@ -39,32 +39,16 @@ fn floor(criterion: &mut Criterion) {
 fn open(criterion: &mut Criterion) {
     let scene = Scene::new();
     let mut group = criterion.benchmark_group("open");
-    for key_type in [
-        KeyType::Oct256,
-        KeyType::Rsa2048,
-        KeyType::EcP256,
-        KeyType::EcP384,
-    ] {
+    for key_type in [KeyType::Oct256, KeyType::Rsa2048, KeyType::EcP256, KeyType::EcP384] {
         let kid = key_type.as_str();
         let material = KeyMaterial::generate(key_type).unwrap();
         scene
             .store
-            .put_service_key(
-                &provider(),
-                ServicePurpose::Receipt,
-                kid,
-                &[],
-                &material,
-                record("service-key"),
-                NOW,
-            )
+            .put_service_key(&provider(), ServicePurpose::Receipt, kid, &[], &material, record("service-key"), NOW)
             .unwrap();
         group.bench_function(kid, |bencher| {
             bencher.iter(|| {
-                let opened =
-                    scene
-                        .store
-                        .open_service_key(&provider(), ServicePurpose::Receipt, kid);
+                let opened = scene.store.open_service_key(&provider(), ServicePurpose::Receipt, kid);
                 black_box(opened.unwrap());
             });
         });
@@ -80,10 +64,7 @@ fn durable(scene: &Scene, clients: usize, uses: u64) -> Duration {
         for _ in 0..clients {
             scope.spawn(|| {
                 gate.wait();
-                while left
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-                    .is_ok()
-                {
+                while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
                     let permit = Permit::for_key(&scene.store, "k");
                     black_box(scene.store.perform(permit.usage(wrap_use())).unwrap());
                 }
@@ -97,10 +78,7 @@ fn durable(scene: &Scene, clients: usize, uses: u64) -> Duration {
 
 fn perform(criterion: &mut Criterion) {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let mut group = criterion.benchmark_group("perform");
     group.throughput(Throughput::Elements(1));
     for clients in [1, 8, 64] {
@@ -113,11 +91,7 @@ fn perform(criterion: &mut Criterion) {
 
 /// A key with its rule and versions out of many.
 fn lookup(criterion: &mut Criterion) {
-    let sizes = if measuring() {
-        [1_000, 100_000]
-    } else {
-        [10, 100]
-    };
+    let sizes = if measuring() { [1_000, 100_000] } else { [10, 100] };
     let mut group = criterion.benchmark_group("lookup");
     for size in sizes {
         let scene = Scene::new();
@@ -131,10 +105,7 @@ fn lookup(criterion: &mut Criterion) {
                             return;
                         }
                         let key = format!("key-{number}");
-                        scene
-                            .store
-                            .change(create_key(&key, KeyType::Oct256))
-                            .unwrap();
+                        scene.store.change(create_key(&key, KeyType::Oct256)).unwrap();
                     }
                 });
             }

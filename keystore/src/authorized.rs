@@ -40,16 +40,7 @@ impl Authorized {
         repeat: Option<RepeatKey>,
         now: i64,
     ) -> Self {
-        Self {
-            target,
-            usage,
-            sealing,
-            seen,
-            spend,
-            record,
-            repeat,
-            now,
-        }
+        Self { target, usage, sealing, seen, spend, record, repeat, now }
     }
 }
 

@@ -141,10 +141,7 @@ mod tests {
         for (error, code) in [
             (KeystoreError::KeyNotFound, "key-not-found"),
             (KeystoreError::NotFound("credential"), "not-found"),
-            (
-                KeystoreError::KeyState(KeyStateReason::Expired),
-                "key-state",
-            ),
+            (KeystoreError::KeyState(KeyStateReason::Expired), "key-state"),
             (KeystoreError::CryptoFailed, "crypto-failed"),
             (KeystoreError::PreconditionFailed, "conflict"),
             (KeystoreError::EpochMoved, "conflict"),
@@ -152,10 +149,7 @@ mod tests {
             (KeystoreError::TokenUnknown, "token-invalid"),
             (KeystoreError::Randomness, "dependency-unavailable"),
             (KeystoreError::StoreFailed(text()), "audit-unavailable"),
-            (
-                KeystoreError::StoreCorrupt { object: text() },
-                "store-corrupt",
-            ),
+            (KeystoreError::StoreCorrupt { object: text() }, "store-corrupt"),
             (KeystoreError::WrongRootKey, "sealed"),
             (KeystoreError::RollbackDetected, "rollback-detected"),
             (KeystoreError::ConfigInvalid(text()), "config-invalid"),

@@ -18,10 +18,7 @@ use crate::views::{Damage, Head, JournalVerdict};
 
 impl Keystore {
     /// Verifies the whole journal; `progress` is told entries done and all.
-    pub fn verify_journal(
-        &self,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<JournalVerdict, KeystoreError> {
+    pub fn verify_journal(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<JournalVerdict, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| verify(conn, ring, &HeadState::read(conn, ring)?, progress))
     }
@@ -63,20 +60,13 @@ pub(crate) fn verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalVerdict, KeystoreError> {
     let failed = unreadable("journal");
-    let mut statement = conn
-        .prepare(&format!("SELECT {COLUMNS} FROM journal ORDER BY seq"))
-        .map_err(&failed)?;
+    let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM journal ORDER BY seq")).map_err(&failed)?;
     let mut rows = statement.query([]).map_err(&failed)?;
     let mut expected = 1;
     let mut previous = [0; 32];
     while let Some(row) = rows.next().map_err(&failed)? {
         let row = JournalRow::read(row).map_err(&failed)?;
-        let broken = |what| {
-            Ok(JournalVerdict::Broken {
-                seq: expected,
-                what,
-            })
-        };
+        let broken = |what| Ok(JournalVerdict::Broken { seq: expected, what });
         let Ok(seq) = u64::try_from(row.seq) else {
             return broken(Damage::Inserted);
         };
@@ -101,21 +91,12 @@ pub(crate) fn verify(
         expected += 1;
     }
     if expected <= head.audit_seq {
-        return Ok(JournalVerdict::Broken {
-            seq: expected,
-            what: Damage::CutOff,
-        });
+        return Ok(JournalVerdict::Broken { seq: expected, what: Damage::CutOff });
     }
     if previous != head.audit_hash {
-        return Ok(JournalVerdict::Broken {
-            seq: head.audit_seq,
-            what: Damage::Changed,
-        });
+        return Ok(JournalVerdict::Broken { seq: head.audit_seq, what: Damage::Changed });
     }
-    Ok(JournalVerdict::Intact {
-        entries: head.audit_seq,
-        head: head_of(ring, head),
-    })
+    Ok(JournalVerdict::Intact { entries: head.audit_seq, head: head_of(ring, head) })
 }
 
 /// What happened, given that `row` stands at place `expected` and was not written there.
@@ -126,17 +107,12 @@ fn name_damage(
     row: &JournalRow,
     expected: u64,
 ) -> Result<Damage, KeystoreError> {
-    let origin = if row.hash_holds(ring) {
-        (1..=head.audit_seq).find(|seq| row.was_written_as(ring, *seq))
-    } else {
-        None
-    };
+    let origin =
+        if row.hash_holds(ring) { (1..=head.audit_seq).find(|seq| row.was_written_as(ring, *seq)) } else { None };
     let displaced = written_elsewhere(conn, ring, expected, row.seq)?;
     Ok(match origin {
         // A copy of an entry that is still in its place, or further on.
-        Some(origin) if displaced && written_elsewhere(conn, ring, origin, row.seq)? => {
-            Damage::Inserted
-        }
+        Some(origin) if displaced && written_elsewhere(conn, ring, origin, row.seq)? => Damage::Inserted,
         Some(_) if displaced => Damage::Reordered,
         Some(_) => Damage::Removed,
         None if displaced => Damage::Inserted,
@@ -145,16 +121,9 @@ fn name_damage(
 }
 
 /// Whether what was written as entry `seq` stands anywhere but at `place`.
-fn written_elsewhere(
-    conn: &Connection,
-    ring: &KeyRing,
-    seq: u64,
-    place: i64,
-) -> Result<bool, KeystoreError> {
+fn written_elsewhere(conn: &Connection, ring: &KeyRing, seq: u64, place: i64) -> Result<bool, KeystoreError> {
     let failed = unreadable("journal");
-    let mut statement = conn
-        .prepare(&format!("SELECT {COLUMNS} FROM journal WHERE seq <> ?1"))
-        .map_err(&failed)?;
+    let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM journal WHERE seq <> ?1")).map_err(&failed)?;
     let mut rows = statement.query([place]).map_err(&failed)?;
     while let Some(row) = rows.next().map_err(&failed)? {
         let row = JournalRow::read(row).map_err(&failed)?;

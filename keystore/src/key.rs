@@ -64,10 +64,7 @@ impl KeyType {
 
     /// Reads such a name; another one is `unsupported`.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == text)
-            .ok_or(KeystoreError::Unsupported("not a type of key"))
+        Self::ALL.into_iter().find(|t| t.as_str() == text).ok_or(KeystoreError::Unsupported("not a type of key"))
     }
 
     /// Length of an AES key in bytes.
@@ -118,13 +115,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [
-        Self::Release,
-        Self::Unwrap,
-        Self::Wrap,
-        Self::Generate,
-        Self::Sign,
-    ];
+    pub const ALL: [Self; 5] = [Self::Release, Self::Unwrap, Self::Wrap, Self::Generate, Self::Sign];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -139,10 +130,7 @@ impl Operation {
 
     /// Reads the name on the wire; another one is `unsupported`.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|o| o.as_str() == text)
-            .ok_or(KeystoreError::Unsupported("not an operation on keys"))
+        Self::ALL.into_iter().find(|o| o.as_str() == text).ok_or(KeystoreError::Unsupported("not an operation on keys"))
     }
 }
 
@@ -172,10 +160,7 @@ impl Curve {
 
     /// Reads the name in a JWK; another one is `unsupported`.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|c| c.as_str() == text)
-            .ok_or(KeystoreError::Unsupported("the curve is not served"))
+        Self::ALL.into_iter().find(|c| c.as_str() == text).ok_or(KeystoreError::Unsupported("the curve is not served"))
     }
 
     /// Length of a coordinate and of a scalar in bytes.

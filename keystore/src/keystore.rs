@@ -31,8 +31,8 @@ use crate::storage::sqlite::trust::{CredentialRow, DenyRow, MarkRow, SessionRow}
 use crate::storage::sqlite::{schema, unwritable};
 use crate::storage::writer::{Shared, Writer};
 use crate::views::{
-    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, KeyView, Look,
-    PolicyVersion, RuleVersion, StoreStatus,
+    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, KeyView, Look, PolicyVersion,
+    RuleVersion, StoreStatus,
 };
 
 /// What keyed digests are for.
@@ -64,16 +64,9 @@ struct Inner {
 impl Keystore {
     /// Makes a store. An existing file is a `conflict`; `retention_days`, how long soft-deleted
     /// keys stay, is 7 to 90. `now` is unix seconds.
-    pub fn create(
-        file: &Path,
-        root: &dyn RootKey,
-        retention_days: u32,
-        now: i64,
-    ) -> Result<Self, KeystoreError> {
+    pub fn create(file: &Path, root: &dyn RootKey, retention_days: u32, now: i64) -> Result<Self, KeystoreError> {
         if !(7..=90).contains(&retention_days) {
-            return Err(KeystoreError::ConfigInvalid(
-                "deleted keys are kept 7 to 90 days".to_owned(),
-            ));
+            return Err(KeystoreError::ConfigInvalid("deleted keys are kept 7 to 90 days".to_owned()));
         }
         let secret = root.load()?;
         let path = files::resolved(file)?;
@@ -135,9 +128,7 @@ impl Keystore {
             writer: Writer::start(conn, lock, Arc::clone(&shared))?,
             shared,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(crate) fn ring(&self) -> &KeyRing {
@@ -222,9 +213,7 @@ impl Keystore {
         let ring = self.ring();
         self.read(|conn| {
             let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
-            let key = KeyRow::find(conn, ring, provider, name)?
-                .map(|row| row.view(conn, ring))
-                .transpose()?;
+            let key = KeyRow::find(conn, ring, provider, name)?.map(|row| row.view(conn, ring)).transpose()?;
             Ok(Look { epoch, key })
         })
     }
@@ -257,15 +246,10 @@ impl Keystore {
     }
 
     /// All versions of the rule of a key, oldest first; `key-not-found` without the key.
-    pub fn rule_history(
-        &self,
-        provider: &ProviderId,
-        name: &KeyName,
-    ) -> Result<Vec<RuleVersion>, KeystoreError> {
+    pub fn rule_history(&self, provider: &ProviderId, name: &KeyName) -> Result<Vec<RuleVersion>, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {
-            let key =
-                KeyRow::find(conn, ring, provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
+            let key = KeyRow::find(conn, ring, provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
             let condition = "WHERE key_id = ?1 ORDER BY number";
             let rows: Vec<RuleRow> = select(conn, ring, condition, &[&key.row_id])?;
             Ok(rows.into_iter().map(RuleRow::view).collect())
@@ -273,24 +257,15 @@ impl Keystore {
     }
 
     /// The policy of this kind in force.
-    pub fn policy(
-        &self,
-        provider: &ProviderId,
-        kind: &str,
-    ) -> Result<Option<PolicyVersion>, KeystoreError> {
+    pub fn policy(&self, provider: &ProviderId, kind: &str) -> Result<Option<PolicyVersion>, KeystoreError> {
         Ok(self.policy_history(provider, kind)?.pop())
     }
 
     /// All versions of a policy, oldest first.
-    pub fn policy_history(
-        &self,
-        provider: &ProviderId,
-        kind: &str,
-    ) -> Result<Vec<PolicyVersion>, KeystoreError> {
+    pub fn policy_history(&self, provider: &ProviderId, kind: &str) -> Result<Vec<PolicyVersion>, KeystoreError> {
         let condition = "WHERE provider = ?1 AND kind = ?2 ORDER BY number";
         self.read(|conn| {
-            let rows: Vec<PolicyRow> =
-                select(conn, self.ring(), condition, &[&provider.as_str(), &kind])?;
+            let rows: Vec<PolicyRow> = select(conn, self.ring(), condition, &[&provider.as_str(), &kind])?;
             Ok(rows.into_iter().map(PolicyRow::view).collect())
         })
     }
@@ -299,8 +274,7 @@ impl Keystore {
     pub fn session(&self, jti: &str) -> Result<Option<i64>, KeystoreError> {
         let digest = self.ring().index("jti", &[jti.as_bytes()]);
         self.read(|conn| {
-            let row: Option<SessionRow> =
-                select_one(conn, self.ring(), "WHERE jti = ?1", &[&digest])?;
+            let row: Option<SessionRow> = select_one(conn, self.ring(), "WHERE jti = ?1", &[&digest])?;
             Ok(row.map(|row| row.at))
         })
     }
@@ -324,8 +298,7 @@ impl Keystore {
     /// Whether a challenge is spent.
     pub fn challenge_spent(&self, digest: &[u8; 32]) -> Result<bool, KeystoreError> {
         self.read(|conn| {
-            let row: Option<ChallengeRow> =
-                select_one(conn, self.ring(), "WHERE digest = ?1", &[digest])?;
+            let row: Option<ChallengeRow> = select_one(conn, self.ring(), "WHERE digest = ?1", &[digest])?;
             Ok(row.is_some())
         })
     }
@@ -340,22 +313,16 @@ impl Keystore {
     pub fn credentials(&self, provider: &ProviderId) -> Result<Vec<CredentialView>, KeystoreError> {
         let condition = "WHERE provider = ?1 ORDER BY name";
         self.read(|conn| {
-            let rows: Vec<CredentialRow> =
-                select(conn, self.ring(), condition, &[&provider.as_str()])?;
+            let rows: Vec<CredentialRow> = select(conn, self.ring(), condition, &[&provider.as_str()])?;
             Ok(rows.into_iter().map(CredentialRow::view).collect())
         })
     }
 
     /// The live credential with this token; it is found by a keyed digest only.
-    pub fn credential_by_token(
-        &self,
-        token: &str,
-        now: i64,
-    ) -> Result<Option<CredentialView>, KeystoreError> {
+    pub fn credential_by_token(&self, token: &str, now: i64) -> Result<Option<CredentialView>, KeystoreError> {
         let digest = self.ring().index("credential", &[token.as_bytes()]);
         self.read(|conn| {
-            let row: Option<CredentialRow> =
-                select_one(conn, self.ring(), "WHERE token = ?1", &[&digest])?;
+            let row: Option<CredentialRow> = select_one(conn, self.ring(), "WHERE token = ?1", &[&digest])?;
             Ok(row
                 .filter(|row| crate::seal::secret::same(&row.token, &digest))
                 .filter(|row| row.revoked_at.is_none() && row.expires.is_none_or(|t| now < t))
@@ -415,11 +382,7 @@ impl Keystore {
 
 /// Everything that is checked before a store is used: pages, head, end of the journal, and in
 /// stores that are not very large every row.
-pub(crate) fn verified(
-    conn: &Connection,
-    ring: &KeyRing,
-    path: &Path,
-) -> Result<HeadState, KeystoreError> {
+pub(crate) fn verified(conn: &Connection, ring: &KeyRing, path: &Path) -> Result<HeadState, KeystoreError> {
     database::check_pages(conn, path)?;
     let head = HeadState::read(conn, ring)?;
     let last = entries::entries(conn, ring, None, head.audit_seq.max(1), 2)?;
@@ -429,9 +392,7 @@ pub(crate) fn verified(
         _ => false,
     };
     if !fits {
-        return Err(KeystoreError::StoreCorrupt {
-            object: "the end of the journal".to_owned(),
-        });
+        return Err(KeystoreError::StoreCorrupt { object: "the end of the journal".to_owned() });
     }
     if database::is_checked_whole(path) {
         census::count(conn, ring, &head, Depth::Rows, &mut |_, _| {})?;

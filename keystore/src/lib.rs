@@ -12,15 +12,7 @@
 //! * [`mod@wrap`] seals what leaves to the key of a [`Recipient`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod authorized;
 mod backup;
@@ -44,12 +36,10 @@ mod views;
 pub mod wrap;
 
 pub use authorized::{
-    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
-    Spend, StoredAnswer, Target, Use,
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
+    StoredAnswer, Target, Use,
 };
-pub use change::{
-    AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument,
-};
+pub use change::{AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument};
 pub use error::{KeyStateReason, KeystoreError};
 pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
@@ -58,8 +48,7 @@ pub use material::{KeyMaterial, PublicPart};
 pub use names::{KeyName, ProviderId, VersionId};
 pub use root::{FileRoot, RootKey, RootSecret};
 pub use views::{
-    BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head,
-    JournalVerdict, KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose,
-    StoreStatus, VersionView,
+    BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
+    KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
 };
 pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

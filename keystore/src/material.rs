@@ -72,11 +72,9 @@ impl PublicPart {
     pub fn jwk(&self) -> Map<String, Value> {
         let members = match self {
             Self::Symmetric => vec![("kty", "oct".to_owned())],
-            Self::Rsa { n, e } => vec![
-                ("kty", "RSA".to_owned()),
-                ("n", URL_SAFE_NO_PAD.encode(n)),
-                ("e", URL_SAFE_NO_PAD.encode(e)),
-            ],
+            Self::Rsa { n, e } => {
+                vec![("kty", "RSA".to_owned()), ("n", URL_SAFE_NO_PAD.encode(n)), ("e", URL_SAFE_NO_PAD.encode(e))]
+            }
             Self::Ec { curve, x, y } => vec![
                 ("kty", "EC".to_owned()),
                 ("crv", curve.as_str().to_owned()),
@@ -85,9 +83,7 @@ impl PublicPart {
             ],
         };
         let named = members.into_iter();
-        named
-            .map(|(name, value)| (name.to_owned(), Value::String(value)))
-            .collect()
+        named.map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
     }
 }
 
@@ -103,9 +99,7 @@ impl KeyMaterial {
             (Some(bits), _) => generate_rsa(bits),
             (_, Some(curve)) => generate_ec(curve),
             _ => {
-                return Err(KeystoreError::OperationNotAllowed(
-                    "a secret is imported, never generated",
-                ));
+                return Err(KeystoreError::OperationNotAllowed("a secret is imported, never generated"));
             }
         };
         Self::from_sealed_form(key_type, &made.map_err(|_| KeystoreError::Randomness)?)
@@ -114,13 +108,8 @@ impl KeyMaterial {
     /// Reads the form in which a key is kept. What it holds was checked when it was made or
     /// imported; here only its shape must fit the type, else `malformed`.
     pub fn from_sealed_form(key_type: KeyType, bytes: &[u8]) -> Result<Self, KeystoreError> {
-        let public = shape(key_type, bytes)
-            .ok_or(KeystoreError::Malformed("the key does not fit its type"))?;
-        Ok(Self {
-            key_type,
-            sealed_form: Zeroizing::new(bytes.to_vec()),
-            public,
-        })
+        let public = shape(key_type, bytes).ok_or(KeystoreError::Malformed("the key does not fit its type"))?;
+        Ok(Self { key_type, sealed_form: Zeroizing::new(bytes.to_vec()), public })
     }
 
     /// Type and size.
@@ -184,18 +173,11 @@ fn shape(key_type: KeyType, bytes: &[u8]) -> Option<PublicPart> {
         if pkcs1::bits(numbers.n) != bits {
             return None;
         }
-        return Some(PublicPart::Rsa {
-            n: numbers.n.to_vec(),
-            e: numbers.e.to_vec(),
-        });
+        return Some(PublicPart::Rsa { n: numbers.n.to_vec(), e: numbers.e.to_vec() });
     }
     if let Some(curve) = key_type.curve() {
         let (_, x, y) = sec1::read_own(curve, bytes)?;
-        return Some(PublicPart::Ec {
-            curve,
-            x: x.to_vec(),
-            y: y.to_vec(),
-        });
+        return Some(PublicPart::Ec { curve, x: x.to_vec(), y: y.to_vec() });
     }
     let fits = match key_type.oct_length() {
         Some(length) => bytes.len() == length,

@@ -42,10 +42,7 @@ impl KeyName {
     /// else is `malformed`.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let first_is_alphanumeric = text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric());
+        let first_is_alphanumeric = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         if text.len() > 127 || !first_is_alphanumeric || !text.bytes().all(allowed) {
             return Err(KeystoreError::Malformed("not the name of a key"));
         }
@@ -151,9 +148,7 @@ mod tests {
     #[test]
     fn key_09_names_with_path_tricks_are_malformed() {
         let long = "a".repeat(128);
-        for text in [
-            "", ".", "..", "-a", "_a", "a/b", "a%2fb", "a b", "a\0", "ä", "a\n", &long,
-        ] {
+        for text in ["", ".", "..", "-a", "_a", "a/b", "a%2fb", "a b", "a\0", "ä", "a\n", &long] {
             let refused = KeyName::parse(text).unwrap_err();
             assert_eq!(refused.code(), "malformed", "{text:?}");
         }

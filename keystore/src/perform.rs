@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::OptionalExtension;
 
 use crate::authorized::{
-    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen,
-    Spend, StoredAnswer, Target, Use,
+    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
+    StoredAnswer, Target, Use,
 };
 use crate::error::{KeyStateReason, KeystoreError};
 use crate::key::{KeyType, Operation};
@@ -77,12 +77,7 @@ impl Kept {
         let request = request_digest(ring, provider, &repeat.key)?;
         let (body, until) = (repeat.body_digest, repeat.until);
         let answer = seal_answer(ring, &request, &body, until, answer)?;
-        Ok(Self {
-            request,
-            body,
-            until,
-            answer,
-        })
+        Ok(Self { request, body, until, answer })
     }
 
     /// Keeps it beside `entry`; gives the answer of an earlier request of the same name, or
@@ -105,15 +100,12 @@ impl Kept {
             return Ok(None);
         }
         let condition = "WHERE request = ?1";
-        let before: Option<AnswerRow> =
-            select_one(tx.counted(), tx.ring, condition, &[&row.request])?;
+        let before: Option<AnswerRow> = select_one(tx.counted(), tx.ring, condition, &[&row.request])?;
         match before {
-            Some(before) if before.until > now => {
-                match repeated(tx.ring, Some(before), &row.body, now)? {
-                    Repeated::Answer(answer) => Ok(Some(answer)),
-                    _ => Err(KeystoreError::Conflict(OTHER_BODY)),
-                }
-            }
+            Some(before) if before.until > now => match repeated(tx.ring, Some(before), &row.body, now)? {
+                Repeated::Answer(answer) => Ok(Some(answer)),
+                _ => Err(KeystoreError::Conflict(OTHER_BODY)),
+            },
             Some(before) => {
                 tx.delete(&before, condition, &[&before.request])?;
                 tx.insert(&mut row)?;
@@ -127,11 +119,7 @@ impl Kept {
 const OTHER_BODY: &str = "the request key was used with another body";
 
 /// How a request is named in the store.
-pub(crate) fn request_digest(
-    ring: &KeyRing,
-    provider: &ProviderId,
-    key: &str,
-) -> Result<[u8; 32], KeystoreError> {
+pub(crate) fn request_digest(ring: &KeyRing, provider: &ProviderId, key: &str) -> Result<[u8; 32], KeystoreError> {
     if !(1..=255).contains(&key.len()) {
         return Err(KeystoreError::Malformed("a request key has 1 to 255 bytes"));
     }
@@ -146,10 +134,9 @@ pub(crate) fn repeated(
     now: i64,
 ) -> Result<Repeated, KeystoreError> {
     Ok(match kept {
-        Some(row) if row.until > now && row.body == *body => Repeated::Answer(StoredAnswer {
-            body: row.open(ring)?.to_vec(),
-            entry: row.entry,
-        }),
+        Some(row) if row.until > now && row.body == *body => {
+            Repeated::Answer(StoredAnswer { body: row.open(ring)?.to_vec(), entry: row.entry })
+        }
         Some(row) if row.until > now => Repeated::OtherBody,
         _ => Repeated::New,
     })
@@ -163,16 +150,7 @@ impl Keystore {
     /// `conflict` for a request key with another body; what the operation itself refuses;
     /// [`KeystoreError::StoreFailed`], after which the node must stop.
     pub fn perform(&self, order: Authorized) -> Result<Performed, KeystoreError> {
-        let Authorized {
-            target,
-            usage,
-            sealing,
-            seen,
-            spend,
-            record,
-            repeat,
-            now,
-        } = order;
+        let Authorized { target, usage, sealing, seen, spend, record, repeat, now } = order;
         acceptable(&record)?;
         if let Some(repeat) = &repeat {
             let provider = &target.provider;
@@ -207,11 +185,7 @@ impl Keystore {
             commit(tx, kept, spend, &record, now)
         })?;
         match written {
-            Written::New(entry) => Ok(Performed {
-                outcome,
-                entry,
-                repeat: false,
-            }),
+            Written::New(entry) => Ok(Performed { outcome, entry, repeat: false }),
             Written::Before(answer) => performed_before(&answer),
         }
     }
@@ -224,12 +198,7 @@ impl Keystore {
         let ring = self.ring();
         let kept = match &order.repeat {
             None => None,
-            Some(repeat) => Some(Kept::seal(
-                ring,
-                &order.record.provider,
-                repeat,
-                &order.answer,
-            )?),
+            Some(repeat) => Some(Kept::seal(ring, &order.record.provider, repeat, &order.answer)?),
         };
         let mut session = SessionRow {
             jti: ring.index("jti", &[order.jti.as_bytes()]),
@@ -253,46 +222,29 @@ impl Keystore {
     }
 
     /// Reads and opens the key, and judges its state again.
-    fn open_for(
-        &self,
-        target: &Target,
-        usage: &Use,
-        seen: &Seen,
-        now: i64,
-    ) -> Result<Opened, KeystoreError> {
+    fn open_for(&self, target: &Target, usage: &Use, seen: &Seen, now: i64) -> Result<Opened, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {
             if HeadState::read(conn, ring)?.epoch != seen.epoch.0 {
                 return Err(KeystoreError::EpochMoved);
             }
-            let key = KeyRow::find(conn, ring, &target.provider, &target.name)?
-                .ok_or(KeystoreError::KeyNotFound)?;
+            let key = KeyRow::find(conn, ring, &target.provider, &target.name)?.ok_or(KeystoreError::KeyNotFound)?;
             let condition = "WHERE key_id = ?1 AND row_id = ?2";
             let ids: [&dyn rusqlite::ToSql; 2] = [&key.row_id, target.version.as_bytes()];
-            let version: VersionRow =
-                select_one(conn, ring, condition, &ids)?.ok_or(KeystoreError::KeyNotFound)?;
+            let version: VersionRow = select_one(conn, ring, condition, &ids)?.ok_or(KeystoreError::KeyNotFound)?;
             if key.row_version != seen.key_row || version.row_version != seen.version_row {
                 return Err(KeystoreError::EpochMoved);
             }
             permitted(&key, &version, usage.operation(), now)?;
             let data_key = key.open_data_key(ring)?;
             let material = version.open_key(ring, &data_key, key.key_type)?;
-            Ok(Opened {
-                key,
-                version,
-                material,
-            })
+            Ok(Opened { key, version, material })
         })
     }
 }
 
 /// Whether key and version may be used so, at `now`.
-fn permitted(
-    key: &KeyRow,
-    version: &VersionRow,
-    operation: Operation,
-    now: i64,
-) -> Result<(), KeystoreError> {
+fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, now: i64) -> Result<(), KeystoreError> {
     let state = |reason| Err(KeystoreError::KeyState(reason));
     if key.deleted_at.is_some() {
         return state(KeyStateReason::Deleted);
@@ -307,25 +259,16 @@ fn permitted(
         return state(KeyStateReason::Expired);
     }
     if !key.operations.contains(&operation) {
-        return Err(KeystoreError::OperationNotAllowed(
-            "the key does not allow this operation",
-        ));
+        return Err(KeystoreError::OperationNotAllowed("the key does not allow this operation"));
     }
     if operation == Operation::Release && !key.exportable {
-        return Err(KeystoreError::OperationNotAllowed(
-            "the key is not exportable",
-        ));
+        return Err(KeystoreError::OperationNotAllowed("the key is not exportable"));
     }
     Ok(())
 }
 
 /// Uses the key and wraps what is secret in the outcome.
-fn outcome(
-    opened: &Opened,
-    target: &Target,
-    usage: Use,
-    sealing: &Sealing,
-) -> Result<Outcome, KeystoreError> {
+fn outcome(opened: &Opened, target: &Target, usage: Use, sealing: &Sealing) -> Result<Outcome, KeystoreError> {
     let (material, version) = (&opened.material, &target.version);
     let mut outcome = Outcome {
         kid: format!("{}/versions/{version}", opened.key.name),
@@ -336,13 +279,8 @@ fn outcome(
     };
     let sealed = |plaintext: &[u8], cty: &str| -> Result<Option<Wrapped>, KeystoreError> {
         match sealing {
-            Sealing::For {
-                recipient,
-                wrapping,
-            } => wrap::wrap(recipient, *wrapping, plaintext, cty).map(Some),
-            Sealing::NotSealed => Err(KeystoreError::OperationNotAllowed(
-                "the outcome must be sealed to a recipient",
-            )),
+            Sealing::For { recipient, wrapping } => wrap::wrap(recipient, *wrapping, plaintext, cty).map(Some),
+            Sealing::NotSealed => Err(KeystoreError::OperationNotAllowed("the outcome must be sealed to a recipient")),
         }
     };
     match usage {
@@ -356,18 +294,13 @@ fn outcome(
             };
             outcome.wrapped = sealed(&material.handed_out_form()?, cty)?;
         }
-        Use::Unwrap {
-            alg,
-            ciphertext,
-            aad,
-        } => {
+        Use::Unwrap { alg, ciphertext, aad } => {
             let plaintext = operations::unwrap(material, &alg, &ciphertext, &aad)?;
             outcome.wrapped = sealed(&plaintext, OCTETS)?;
             outcome.alg = Some(alg);
         }
         Use::Generate { alg, bytes, aad } => {
-            let (ciphertext, data_key) =
-                operations::generate(material, version, &alg, bytes, &aad)?;
+            let (ciphertext, data_key) = operations::generate(material, version, &alg, bytes, &aad)?;
             outcome.wrapped = sealed(&data_key, OCTETS)?;
             outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
             outcome.alg = Some(alg);
@@ -378,15 +311,9 @@ fn outcome(
             outcome.public = Some(material.public_part());
             outcome.alg = Some(alg);
         }
-        Use::Wrap {
-            alg,
-            plaintext,
-            aad,
-        } => {
+        Use::Wrap { alg, plaintext, aad } => {
             if matches!(sealing, Sealing::For { .. }) {
-                return Err(KeystoreError::OperationNotAllowed(
-                    "what is wrapped is not sealed to a recipient",
-                ));
+                return Err(KeystoreError::OperationNotAllowed("what is wrapped is not sealed to a recipient"));
             }
             let ciphertext = operations::wrap(material, version, &alg, &plaintext, &aad)?;
             outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
@@ -411,16 +338,10 @@ impl Unchanged {
             )
             .and_then(|mut statement| {
                 let key = (self.provider.as_str(), &self.folded, self.number);
-                statement
-                    .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()
+                statement.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()
             })
             .map_err(unwritable)?;
-        if found == Some((self.key_mac, self.version_mac)) {
-            Ok(())
-        } else {
-            Err(KeystoreError::EpochMoved)
-        }
+        if found == Some((self.key_mac, self.version_mac)) { Ok(()) } else { Err(KeystoreError::EpochMoved) }
     }
 }
 
@@ -445,13 +366,7 @@ fn commit(
 }
 
 fn performed_before(answer: &StoredAnswer) -> Result<Performed, KeystoreError> {
-    let outcome =
-        serde_json::from_slice(&answer.body).map_err(|_| KeystoreError::StoreCorrupt {
-            object: "answers".to_owned(),
-        })?;
-    Ok(Performed {
-        outcome,
-        entry: answer.entry,
-        repeat: true,
-    })
+    let outcome = serde_json::from_slice(&answer.body)
+        .map_err(|_| KeystoreError::StoreCorrupt { object: "answers".to_owned() })?;
+    Ok(Performed { outcome, entry: answer.entry, repeat: true })
 }

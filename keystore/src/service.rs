@@ -43,8 +43,7 @@ impl Keystore {
         let params: [&dyn rusqlite::ToSql; 3] = [&provider.as_str(), &purpose.as_str(), &kid];
         self.read(|conn| {
             let row: Option<ServiceKeyRow> = select_one(conn, self.ring(), condition, &params)?;
-            row.ok_or(KeystoreError::NotFound("service key"))?
-                .open_key(self.ring())
+            row.ok_or(KeystoreError::NotFound("service key"))?.open_key(self.ring())
         })
     }
 
@@ -118,8 +117,7 @@ impl Keystore {
         }
         self.writer().submit(move |tx| {
             for (id, value) in higher {
-                let found: Option<MarkRow> =
-                    select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&id])?;
+                let found: Option<MarkRow> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&id])?;
                 match found {
                     Some(row) if row.value >= value => {}
                     Some(mut row) => {
@@ -129,13 +127,7 @@ impl Keystore {
                         tx.replace(&before, &mut row)?;
                     }
                     None => {
-                        let mut row = MarkRow {
-                            id,
-                            row_id: random()?,
-                            row_version: 1,
-                            value,
-                            mac: [0; 32],
-                        };
+                        let mut row = MarkRow { id, row_id: random()?, row_version: 1, value, mac: [0; 32] };
                         tx.insert(&mut row)?;
                     }
                 }

@@ -12,12 +12,7 @@ fn furnished() -> Scene {
     let store = &scene.store;
     store.change(import_secret("a", b"secret of a")).unwrap();
     store.change(create_key("c", KeyType::Rsa2048)).unwrap();
-    store
-        .change(order(Change::NewVersion {
-            name: name("c"),
-            material: NewMaterial::Generate,
-        }))
-        .unwrap();
+    store.change(order(Change::NewVersion { name: name("c"), material: NewMaterial::Generate })).unwrap();
     store
         .change(order(Change::CreateCredential {
             name: "ci".to_owned(),
@@ -29,15 +24,7 @@ fn furnished() -> Scene {
         .unwrap();
     let material = KeyMaterial::generate(KeyType::EcP256).unwrap();
     store
-        .put_service_key(
-            &provider(),
-            ServicePurpose::Receipt,
-            "kid",
-            &[vec![1]],
-            &material,
-            record("service-key"),
-            NOW,
-        )
+        .put_service_key(&provider(), ServicePurpose::Receipt, "kid", &[vec![1]], &material, record("service-key"), NOW)
         .unwrap();
     store.raise_marks(&[("tcb".to_owned(), 7)]).unwrap();
     let permit = Permit::for_key(store, "a").spending(1).named("r", 1);
@@ -78,20 +65,13 @@ fn a_restored_store_has_the_same_objects_under_the_next_incarnation() {
     assert!(store.epoch().unwrap() > scene.store.epoch().unwrap());
     let last = store.entries(None, before.entries + 1, 10).unwrap();
     assert_eq!(last[0].kind, "store-restored");
-    assert!(matches!(
-        store.verify_journal(&mut |_, _| {}).unwrap(),
-        JournalVerdict::Intact { .. }
-    ));
+    assert!(matches!(store.verify_journal(&mut |_, _| {}).unwrap(), JournalVerdict::Intact { .. }));
     let done = store.perform(Permit::for_key(&store, "a").usage(Use::Release));
     assert_eq!(opened(&done.unwrap()), b"secret of a");
     let token = "a token of some length";
     assert!(store.credential_by_token(token, NOW).unwrap().is_some());
     assert_eq!(store.mark("tcb").unwrap(), Some(7));
-    assert!(
-        store
-            .open_service_key(&provider(), ServicePurpose::Receipt, "kid")
-            .is_ok()
-    );
+    assert!(store.open_service_key(&provider(), ServicePurpose::Receipt, "kid").is_ok());
 }
 
 #[test]
@@ -105,10 +85,7 @@ fn challenges_sessions_and_answers_of_before_are_worth_nothing() {
     assert_ne!(challenge(&store), challenge(&scene.store));
     let index = |store: &Keystore| store.mac(MacPurpose::Index, &[b"token"]);
     assert_eq!(index(&store), index(&scene.store));
-    assert_eq!(
-        store.repeat(&provider(), "r", &[1; 32], NOW).unwrap(),
-        Repeated::New
-    );
+    assert_eq!(store.repeat(&provider(), "r", &[1; 32], NOW).unwrap(), Repeated::New);
     let old = Permit::for_key(&scene.store, "a");
     let refused = store.perform(old.usage(Use::Release)).err();
     assert_eq!(refused, Some(KeystoreError::EpochMoved));
@@ -158,24 +135,12 @@ fn sto_25_damaged_backups_are_refused_before_anything_is_written() {
     let original = std::fs::read(&copy).unwrap();
     let refused = |content: &[u8]| {
         std::fs::write(&copy, content).unwrap();
-        let code = Keystore::restore(&copy, &new, &scene.root(), NOW)
-            .err()
-            .map_or("restored", |e| e.code());
+        let code = Keystore::restore(&copy, &new, &scene.root(), NOW).err().map_or("restored", |e| e.code());
         assert!(!new.exists());
         assert!(leftovers(&scene).is_empty());
         code
     };
-    for length in [
-        0,
-        1,
-        107,
-        108,
-        139,
-        140,
-        500,
-        original.len() / 2,
-        original.len() - 1,
-    ] {
+    for length in [0, 1, 107, 108, 139, 140, 500, original.len() / 2, original.len() - 1] {
         assert_eq!(refused(&original[..length]), "store-corrupt", "{length}");
     }
     let sampled = (0..original.len()).step_by(original.len() / 40);
@@ -219,10 +184,7 @@ fn backups_and_restores_overwrite_nothing() {
 #[test]
 fn of_a_damaged_store_there_is_no_backup() {
     let scene = furnished();
-    tamper(
-        &scene.file(),
-        "UPDATE journal SET body = '{}' WHERE seq = 2",
-    );
+    tamper(&scene.file(), "UPDATE journal SET body = '{}' WHERE seq = 2");
     let copy = scene.dir.path().join("copy");
     let refused = scene.store.backup(&copy, NOW).unwrap_err();
     assert_eq!(refused.code(), "store-corrupt");

@@ -11,10 +11,7 @@ use scene::*;
 
 fn with_key() -> Scene {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     scene
 }
 
@@ -36,13 +33,8 @@ fn a_use_takes_at_most_six_statements_and_one_flush() {
 #[test]
 fn many_at_once_share_flushes_and_each_is_acknowledged_once() {
     let scene = with_key();
-    let permits: Vec<Authorized> = (0..64)
-        .map(|i| {
-            Permit::for_key(&scene.store, "k")
-                .spending(i)
-                .usage(wrap_use())
-        })
-        .collect();
+    let permits: Vec<Authorized> =
+        (0..64).map(|i| Permit::for_key(&scene.store, "k").spending(i).usage(wrap_use())).collect();
     let before = scene.store.counters();
     // The writer is kept busy while all of them queue up behind it.
     let gate = Barrier::new(65);
@@ -66,10 +58,7 @@ fn many_at_once_share_flushes_and_each_is_acknowledged_once() {
     assert_eq!(seqs, (2..66).collect::<Vec<u64>>());
     let flushes = after.flushes - before.flushes;
     assert!(flushes < 64, "{flushes} flushes for 64 uses");
-    assert!(matches!(
-        scene.store.verify_journal(&mut |_, _| {}).unwrap(),
-        JournalVerdict::Intact { entries: 65, .. }
-    ));
+    assert!(matches!(scene.store.verify_journal(&mut |_, _| {}).unwrap(), JournalVerdict::Intact { entries: 65, .. }));
 }
 
 #[test]
@@ -123,9 +112,7 @@ fn key_17_a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
     let scene = Scene::new();
     scene.store.change(import_secret("k", b"secret")).unwrap();
     let once = |body| {
-        let permit = Permit::for_key(&scene.store, "k")
-            .spending(7)
-            .named("request", body);
+        let permit = Permit::for_key(&scene.store, "k").spending(7).named("request", body);
         scene.store.perform(permit.usage(Use::Release))
     };
     let first = once(1).unwrap();
@@ -138,15 +125,8 @@ fn key_17_a_repeat_gets_the_same_answer_and_another_body_a_conflict() {
     assert_eq!(scene.store.counters().flushes, flushes);
     assert_eq!(scene.store.head().unwrap().seq, 2);
 
-    let asked = |key: &str, body: u8, now: i64| {
-        scene
-            .store
-            .repeat(&provider(), key, &[body; 32], now)
-            .unwrap()
-    };
-    let Repeated::Answer(answer) = asked("request", 1, NOW) else {
-        panic!("the answer is kept")
-    };
+    let asked = |key: &str, body: u8, now: i64| scene.store.repeat(&provider(), key, &[body; 32], now).unwrap();
+    let Repeated::Answer(answer) = asked("request", 1, NOW) else { panic!("the answer is kept") };
     let outcome: Outcome = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(outcome, first.outcome);
     assert_eq!(asked("request", 2, NOW), Repeated::OtherBody);
@@ -165,9 +145,7 @@ fn parallel_repeats_all_get_the_one_answer() {
     let done: Vec<Performed> = std::thread::scope(|scope| {
         let users: Vec<_> = (0..16)
             .map(|_| {
-                let permit = Permit::for_key(&scene.store, "k")
-                    .spending(7)
-                    .named("request", 1);
+                let permit = Permit::for_key(&scene.store, "k").spending(7).named("request", 1);
                 let (store, gate) = (&scene.store, &gate);
                 scope.spawn(move || {
                     gate.wait();
@@ -187,11 +165,7 @@ fn a_repeated_change_is_done_once() {
     let scene = Scene::new();
     let once = |body: u8| {
         let mut order = create_key("k", KeyType::Oct256);
-        order.repeat = Some(RepeatKey {
-            key: "request".to_owned(),
-            body_digest: [body; 32],
-            until: NOW + 86_400,
-        });
+        order.repeat = Some(RepeatKey { key: "request".to_owned(), body_digest: [body; 32], until: NOW + 86_400 });
         scene.store.change(order)
     };
     let first = once(1).unwrap();
@@ -209,9 +183,7 @@ fn key_18_the_first_answer_outlives_a_restart() {
     let scene = Scene::new();
     scene.store.change(import_secret("k", b"secret")).unwrap();
     let once = |scene: &Scene| {
-        let permit = Permit::for_key(&scene.store, "k")
-            .spending(7)
-            .named("request", 1);
+        let permit = Permit::for_key(&scene.store, "k").spending(7).named("request", 1);
         scene.store.perform(permit.usage(Use::Release)).unwrap()
     };
     let first = once(&scene);
@@ -248,40 +220,17 @@ fn key_19_of_two_parallel_creates_one_wins() {
 #[test]
 fn whatever_changes_after_the_decision_stops_the_use() {
     let scene = with_key();
-    scene
-        .store
-        .change(create_key("other", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("other", KeyType::Oct256)).unwrap();
     let k = || name("k");
     let attributes = |changes| Change::SetAttributes { name: k(), changes };
     let token = "a token of some length".to_owned();
     let changes = [
-        Change::SetRules {
-            name: k(),
-            rules: rule("rule two"),
-            immutable: false,
-        },
-        attributes(AttributeChanges {
-            tags: Some([("a".to_owned(), "b".to_owned())].into()),
-            ..Default::default()
-        }),
-        Change::NewVersion {
-            name: k(),
-            material: NewMaterial::Generate,
-        },
-        Change::AddDeny {
-            kind: "platform".to_owned(),
-            value: "chip".to_owned(),
-        },
-        Change::RemoveDeny {
-            kind: "platform".to_owned(),
-            value: "chip".to_owned(),
-        },
-        Change::SetPolicy {
-            kind: "attest".to_owned(),
-            document: "policy".to_owned(),
-            digest: [1; 32],
-        },
+        Change::SetRules { name: k(), rules: rule("rule two"), immutable: false },
+        attributes(AttributeChanges { tags: Some([("a".to_owned(), "b".to_owned())].into()), ..Default::default() }),
+        Change::NewVersion { name: k(), material: NewMaterial::Generate },
+        Change::AddDeny { kind: "platform".to_owned(), value: "chip".to_owned() },
+        Change::RemoveDeny { kind: "platform".to_owned(), value: "chip".to_owned() },
+        Change::SetPolicy { kind: "attest".to_owned(), document: "policy".to_owned(), digest: [1; 32] },
         Change::CreateCredential {
             name: "ci".to_owned(),
             roles: Vec::new(),
@@ -289,15 +238,9 @@ fn whatever_changes_after_the_decision_stops_the_use() {
             expires: None,
             token: token.into(),
         },
-        Change::RevokeCredential {
-            name: "ci".to_owned(),
-        },
-        Change::DeleteKey {
-            name: name("other"),
-        },
-        Change::RecoverKey {
-            name: name("other"),
-        },
+        Change::RevokeCredential { name: "ci".to_owned() },
+        Change::DeleteKey { name: name("other") },
+        Change::RecoverKey { name: name("other") },
     ];
     for change in changes {
         let permit = Permit::for_key(&scene.store, "k");
@@ -319,16 +262,11 @@ fn key_08_a_use_that_raced_with_a_revocation_never_comes_after_it() {
     let set = |enabled| {
         order(Change::SetAttributes {
             name: name("k"),
-            changes: AttributeChanges {
-                enabled: Some(enabled),
-                ..Default::default()
-            },
+            changes: AttributeChanges { enabled: Some(enabled), ..Default::default() },
         })
     };
     for round in 0..20 {
-        let permits: Vec<_> = (0..8)
-            .map(|_| Permit::for_key(&scene.store, "k").usage(wrap_use()))
-            .collect();
+        let permits: Vec<_> = (0..8).map(|_| Permit::for_key(&scene.store, "k").usage(wrap_use())).collect();
         let gate = Barrier::new(9);
         let (revoked, uses) = std::thread::scope(|scope| {
             let users: Vec<_> = permits
@@ -362,11 +300,7 @@ fn a_decision_about_another_state_of_the_rows_is_refused() {
     let code = |change: fn(&mut Permit)| {
         let mut permit = Permit::for_key(&scene.store, "k");
         change(&mut permit);
-        scene
-            .store
-            .perform(permit.usage(wrap_use()))
-            .err()
-            .map(|e| e.code())
+        scene.store.perform(permit.usage(wrap_use())).err().map(|e| e.code())
     };
     assert_eq!(code(|_| {}), None);
     assert_eq!(code(|p| p.seen.key_row += 1), Some("conflict"));
@@ -375,14 +309,8 @@ fn a_decision_about_another_state_of_the_rows_is_refused() {
     assert_eq!(code(|p| p.seen.epoch.0 += 1), Some("conflict"));
     // It is noticed before the key is opened, without the writer.
     assert_eq!(scene.store.counters().requests, requests);
-    assert_eq!(
-        code(|p| p.target.version = VersionId::from_bytes([1; 16])),
-        Some("key-not-found")
-    );
-    assert_eq!(
-        code(|p| p.target.name = name("absent")),
-        Some("key-not-found")
-    );
+    assert_eq!(code(|p| p.target.version = VersionId::from_bytes([1; 16])), Some("key-not-found"));
+    assert_eq!(code(|p| p.target.name = name("absent")), Some("key-not-found"));
 }
 
 #[test]
@@ -390,26 +318,12 @@ fn secrets_never_leave_unsealed_and_ciphertext_has_no_recipient() {
     let scene = with_key();
     let perform = |usage, sealing| {
         let permit = Permit::for_key(&scene.store, "k");
-        let order = Authorized::assertion(
-            permit.target,
-            usage,
-            sealing,
-            permit.seen,
-            Spend::Nothing,
-            record("use"),
-            None,
-            NOW,
-        );
+        let order =
+            Authorized::assertion(permit.target, usage, sealing, permit.seen, Spend::Nothing, record("use"), None, NOW);
         scene.store.perform(order).err().unwrap().code()
     };
-    assert_eq!(
-        perform(Use::Release, Sealing::NotSealed),
-        "operation-not-allowed"
-    );
-    let sealed = Sealing::For {
-        recipient: recipient().recipient().clone(),
-        wrapping: Wrapping::Jwe,
-    };
+    assert_eq!(perform(Use::Release, Sealing::NotSealed), "operation-not-allowed");
+    let sealed = Sealing::For { recipient: recipient().recipient().clone(), wrapping: Wrapping::Jwe };
     assert_eq!(perform(wrap_use(), sealed), "operation-not-allowed");
     assert_eq!(scene.store.head().unwrap().seq, 1);
 }
@@ -419,18 +333,11 @@ fn attestations_spend_their_challenge_and_are_remembered() {
     let scene = Scene::new();
     let attest = |challenge: u8, jti: &str| {
         scene.store.attested(AttestOrder {
-            spend: Spend::Challenge {
-                digest: [challenge; 32],
-                until: NOW + 300,
-            },
+            spend: Spend::Challenge { digest: [challenge; 32], until: NOW + 300 },
             jti: jti.to_owned(),
             jti_until: NOW + 600,
             record: record("attested"),
-            repeat: Some(RepeatKey {
-                key: jti.to_owned(),
-                body_digest: [1; 32],
-                until: NOW + 300,
-            }),
+            repeat: Some(RepeatKey { key: jti.to_owned(), body_digest: [1; 32], until: NOW + 300 }),
             answer: b"the token".to_vec(),
             now: NOW,
         })
@@ -443,10 +350,7 @@ fn attestations_spend_their_challenge_and_are_remembered() {
     assert_eq!(attest(2, "first").unwrap_err().code(), "conflict");
     assert!(!scene.store.challenge_spent(&[2; 32]).unwrap());
     let kept = scene.store.repeat(&provider(), "first", &[1; 32], NOW);
-    let answer = StoredAnswer {
-        body: b"the token".to_vec(),
-        entry,
-    };
+    let answer = StoredAnswer { body: b"the token".to_vec(), entry };
     assert_eq!(kept.unwrap(), Repeated::Answer(answer));
 }
 

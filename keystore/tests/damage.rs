@@ -16,25 +16,9 @@ fn furnished() -> Closed {
     store.change(import_secret("a", b"secret of a")).unwrap();
     store.change(import_secret("b", b"secret of b")).unwrap();
     store.change(create_key("c", KeyType::Oct256)).unwrap();
-    store
-        .change(order(Change::NewVersion {
-            name: name("c"),
-            material: NewMaterial::Generate,
-        }))
-        .unwrap();
-    store
-        .change(order(Change::SetRules {
-            name: name("c"),
-            rules: rule("rule two"),
-            immutable: false,
-        }))
-        .unwrap();
-    store
-        .change(order(Change::AddDeny {
-            kind: "platform".to_owned(),
-            value: "chip".to_owned(),
-        }))
-        .unwrap();
+    store.change(order(Change::NewVersion { name: name("c"), material: NewMaterial::Generate })).unwrap();
+    store.change(order(Change::SetRules { name: name("c"), rules: rule("rule two"), immutable: false })).unwrap();
+    store.change(order(Change::AddDeny { kind: "platform".to_owned(), value: "chip".to_owned() })).unwrap();
     store
         .change(order(Change::CreateCredential {
             name: "ci".to_owned(),
@@ -45,11 +29,7 @@ fn furnished() -> Closed {
         }))
         .unwrap();
     store
-        .change(order(Change::SetPolicy {
-            kind: "attest".to_owned(),
-            document: "policy".to_owned(),
-            digest: [1; 32],
-        }))
+        .change(order(Change::SetPolicy { kind: "attest".to_owned(), document: "policy".to_owned(), digest: [1; 32] }))
         .unwrap();
     store.raise_marks(&[("tcb".to_owned(), 7)]).unwrap();
     let material = KeyMaterial::generate(KeyType::EcP256).unwrap();
@@ -70,10 +50,7 @@ fn furnished() -> Closed {
 }
 
 fn code(opened: Result<Keystore, KeystoreError>) -> &'static str {
-    opened
-        .map(|_| "opened")
-        .map_err(|e| e.code())
-        .unwrap_or_else(|c| c)
+    opened.map(|_| "opened").map_err(|e| e.code()).unwrap_or_else(|c| c)
 }
 
 #[test]
@@ -170,24 +147,17 @@ fn sto_10_an_old_version_of_a_row_put_back_is_noticed() {
     let file = scene.file();
     let closed = scene.close();
     let conn = rusqlite::Connection::open(&file).unwrap();
-    conn.execute_batch(
-        "ATTACH ':memory:' AS old; CREATE TABLE old.keys AS SELECT * FROM main.keys",
-    )
-    .unwrap();
+    conn.execute_batch("ATTACH ':memory:' AS old; CREATE TABLE old.keys AS SELECT * FROM main.keys").unwrap();
     let scene = closed.reopen();
     scene
         .store
         .change(order(Change::SetAttributes {
             name: name("a"),
-            changes: AttributeChanges {
-                enabled: Some(false),
-                ..Default::default()
-            },
+            changes: AttributeChanges { enabled: Some(false), ..Default::default() },
         }))
         .unwrap();
     let closed = scene.close();
-    conn.execute_batch("DELETE FROM main.keys; INSERT INTO main.keys SELECT * FROM old.keys")
-        .unwrap();
+    conn.execute_batch("DELETE FROM main.keys; INSERT INTO main.keys SELECT * FROM old.keys").unwrap();
     drop(conn);
     // The row verifies by itself; the sum of all rows does not.
     assert_eq!(code(closed.open()), "store-corrupt");
@@ -204,10 +174,7 @@ fn sto_11_a_rule_swapped_under_a_running_store_makes_the_key_unreadable() {
     scene.store.change(other).unwrap();
     let permit = Permit::for_key(&scene.store, "a");
     // A genuine rule of another key, and a text of the attacker's own.
-    tamper(
-        &scene.file(),
-        "UPDATE rules SET document = 'always true' WHERE document = 'rule one'",
-    );
+    tamper(&scene.file(), "UPDATE rules SET document = 'always true' WHERE document = 'rule one'");
     let look = scene.store.look(&provider(), &name("a"));
     assert_eq!(look.unwrap_err().code(), "store-corrupt");
     tamper(
@@ -234,35 +201,15 @@ fn sto_11_rows_flipped_under_a_running_store_are_not_believed() {
         tamper(&scene.file(), sql);
         assert_eq!(read().unwrap_err().code(), "store-corrupt", "{sql}");
     };
-    spoiled("UPDATE keys SET exportable = 0 WHERE folded = 'a'", &|| {
-        store.look(&who, &name("a")).map(|_| ())
-    });
-    spoiled("UPDATE versions SET enabled = 0", &|| {
-        store.look(&who, &name("b")).map(|_| ())
-    });
-    spoiled("UPDATE credentials SET roles = '[\"admin\"]'", &|| {
-        store.credential_by_token(token, NOW).map(|_| ())
-    });
-    spoiled("UPDATE denies SET value = 'other'", &|| {
-        store.denied(&who).map(|_| ())
-    });
-    spoiled("UPDATE policies SET document = 'permit'", &|| {
-        store.policy(&who, "attest").map(|_| ())
-    });
-    spoiled("UPDATE marks SET value = 1", &|| {
-        store.mark("tcb").map(|_| ())
-    });
-    spoiled("UPDATE challenges SET until = 1", &|| {
-        store.challenge_spent(&[1; 32]).map(|_| ())
-    });
-    spoiled("UPDATE answers SET body = zeroblob(32)", &|| {
-        store.repeat(&who, "r", &[1; 32], NOW).map(|_| ())
-    });
-    spoiled("UPDATE service_keys SET created = 1", &|| {
-        store
-            .service_keys(&who, ServicePurpose::Receipt)
-            .map(|_| ())
-    });
+    spoiled("UPDATE keys SET exportable = 0 WHERE folded = 'a'", &|| store.look(&who, &name("a")).map(|_| ()));
+    spoiled("UPDATE versions SET enabled = 0", &|| store.look(&who, &name("b")).map(|_| ()));
+    spoiled("UPDATE credentials SET roles = '[\"admin\"]'", &|| store.credential_by_token(token, NOW).map(|_| ()));
+    spoiled("UPDATE denies SET value = 'other'", &|| store.denied(&who).map(|_| ()));
+    spoiled("UPDATE policies SET document = 'permit'", &|| store.policy(&who, "attest").map(|_| ()));
+    spoiled("UPDATE marks SET value = 1", &|| store.mark("tcb").map(|_| ()));
+    spoiled("UPDATE challenges SET until = 1", &|| store.challenge_spent(&[1; 32]).map(|_| ()));
+    spoiled("UPDATE answers SET body = zeroblob(32)", &|| store.repeat(&who, "r", &[1; 32], NOW).map(|_| ()));
+    spoiled("UPDATE service_keys SET created = 1", &|| store.service_keys(&who, ServicePurpose::Receipt).map(|_| ()));
     spoiled("UPDATE head SET epoch = 1", &|| store.epoch().map(|_| ()));
 }
 
@@ -312,10 +259,7 @@ fn sto_06_flipped_bytes_are_noticed_or_harmless() {
                 store.shutdown();
             }
             Err(e) => {
-                assert!(
-                    matches!(e.code(), "store-corrupt" | "sealed" | "audit-unavailable"),
-                    "byte {at}: {e}"
-                );
+                assert!(matches!(e.code(), "store-corrupt" | "sealed" | "audit-unavailable"), "byte {at}: {e}");
                 noticed += 1;
             }
         }
@@ -402,10 +346,7 @@ fn sto_08_a_second_process_is_refused() {
 #[test]
 fn sto_18_a_trigger_in_the_schema_stops_the_start() {
     let closed = furnished();
-    tamper(
-        &closed.file(),
-        "CREATE TRIGGER t AFTER INSERT ON journal BEGIN DELETE FROM denies; END",
-    );
+    tamper(&closed.file(), "CREATE TRIGGER t AFTER INSERT ON journal BEGIN DELETE FROM denies; END");
     assert_eq!(code(closed.open()), "store-corrupt");
     tamper(&closed.file(), "DROP TRIGGER t");
     assert_eq!(code(closed.open()), "opened");
@@ -416,10 +357,7 @@ fn sto_17_another_format_is_refused_untouched() {
     let closed = furnished();
     tamper(&closed.file(), "UPDATE store SET format = 2");
     let before = std::fs::read(closed.file()).unwrap();
-    assert!(matches!(
-        closed.open().err(),
-        Some(KeystoreError::SchemaUnknown(_))
-    ));
+    assert!(matches!(closed.open().err(), Some(KeystoreError::SchemaUnknown(_))));
     assert!(std::fs::read(closed.file()).unwrap() == before);
 }
 
@@ -482,10 +420,7 @@ fn sto_27_secrets_and_tokens_are_nowhere_in_the_files() {
         .unwrap();
     let permit = Permit::for_key(&scene.store, "a").spending(1).named("n", 1);
     scene.store.perform(permit.usage(Use::Release)).unwrap();
-    scene
-        .store
-        .backup(&scene.dir.path().join("copy"), NOW)
-        .unwrap();
+    scene.store.backup(&scene.dir.path().join("copy"), NOW).unwrap();
     let hex_secret = hex::encode(secret);
     for entry in std::fs::read_dir(scene.dir.path()).unwrap() {
         let path = entry.unwrap().path();

@@ -10,10 +10,7 @@ use scene::*;
 /// The same store twice, open, with a key `k` of rule one.
 fn forked() -> (Scene, Scene) {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let closed = scene.close();
     let dir = tempfile::tempdir().unwrap();
     for name in ["root", "store"] {
@@ -31,14 +28,7 @@ fn take(into: &Scene, from: &Scene, sql: &str) {
 fn sto_10_a_rule_of_a_fork_is_not_the_rule_of_the_key() {
     let (one, two) = forked();
     for (scene, text) in [(&one, "strict rule"), (&two, "loose rule")] {
-        scene
-            .store
-            .change(order(Change::SetRules {
-                name: name("k"),
-                rules: rule(text),
-                immutable: false,
-            }))
-            .unwrap();
+        scene.store.change(order(Change::SetRules { name: name("k"), rules: rule(text), immutable: false })).unwrap();
     }
     let permit = Permit::for_key(&one.store, "k");
     take(
@@ -69,27 +59,16 @@ fn aud_04_an_entry_of_a_fork_does_not_fit_the_chain() {
          INSERT INTO main.journal SELECT * FROM fork.journal WHERE seq = 3",
     );
     let verdict = one.store.verify_journal(&mut |_, _| {}).unwrap();
-    let broken = JournalVerdict::Broken {
-        seq: 3,
-        what: Damage::Changed,
-    };
+    let broken = JournalVerdict::Broken { seq: 3, what: Damage::Changed };
     assert_eq!(verdict, broken);
 }
 
 #[test]
 fn sto_10_a_head_of_a_fork_does_not_fit_the_rows() {
     let (one, two) = forked();
-    one.store
-        .change(create_key("mine", KeyType::Oct256))
-        .unwrap();
-    two.store
-        .change(create_key("theirs", KeyType::Oct256))
-        .unwrap();
-    take(
-        &one,
-        &two,
-        "DELETE FROM main.head; INSERT INTO main.head SELECT * FROM fork.head",
-    );
+    one.store.change(create_key("mine", KeyType::Oct256)).unwrap();
+    two.store.change(create_key("theirs", KeyType::Oct256)).unwrap();
+    take(&one, &two, "DELETE FROM main.head; INSERT INTO main.head SELECT * FROM fork.head");
     let closed = one.close();
     assert_eq!(closed.open().err().unwrap().code(), "store-corrupt");
 }

@@ -14,9 +14,7 @@ const SECRET: &[u8] = b"kept since format 1";
 const TOKEN: &str = "a token of format 1";
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn private(path: &Path, content: &[u8]) {
@@ -40,9 +38,7 @@ fn write_golden_files() {
     let path = dir.path().join("store");
     let store = Keystore::create(&path, &root, 90, NOW).unwrap();
     store.change(import_secret("secret", SECRET)).unwrap();
-    store
-        .change(create_key("wrapping", KeyType::Oct256))
-        .unwrap();
+    store.change(create_key("wrapping", KeyType::Oct256)).unwrap();
     let credential = Change::CreateCredential {
         name: "ci".to_owned(),
         roles: vec!["release".to_owned()],
@@ -62,10 +58,7 @@ fn write_golden_files() {
 
 fn holds_what_was_put_in(store: &Keystore) {
     store.check(&mut |_, _| {}).unwrap();
-    assert!(matches!(
-        store.verify_journal(&mut |_, _| {}).unwrap(),
-        JournalVerdict::Intact { .. }
-    ));
+    assert!(matches!(store.verify_journal(&mut |_, _| {}).unwrap(), JournalVerdict::Intact { .. }));
     let done = store.perform(Permit::for_key(store, "secret").usage(Use::Release));
     assert_eq!(opened(&done.unwrap()), SECRET);
     assert_eq!(view(store, "wrapping").rule.unwrap().document, "rule one");

@@ -41,10 +41,7 @@ fn an_intact_journal_is_intact() {
     let scene = ten_entries();
     let head = scene.store.head().unwrap();
     let mut told = Vec::new();
-    let verdict = scene
-        .store
-        .verify_journal(&mut |done, all| told.push((done, all)))
-        .unwrap();
+    let verdict = scene.store.verify_journal(&mut |done, all| told.push((done, all))).unwrap();
     assert_eq!(verdict, JournalVerdict::Intact { entries: 10, head });
     assert_eq!(told.last(), Some(&(10, 10)));
     assert_eq!(head.seq, 10);
@@ -95,8 +92,7 @@ fn aud_04_an_inserted_record_is_named() {
          FROM journal WHERE seq = 3"
     );
     assert_eq!(broken(&invented), (4, "inserted"));
-    let copied =
-        format!("{room}; INSERT INTO journal SELECT 4, {COLUMNS} FROM journal WHERE seq = 2");
+    let copied = format!("{room}; INSERT INTO journal SELECT 4, {COLUMNS} FROM journal WHERE seq = 2");
     assert_eq!(broken(&copied), (4, "inserted"));
     let behind = format!("INSERT INTO journal SELECT 11, {COLUMNS} FROM journal WHERE seq = 10");
     assert_eq!(broken(&behind), (11, "inserted"));
@@ -130,10 +126,7 @@ fn aud_08_sequence_not_time_orders_records() {
     let entries = scene.store.entries(None, 1, 10).unwrap();
     let order: Vec<_> = entries.iter().map(|e| (e.seq, e.at)).collect();
     assert_eq!(order, [(1, NOW), (2, NOW - 50), (3, NOW + 50)]);
-    assert!(matches!(
-        verdict(&scene.store),
-        JournalVerdict::Intact { entries: 3, .. }
-    ));
+    assert!(matches!(verdict(&scene.store), JournalVerdict::Intact { entries: 3, .. }));
     assert_eq!(scene.store.status().newest_time, NOW + 50);
 }
 

@@ -17,10 +17,7 @@ fn a_secret_is_released_to_its_recipient_alone() {
     assert_eq!(key.versions.len(), 1);
     let done = scene.use_once("DB", Use::Release).unwrap();
     assert_eq!(opened(&done), b"hunter2");
-    assert_eq!(
-        done.outcome.kid,
-        format!("db/versions/{}", key.versions[0].id)
-    );
+    assert_eq!(done.outcome.kid, format!("db/versions/{}", key.versions[0].id));
     assert_eq!(done.entry.seq, 2);
     assert!(done.outcome.ciphertext.is_none() && done.outcome.alg.is_none());
 }
@@ -28,18 +25,9 @@ fn a_secret_is_released_to_its_recipient_alone() {
 #[test]
 fn every_type_of_key_survives_a_restart() {
     let scene = Scene::new();
-    let types = [
-        KeyType::Oct128,
-        KeyType::Oct256,
-        KeyType::Rsa2048,
-        KeyType::EcP256,
-        KeyType::EcP521,
-    ];
+    let types = [KeyType::Oct128, KeyType::Oct256, KeyType::Rsa2048, KeyType::EcP256, KeyType::EcP521];
     for key_type in types {
-        scene
-            .store
-            .change(create_key(key_type.as_str(), key_type))
-            .unwrap();
+        scene.store.change(create_key(key_type.as_str(), key_type)).unwrap();
     }
     let before = scene.store.list(&provider(), None, 10).unwrap();
     let scene = scene.close().reopen();
@@ -53,15 +41,10 @@ fn every_type_of_key_survives_a_restart() {
 #[test]
 fn wrap_generate_and_unwrap_fit_together() {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let decode = |text: &str| {
         use base64::Engine;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(text)
-            .unwrap()
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
     };
     let unwrap = |ciphertext: String| Use::Unwrap {
         alg: "A256GCM".to_owned(),
@@ -70,19 +53,11 @@ fn wrap_generate_and_unwrap_fit_together() {
     };
     let wrapped = scene.use_once("k", wrap_use()).unwrap();
     assert!(wrapped.outcome.wrapped.is_none());
-    let back = scene
-        .use_once("k", unwrap(wrapped.outcome.ciphertext.unwrap()))
-        .unwrap();
+    let back = scene.use_once("k", unwrap(wrapped.outcome.ciphertext.unwrap())).unwrap();
     assert_eq!(opened(&back), b"plaintext");
-    let generate = Use::Generate {
-        alg: "A256GCM".to_owned(),
-        bytes: 32,
-        aad: Vec::new(),
-    };
+    let generate = Use::Generate { alg: "A256GCM".to_owned(), bytes: 32, aad: Vec::new() };
     let made = scene.use_once("k", generate).unwrap();
-    let again = scene
-        .use_once("k", unwrap(made.outcome.ciphertext.clone().unwrap()))
-        .unwrap();
+    let again = scene.use_once("k", unwrap(made.outcome.ciphertext.clone().unwrap())).unwrap();
     assert_eq!(opened(&made), opened(&again));
 }
 
@@ -97,11 +72,7 @@ fn key_11_what_the_key_does_not_allow_is_refused() {
     scene.store.change(closed).unwrap();
     let code = |usage| scene.use_once("k", usage).err().unwrap().code();
     assert_eq!(code(Use::Release), "operation-not-allowed");
-    let unwrap = Use::Unwrap {
-        alg: "A256GCM".to_owned(),
-        ciphertext: vec![0; 64],
-        aad: Vec::new(),
-    };
+    let unwrap = Use::Unwrap { alg: "A256GCM".to_owned(), ciphertext: vec![0; 64], aad: Vec::new() };
     assert_eq!(code(unwrap), "operation-not-allowed");
     assert!(scene.use_once("k", wrap_use()).is_ok());
 }
@@ -109,52 +80,25 @@ fn key_11_what_the_key_does_not_allow_is_refused() {
 #[test]
 fn key_08_a_key_outside_its_time_or_switched_off_is_not_used() {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let set = |changes: AttributeChanges| {
         let name = name("k");
-        scene
-            .store
-            .change(order(Change::SetAttributes { name, changes }))
-            .unwrap()
+        scene.store.change(order(Change::SetAttributes { name, changes })).unwrap()
     };
     let refused = || match scene.use_once("k", wrap_use()).err() {
         Some(KeystoreError::KeyState(reason)) => reason,
         other => panic!("{other:?}"),
     };
-    set(AttributeChanges {
-        enabled: Some(false),
-        ..Default::default()
-    });
+    set(AttributeChanges { enabled: Some(false), ..Default::default() });
     assert_eq!(refused(), KeyStateReason::Disabled);
-    set(AttributeChanges {
-        enabled: Some(true),
-        not_before: Some(Some(NOW + 1)),
-        ..Default::default()
-    });
+    set(AttributeChanges { enabled: Some(true), not_before: Some(Some(NOW + 1)), ..Default::default() });
     assert_eq!(refused(), KeyStateReason::NotYetValid);
-    set(AttributeChanges {
-        not_before: Some(None),
-        expires: Some(Some(NOW)),
-        ..Default::default()
-    });
+    set(AttributeChanges { not_before: Some(None), expires: Some(Some(NOW)), ..Default::default() });
     assert_eq!(refused(), KeyStateReason::Expired);
-    set(AttributeChanges {
-        expires: Some(Some(NOW + 1)),
-        ..Default::default()
-    });
+    set(AttributeChanges { expires: Some(Some(NOW + 1)), ..Default::default() });
     assert!(scene.use_once("k", wrap_use()).is_ok());
     let version = scene.view("k").versions[0].id;
-    scene
-        .store
-        .change(order(Change::SetVersionEnabled {
-            name: name("k"),
-            version,
-            enabled: false,
-        }))
-        .unwrap();
+    scene.store.change(order(Change::SetVersionEnabled { name: name("k"), version, enabled: false })).unwrap();
     assert_eq!(refused(), KeyStateReason::Disabled);
     assert!(scene.view("k").version(None).is_none());
 }
@@ -162,18 +106,9 @@ fn key_08_a_key_outside_its_time_or_switched_off_is_not_used() {
 #[test]
 fn versions_are_added_and_the_old_ones_stay_usable() {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let first = scene.view("k").versions[0].id;
-    scene
-        .store
-        .change(order(Change::NewVersion {
-            name: name("k"),
-            material: NewMaterial::Generate,
-        }))
-        .unwrap();
+    scene.store.change(order(Change::NewVersion { name: name("k"), material: NewMaterial::Generate })).unwrap();
     let view = scene.view("k");
     assert_eq!(view.versions.len(), 2);
     assert_eq!(view.versions[0].id, first);
@@ -189,25 +124,16 @@ fn versions_are_added_and_the_old_ones_stay_usable() {
 #[test]
 fn sto_29_creating_never_overwrites() {
     let scene = Scene::new();
-    scene
-        .store
-        .change(import_secret("k", b"the first"))
-        .unwrap();
+    scene.store.change(import_secret("k", b"the first")).unwrap();
     for if_match in [IfMatch::Any, IfMatch::Absent] {
         let mut again = import_secret("K", b"the second");
         again.if_match = if_match;
         assert_eq!(scene.store.change(again).unwrap_err().code(), "conflict");
     }
-    scene
-        .store
-        .change(order(Change::DeleteKey { name: name("k") }))
-        .unwrap();
+    scene.store.change(order(Change::DeleteKey { name: name("k") })).unwrap();
     let again = scene.store.change(import_secret("k", b"the second"));
     assert_eq!(again.unwrap_err().code(), "conflict");
-    scene
-        .store
-        .change(order(Change::RecoverKey { name: name("k") }))
-        .unwrap();
+    scene.store.change(order(Change::RecoverKey { name: name("k") })).unwrap();
     let done = scene.use_once("k", Use::Release).unwrap();
     assert_eq!(opened(&done), b"the first");
 }
@@ -218,10 +144,7 @@ fn a_deleted_key_comes_back_and_a_destroyed_one_does_not() {
     scene.store.change(import_secret("k", b"secret")).unwrap();
     let purge = || order(Change::PurgeKey { name: name("k") });
     assert_eq!(scene.store.change(purge()).unwrap_err().code(), "conflict");
-    scene
-        .store
-        .change(order(Change::DeleteKey { name: name("k") }))
-        .unwrap();
+    scene.store.change(order(Change::DeleteKey { name: name("k") })).unwrap();
     let view = scene.view("k");
     assert_eq!(view.deleted_at, Some(NOW));
     assert_eq!(view.purge_at, Some(NOW + 90 * 86_400));
@@ -229,66 +152,37 @@ fn a_deleted_key_comes_back_and_a_destroyed_one_does_not() {
     let refused = scene.use_once("k", Use::Release).err().unwrap();
     assert_eq!(refused.code(), "key-state");
     scene.store.change(purge()).unwrap();
-    assert!(
-        scene
-            .store
-            .look(&provider(), &name("k"))
-            .unwrap()
-            .key
-            .is_none()
-    );
+    assert!(scene.store.look(&provider(), &name("k")).unwrap().key.is_none());
     let scene = scene.close().reopen();
     scene.store.check(&mut |_, _| {}).unwrap();
-    let gone = scene
-        .store
-        .change(order(Change::RecoverKey { name: name("k") }));
+    let gone = scene.store.change(order(Change::RecoverKey { name: name("k") }));
     assert_eq!(gone.unwrap_err().code(), "key-not-found");
 }
 
 #[test]
 fn changes_rest_on_the_state_that_was_named() {
     let scene = Scene::new();
-    let etag = scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap()
-        .etag;
+    let etag = scene.store.change(create_key("k", KeyType::Oct256)).unwrap().etag;
     let disable = |etag: &str| {
         let mut order = order(Change::SetAttributes {
             name: name("k"),
-            changes: AttributeChanges {
-                enabled: Some(false),
-                ..Default::default()
-            },
+            changes: AttributeChanges { enabled: Some(false), ..Default::default() },
         });
         order.if_match = IfMatch::Version(etag.to_owned());
         order
     };
-    assert_eq!(
-        scene.store.change(disable("0000000000000000-1")).err(),
-        Some(KeystoreError::PreconditionFailed)
-    );
+    assert_eq!(scene.store.change(disable("0000000000000000-1")).err(), Some(KeystoreError::PreconditionFailed));
     let next = scene.store.change(disable(&etag)).unwrap().etag;
     assert_ne!(next, etag);
-    assert_eq!(
-        scene.store.change(disable(&etag)).err(),
-        Some(KeystoreError::PreconditionFailed)
-    );
+    assert_eq!(scene.store.change(disable(&etag)).err(), Some(KeystoreError::PreconditionFailed));
 }
 
 #[test]
 fn key_05_an_immutable_rule_stays_and_rules_are_remembered() {
     let scene = Scene::new();
-    scene
-        .store
-        .change(create_key("k", KeyType::Oct256))
-        .unwrap();
+    scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let set = |text: &str, immutable| {
-        scene.store.change(order(Change::SetRules {
-            name: name("k"),
-            rules: rule(text),
-            immutable,
-        }))
+        scene.store.change(order(Change::SetRules { name: name("k"), rules: rule(text), immutable }))
     };
     set("rule two", true).unwrap();
     assert_eq!(set("rule three", false).unwrap_err().code(), "forbidden");
@@ -319,10 +213,7 @@ fn a_trial_changes_nothing() {
 fn keys_are_listed_in_pages() {
     let scene = Scene::new();
     for key in ["b", "A", "c", "D"] {
-        scene
-            .store
-            .change(create_key(key, KeyType::Oct256))
-            .unwrap();
+        scene.store.change(create_key(key, KeyType::Oct256)).unwrap();
     }
     let names = |after: Option<&KeyName>, limit| -> Vec<String> {
         let keys = scene.store.list(&provider(), after, limit).unwrap();
@@ -349,13 +240,7 @@ fn sto_30_names_are_parameters_never_sql() {
             token: token.to_owned().into(),
         }))
         .unwrap();
-    scene
-        .store
-        .change(order(Change::AddDeny {
-            kind: "platform".to_owned(),
-            value: odd.to_owned(),
-        }))
-        .unwrap();
+    scene.store.change(order(Change::AddDeny { kind: "platform".to_owned(), value: odd.to_owned() })).unwrap();
     let found = scene.store.credential_by_token(token, NOW).unwrap();
     assert_eq!(found.unwrap().name, odd);
     assert_eq!(scene.store.denied(&provider()).unwrap()[0].value, odd);

@@ -31,12 +31,7 @@ fn crashed() -> Crashed {
     let acknowledged = scene.store.head().unwrap().seq;
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(scene.dir.path().join("root"), dir.path().join("root")).unwrap();
-    Crashed {
-        dir,
-        database,
-        log,
-        acknowledged,
-    }
+    Crashed { dir, database, log, acknowledged }
 }
 
 fn put(path: &Path, content: &[u8]) {

@@ -97,14 +97,8 @@ fn run(mut scene: Scene, model: &mut Model, step: &Step) -> Scene {
             }
             let free = !model.keys.contains_key(key);
             if free {
-                let new = ModelKey {
-                    secret,
-                    versions: 1,
-                    rules: 1,
-                    enabled: true,
-                    exportable: *exportable,
-                    deleted: false,
-                };
+                let new =
+                    ModelKey { secret, versions: 1, rules: 1, enabled: true, exportable: *exportable, deleted: false };
                 model.keys.insert(*key, new);
             }
             (scene.store.change(create).is_ok(), free)
@@ -121,23 +115,13 @@ fn run(mut scene: Scene, model: &mut Model, step: &Step) -> Scene {
         }
         Step::Enable(key, on) => {
             let live = model.live(*key).map(|k| k.enabled = *on);
-            let changes_ = AttributeChanges {
-                enabled: Some(*on),
-                ..Default::default()
-            };
-            let change = Change::SetAttributes {
-                name: name(key),
-                changes: changes_,
-            };
+            let changes_ = AttributeChanges { enabled: Some(*on), ..Default::default() };
+            let change = Change::SetAttributes { name: name(key), changes: changes_ };
             (changes(&scene, change), live.is_some())
         }
         Step::SetRule(key) => {
             let live = model.live(*key).map(|k| k.rules += 1);
-            let change = Change::SetRules {
-                name: name(key),
-                rules: rule("another rule"),
-                immutable: false,
-            };
+            let change = Change::SetRules { name: name(key), rules: rule("another rule"), immutable: false };
             (changes(&scene, change), live.is_some())
         }
         Step::Delete(key) => {

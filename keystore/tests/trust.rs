@@ -25,19 +25,10 @@ fn credentials_are_found_by_token_while_they_live() {
     assert_eq!(found(token, NOW).unwrap().name, "ci");
     assert!(found(token, NOW + 10).is_none());
     assert!(found("a token of some lengtH", NOW).is_none());
-    assert_eq!(
-        create("ci", "another token of length", None)
-            .unwrap_err()
-            .code(),
-        "conflict"
-    );
+    assert_eq!(create("ci", "another token of length", None).unwrap_err().code(), "conflict");
     assert_eq!(create("cd", token, None).unwrap_err().code(), "conflict");
     assert_eq!(create("cd", "short", None).unwrap_err().code(), "malformed");
-    let revoke = || {
-        scene.store.change(order(Change::RevokeCredential {
-            name: "ci".to_owned(),
-        }))
-    };
+    let revoke = || scene.store.change(order(Change::RevokeCredential { name: "ci".to_owned() }));
     revoke().unwrap();
     assert!(found(token, NOW).is_none());
     assert_eq!(revoke().unwrap_err().code(), "not-found");
@@ -80,10 +71,7 @@ fn service_keys_are_kept_with_their_certificates() {
     put("two").unwrap();
     assert_eq!(put("one").unwrap_err().code(), "conflict");
     let scene = scene.close().reopen();
-    let keys = scene
-        .store
-        .service_keys(&provider(), ServicePurpose::Ca)
-        .unwrap();
+    let keys = scene.store.service_keys(&provider(), ServicePurpose::Ca).unwrap();
     let kids: Vec<_> = keys.iter().map(|k| k.kid.as_str()).collect();
     assert_eq!(kids, ["one", "two"]);
     assert_eq!(keys[0].certificates, [vec![1, 2, 3], vec![4]]);

@@ -32,8 +32,7 @@ pub(super) fn snapshot(conn: &Connection, to: &Path) -> Result<(), KeystoreError
     }
     drop(backup);
     // One file, without a write-ahead log beside it.
-    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
-        .map_err(unwritable)?;
+    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(unwritable)?;
     copy.close().map_err(|(_, e)| unwritable(e))
 }
 
@@ -87,37 +86,22 @@ fn insert<R: Row>(tx: &mut Transaction<'_>, mut row: R) -> Result<(), KeystoreEr
     if tx.insert(&mut row)? {
         Ok(())
     } else {
-        Err(KeystoreError::StoreCorrupt {
-            object: format!("{}: a row twice", R::TABLE.name()),
-        })
+        Err(KeystoreError::StoreCorrupt { object: format!("{}: a row twice", R::TABLE.name()) })
     }
 }
 
 /// The journal keeps its hashes and MACs: they do not depend on the incarnation.
 fn copy_journal(old: &Connection, new: &Connection) -> Result<(), KeystoreError> {
     let failed = unreadable("journal");
-    let mut statement = old
-        .prepare(&format!("SELECT {COLUMNS} FROM journal ORDER BY seq"))
-        .map_err(&failed)?;
+    let mut statement = old.prepare(&format!("SELECT {COLUMNS} FROM journal ORDER BY seq")).map_err(&failed)?;
     let mut write = new
-        .prepare(&format!(
-            "INSERT INTO journal ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-        ))
+        .prepare(&format!("INSERT INTO journal ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"))
         .map_err(unwritable)?;
     let mut rows = statement.query([]).map_err(&failed)?;
     while let Some(row) = rows.next().map_err(&failed)? {
         let row = JournalRow::read(row).map_err(&failed)?;
         write
-            .execute(params![
-                row.seq,
-                row.at,
-                row.kind,
-                row.provider,
-                row.body,
-                row.previous,
-                row.hash,
-                row.mac
-            ])
+            .execute(params![row.seq, row.at, row.kind, row.provider, row.body, row.previous, row.hash, row.mac])
             .map_err(unwritable)?;
     }
     Ok(())

@@ -51,12 +51,7 @@ pub(super) struct Sealer<W> {
 impl<W: Write> Sealer<W> {
     /// Seals to `to`, behind a header that is written already.
     pub(super) fn new(to: W, aead: Aes256Gcm) -> Self {
-        Self {
-            to,
-            aead,
-            counter: 0,
-            pending: Vec::with_capacity(CHUNK),
-        }
+        Self { to, aead, counter: 0, pending: Vec::with_capacity(CHUNK) }
     }
 
     fn chunk(&mut self, last: bool) -> io::Result<()> {
@@ -117,13 +112,8 @@ pub(super) fn open(
             None => return Err(io::ErrorKind::InvalidData.into()),
         };
         buffer.truncate(length);
-        aead.decrypt_inout_detached(
-            &nonce(counter, last),
-            b"",
-            buffer.as_mut_slice().into(),
-            &tag,
-        )
-        .map_err(|_| io::ErrorKind::InvalidData)?;
+        aead.decrypt_inout_detached(&nonce(counter, last), b"", buffer.as_mut_slice().into(), &tag)
+            .map_err(|_| io::ErrorKind::InvalidData)?;
         take(&buffer)?;
         buffer.clear();
         match next {
@@ -162,10 +152,7 @@ mod tests {
     fn streams_of_every_length_come_back() {
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7] {
             let plaintext: Vec<u8> = (0..length).map(|i| i as u8).collect();
-            assert!(
-                opened(&sealed(&plaintext)).unwrap() == plaintext,
-                "{length}"
-            );
+            assert!(opened(&sealed(&plaintext)).unwrap() == plaintext, "{length}");
         }
     }
 

@@ -43,11 +43,7 @@ impl Context {
             (IfMatch::Version(wanted), Some(etag)) => wanted == etag,
             (IfMatch::Absent, Some(_)) | (IfMatch::Version(_), None) => false,
         };
-        if holds {
-            Ok(())
-        } else {
-            Err(KeystoreError::PreconditionFailed)
-        }
+        if holds { Ok(()) } else { Err(KeystoreError::PreconditionFailed) }
     }
 }
 
@@ -105,8 +101,7 @@ impl Keystore {
             if let Some(repeat) = &repeat {
                 let ring = tx.ring;
                 let request = perform::request_digest(ring, &context.provider, &repeat.key)?;
-                let kept: Option<AnswerRow> =
-                    select_one(tx.counted(), ring, "WHERE request = ?1", &[&request])?;
+                let kept: Option<AnswerRow> = select_one(tx.counted(), ring, "WHERE request = ?1", &[&request])?;
                 match perform::repeated(ring, kept, &repeat.body_digest, context.now)? {
                     Repeated::New => {}
                     Repeated::Answer(answer) => return Ok(Done::Before(answer)),
@@ -120,13 +115,7 @@ impl Keystore {
                     .transpose()?,
                 None => None,
             };
-            let mut changed = Changed {
-                etag,
-                entry: None,
-                key,
-                dry_run,
-                repeat: false,
-            };
+            let mut changed = Changed { etag, entry: None, key, dry_run, repeat: false };
             if dry_run {
                 *trying.lock().unwrap_or_else(PoisonError::into_inner) = Some(changed);
                 return Err(KeystoreError::Conflict("only tried"));
@@ -134,16 +123,10 @@ impl Keystore {
             tx.move_epoch();
             let entry: Entry = tx.append(&record)?;
             if let Some(repeat) = &repeat {
-                let kept = KeptChange {
-                    etag: changed.etag.clone(),
-                };
-                let json = serde_json::to_vec(&kept)
-                    .map_err(|_| KeystoreError::Malformed("the answer has no JSON form"))?;
-                Kept::seal(tx.ring, &context.provider, repeat, &json)?.keep(
-                    tx,
-                    entry,
-                    context.now,
-                )?;
+                let kept = KeptChange { etag: changed.etag.clone() };
+                let json =
+                    serde_json::to_vec(&kept).map_err(|_| KeystoreError::Malformed("the answer has no JSON form"))?;
+                Kept::seal(tx.ring, &context.provider, repeat, &json)?.keep(tx, entry, context.now)?;
             }
             changed.entry = Some(entry);
             Ok(Done::Changed(Box::new(changed)))
@@ -163,56 +146,26 @@ impl Keystore {
         name: Option<KeyName>,
         answer: &StoredAnswer,
     ) -> Result<Changed, KeystoreError> {
-        let kept: KeptChange =
-            serde_json::from_slice(&answer.body).map_err(|_| KeystoreError::StoreCorrupt {
-                object: "answers".to_owned(),
-            })?;
+        let kept: KeptChange = serde_json::from_slice(&answer.body)
+            .map_err(|_| KeystoreError::StoreCorrupt { object: "answers".to_owned() })?;
         let key = match name {
             Some(name) => self.look(provider, &name)?.key,
             None => None,
         };
-        Ok(Changed {
-            etag: kept.etag,
-            entry: Some(answer.entry),
-            key,
-            dry_run: false,
-            repeat: true,
-        })
+        Ok(Changed { etag: kept.etag, entry: Some(answer.entry), key, dry_run: false, repeat: true })
     }
 
     /// Makes the material that the change asks for, on the caller's thread.
-    fn with_material(
-        &self,
-        provider: &ProviderId,
-        change: Change,
-    ) -> Result<Change, KeystoreError> {
+    fn with_material(&self, provider: &ProviderId, change: Change) -> Result<Change, KeystoreError> {
         let made = |material: NewMaterial, key_type: KeyType| match material {
             NewMaterial::Generate => KeyMaterial::generate(key_type).map(NewMaterial::Import),
-            NewMaterial::Import(material) if material.key_type() == key_type => {
-                Ok(NewMaterial::Import(material))
-            }
-            NewMaterial::Import(_) => Err(KeystoreError::Malformed(
-                "the material is not of the key's type",
-            )),
+            NewMaterial::Import(material) if material.key_type() == key_type => Ok(NewMaterial::Import(material)),
+            NewMaterial::Import(_) => Err(KeystoreError::Malformed("the material is not of the key's type")),
         };
         Ok(match change {
-            Change::CreateKey {
-                name,
-                key_type,
-                attributes,
-                rules,
-                immutable,
-                material,
-            } => {
+            Change::CreateKey { name, key_type, attributes, rules, immutable, material } => {
                 let material = made(material, key_type)?;
-                Change::CreateKey {
-                    name,
-                    key_type,
-                    attributes,
-                    rules,
-                    immutable,
-                    material,
-                }
+                Change::CreateKey { name, key_type, attributes, rules, immutable, material }
             }
             Change::NewVersion { name, material } => {
                 let key = self.look(provider, &name)?.key;
@@ -245,14 +198,8 @@ fn key_name(change: &Change) -> Option<&KeyName> {
 
 fn acceptable_texts(order: &ChangeOrder) -> Result<(), KeystoreError> {
     let document = match &order.change {
-        Change::CreateKey {
-            rules: Some(RuleDocument { document, .. }),
-            ..
-        }
-        | Change::SetRules {
-            rules: RuleDocument { document, .. },
-            ..
-        }
+        Change::CreateKey { rules: Some(RuleDocument { document, .. }), .. }
+        | Change::SetRules { rules: RuleDocument { document, .. }, .. }
         | Change::SetPolicy { document, .. } => document.len(),
         _ => 0,
     };
@@ -266,62 +213,26 @@ fn acceptable_texts(order: &ChangeOrder) -> Result<(), KeystoreError> {
 }
 
 /// Writes the change and gives the new etag of the object.
-fn apply(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    change: Change,
-) -> Result<String, KeystoreError> {
+fn apply(tx: &mut Transaction<'_>, context: &Context, change: Change) -> Result<String, KeystoreError> {
     match change {
-        Change::CreateKey {
-            name,
-            key_type,
-            attributes,
-            rules,
-            immutable,
-            material,
-        } => keys::create(
-            tx,
-            context,
-            keys::NewKey {
-                name,
-                key_type,
-                attributes,
-                rules,
-                immutable,
-            },
-            material,
-        ),
-        Change::NewVersion { name, material } => keys::new_version(tx, context, &name, material),
-        Change::SetAttributes { name, changes } => {
-            keys::set_attributes(tx, context, &name, changes)
+        Change::CreateKey { name, key_type, attributes, rules, immutable, material } => {
+            keys::create(tx, context, keys::NewKey { name, key_type, attributes, rules, immutable }, material)
         }
-        Change::SetVersionEnabled {
-            name,
-            version,
-            enabled,
-        } => keys::set_version_enabled(tx, context, &name, &version, enabled),
-        Change::SetRules {
-            name,
-            rules,
-            immutable,
-        } => keys::set_rules(tx, context, &name, rules, immutable),
+        Change::NewVersion { name, material } => keys::new_version(tx, context, &name, material),
+        Change::SetAttributes { name, changes } => keys::set_attributes(tx, context, &name, changes),
+        Change::SetVersionEnabled { name, version, enabled } => {
+            keys::set_version_enabled(tx, context, &name, &version, enabled)
+        }
+        Change::SetRules { name, rules, immutable } => keys::set_rules(tx, context, &name, rules, immutable),
         Change::DeleteKey { name } => keys::delete(tx, context, &name),
         Change::RecoverKey { name } => keys::recover(tx, context, &name),
         Change::PurgeKey { name } => keys::purge(tx, context, &name),
-        Change::CreateCredential {
-            name,
-            roles,
-            key_pattern,
-            expires,
-            token,
-        } => trust::create_credential(tx, context, name, roles, key_pattern, expires, &token),
+        Change::CreateCredential { name, roles, key_pattern, expires, token } => {
+            trust::create_credential(tx, context, name, roles, key_pattern, expires, &token)
+        }
         Change::RevokeCredential { name } => trust::revoke_credential(tx, context, &name),
         Change::AddDeny { kind, value } => trust::add_deny(tx, context, kind, value),
         Change::RemoveDeny { kind, value } => trust::remove_deny(tx, context, &kind, &value),
-        Change::SetPolicy {
-            kind,
-            document,
-            digest,
-        } => trust::set_policy(tx, context, kind, document, digest),
+        Change::SetPolicy { kind, document, digest } => trust::set_policy(tx, context, kind, document, digest),
     }
 }

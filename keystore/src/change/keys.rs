@@ -32,9 +32,7 @@ pub(super) struct NewKey {
 fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
     match material {
         NewMaterial::Import(material) if material.key_type() == key_type => Ok(material),
-        _ => Err(KeystoreError::Malformed(
-            "the material is not of the key's type",
-        )),
+        _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
     }
 }
 
@@ -142,13 +140,7 @@ fn add_rule(
 
 /// A row whose place must be free was in the way: the store is not what its head says.
 fn written_new(written: bool) -> Result<(), KeystoreError> {
-    if written {
-        Ok(())
-    } else {
-        Err(KeystoreError::StoreCorrupt {
-            object: "a number was used before".to_owned(),
-        })
-    }
+    if written { Ok(()) } else { Err(KeystoreError::StoreCorrupt { object: "a number was used before".to_owned() }) }
 }
 
 /// Which keys a change is for.
@@ -158,14 +150,8 @@ enum Deleted {
     Wanted,
 }
 
-fn current(
-    tx: &Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-    deleted: Deleted,
-) -> Result<KeyRow, KeystoreError> {
-    let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?
-        .ok_or(KeystoreError::KeyNotFound)?;
+fn current(tx: &Transaction<'_>, context: &Context, name: &KeyName, deleted: Deleted) -> Result<KeyRow, KeystoreError> {
+    let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
     context.matches(Some(&etag(&key.row_id, key.row_version)))?;
     match (key.deleted_at, deleted) {
         (Some(_), Deleted::Refused) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
@@ -200,9 +186,7 @@ pub(super) fn new_version(
 ) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
     let material = brought(material, key.key_type)?;
-    modify(tx, context, key, |tx, key, data_key| {
-        add_version(tx, context, key, data_key, &material)
-    })
+    modify(tx, context, key, |tx, key, data_key| add_version(tx, context, key, data_key, &material))
 }
 
 /// Sets attributes.
@@ -261,9 +245,7 @@ pub(super) fn set_rules(
 ) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
     if key.immutable {
-        return Err(KeystoreError::Forbidden(
-            "the rule of this key is immutable",
-        ));
+        return Err(KeystoreError::Forbidden("the rule of this key is immutable"));
     }
     modify(tx, context, key, |tx, key, _| {
         key.immutable = immutable;
@@ -272,11 +254,7 @@ pub(super) fn set_rules(
 }
 
 /// Soft delete: the name stays taken, the key comes back by [`recover`].
-pub(super) fn delete(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-) -> Result<String, KeystoreError> {
+pub(super) fn delete(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
     let kept = i64::from(context.retention_days).saturating_mul(SECONDS_PER_DAY);
     modify(tx, context, key, |_, key, _| {
@@ -287,11 +265,7 @@ pub(super) fn delete(
 }
 
 /// Undoes a soft delete.
-pub(super) fn recover(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-) -> Result<String, KeystoreError> {
+pub(super) fn recover(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Wanted)?;
     modify(tx, context, key, |_, key, _| {
         key.deleted_at = None;
@@ -301,11 +275,7 @@ pub(super) fn recover(
 }
 
 /// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays.
-pub(super) fn purge(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-) -> Result<String, KeystoreError> {
+pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Wanted)?;
     let numbered = "WHERE key_id = ?1 AND number = ?2";
     for version in key.load_versions(tx.counted(), tx.ring)? {
@@ -317,11 +287,7 @@ pub(super) fn purge(
         let number = stored(rule.number);
         tx.delete(&rule, numbered, &[&key.row_id, &number])?;
     }
-    tx.delete(
-        &key,
-        "WHERE provider = ?1 AND folded = ?2",
-        &[&key.provider.as_str(), &key.name.folded()],
-    )?;
+    tx.delete(&key, "WHERE provider = ?1 AND folded = ?2", &[&key.provider.as_str(), &key.name.folded()])?;
     let mut tombstone = PurgedRow {
         row_id: key.row_id,
         provider: key.provider.clone(),

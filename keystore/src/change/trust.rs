@@ -66,15 +66,9 @@ pub(super) fn revoke_credential(
     name: &str,
 ) -> Result<String, KeystoreError> {
     let condition = "WHERE provider = ?1 AND name = ?2";
-    let found: Option<CredentialRow> = select_one(
-        tx.counted(),
-        tx.ring,
-        condition,
-        &[&context.provider.as_str(), &name],
-    )?;
-    let mut row = found
-        .filter(|row| row.revoked_at.is_none())
-        .ok_or(KeystoreError::NotFound("credential"))?;
+    let found: Option<CredentialRow> =
+        select_one(tx.counted(), tx.ring, condition, &[&context.provider.as_str(), &name])?;
+    let mut row = found.filter(|row| row.revoked_at.is_none()).ok_or(KeystoreError::NotFound("credential"))?;
     context.matches(Some(&etag(&row.row_id, row.row_version)))?;
     let before = row.mac;
     row.revoked_at = Some(context.now);

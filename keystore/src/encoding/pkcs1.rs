@@ -51,18 +51,7 @@ impl<'a> RsaNumbers<'a> {
 
     /// Writes `RSAPrivateKey`.
     pub fn write(&self) -> Zeroizing<Vec<u8>> {
-        let numbers = [
-            &[0][..],
-            self.n,
-            self.e,
-            self.d,
-            self.p,
-            self.q,
-            self.dp,
-            self.dq,
-            self.qi,
-        ]
-        .map(der::unsigned);
+        let numbers = [&[0][..], self.n, self.e, self.d, self.p, self.q, self.dp, self.dq, self.qi].map(der::unsigned);
         let parts: Vec<&[u8]> = numbers.iter().map(|n| n.as_slice()).collect();
         der::sequence(der::SEQUENCE, &parts)
     }

@@ -33,9 +33,7 @@ pub fn read(bytes: &[u8]) -> Result<PrivateKeyInfo<'_>, KeystoreError> {
     let mut info = Reader::new(outer.expect(der::SEQUENCE).ok_or_else(malformed)?);
     outer.finish().ok_or_else(malformed)?;
     if info.peek() == Some(der::SEQUENCE) {
-        return Err(KeystoreError::Unsupported(
-            "the private key is encrypted: decrypt it first",
-        ));
+        return Err(KeystoreError::Unsupported("the private key is encrypted: decrypt it first"));
     }
     let version = info.unsigned().ok_or_else(malformed)?;
     if version != [0] {
@@ -44,14 +42,10 @@ pub fn read(bytes: &[u8]) -> Result<PrivateKeyInfo<'_>, KeystoreError> {
     let mut algorithm = Reader::new(info.expect(der::SEQUENCE).ok_or_else(malformed)?);
     let key = info.expect(der::OCTET_STRING).ok_or_else(malformed)?;
     if info.peek() == Some(der::CONTEXT_0) {
-        return Err(KeystoreError::Unsupported(
-            "attributes in PKCS#8 are not served",
-        ));
+        return Err(KeystoreError::Unsupported("attributes in PKCS#8 are not served"));
     }
     info.finish().ok_or_else(malformed)?;
-    let name = algorithm
-        .expect(der::OBJECT_IDENTIFIER)
-        .ok_or_else(malformed)?;
+    let name = algorithm.expect(der::OBJECT_IDENTIFIER).ok_or_else(malformed)?;
     match name {
         RSA_ENCRYPTION => {
             let parameters = algorithm.expect(der::NULL).ok_or_else(malformed)?;
@@ -65,18 +59,11 @@ pub fn read(bytes: &[u8]) -> Result<PrivateKeyInfo<'_>, KeystoreError> {
             if algorithm.peek() == Some(der::SEQUENCE) {
                 return Err(KeystoreError::Unsupported("only named curves are served"));
             }
-            let curve = algorithm
-                .expect(der::OBJECT_IDENTIFIER)
-                .ok_or_else(malformed)?;
+            let curve = algorithm.expect(der::OBJECT_IDENTIFIER).ok_or_else(malformed)?;
             algorithm.finish().ok_or_else(malformed)?;
-            Ok(PrivateKeyInfo::Ec(
-                Curve::from_object_identifier(curve)?,
-                key,
-            ))
+            Ok(PrivateKeyInfo::Ec(Curve::from_object_identifier(curve)?, key))
         }
-        _ => Err(KeystoreError::Unsupported(
-            "neither an RSA nor an EC private key",
-        )),
+        _ => Err(KeystoreError::Unsupported("neither an RSA nor an EC private key")),
     }
 }
 

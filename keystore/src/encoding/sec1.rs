@@ -46,11 +46,7 @@ impl<'a> EcNumbers<'a> {
             point = Some(encoded);
         }
         inner.finish()?;
-        Some(Self {
-            scalar,
-            curve,
-            point,
-        })
+        Some(Self { scalar, curve, point })
     }
 }
 

@@ -14,24 +14,16 @@ use crate::primitives::ecdh;
 type Coordinates = (Vec<u8>, Vec<u8>);
 
 /// Checks the scalar, and the point if one is given; gives the coordinates of the public point.
-pub fn check(
-    curve: Curve,
-    scalar: &[u8],
-    point: Option<(&[u8], &[u8])>,
-) -> Result<Coordinates, KeystoreError> {
+pub fn check(curve: Curve, scalar: &[u8], point: Option<(&[u8], &[u8])>) -> Result<Coordinates, KeystoreError> {
     if scalar.len() != curve.field_length() {
-        return Err(KeystoreError::Malformed(
-            "the scalar has not the length of the field",
-        ));
+        return Err(KeystoreError::Malformed("the scalar has not the length of the field"));
     }
-    let made = public_point(curve, scalar)
-        .ok()
-        .flatten()
-        .ok_or(KeystoreError::Malformed("the scalar is out of range"))?;
+    let made =
+        public_point(curve, scalar).ok().flatten().ok_or(KeystoreError::Malformed("the scalar is out of range"))?;
     match point {
-        Some((x, y)) if x != made.0 || y != made.1 => Err(KeystoreError::Malformed(
-            "the public point does not belong to the scalar",
-        )),
+        Some((x, y)) if x != made.0 || y != made.1 => {
+            Err(KeystoreError::Malformed("the public point does not belong to the scalar"))
+        }
         _ => Ok(made),
     }
 }

@@ -21,16 +21,7 @@ type Members = Map<String, Value>;
 /// Members that say nothing about the key itself.
 const DESCRIPTION: [&str; 6] = ["kty", "kid", "use", "key_ops", "alg", "ext"];
 /// Values of `key_ops`, RFC 7517 section 4.3.
-const KEY_OPS: [&str; 8] = [
-    "sign",
-    "verify",
-    "encrypt",
-    "decrypt",
-    "wrapKey",
-    "unwrapKey",
-    "deriveKey",
-    "deriveBits",
-];
+const KEY_OPS: [&str; 8] = ["sign", "verify", "encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"];
 
 /// Reads the key; see [`KeyMaterial::import`] for the errors.
 pub fn read(members: &Members, declared: Option<KeyType>) -> Result<KeyMaterial, KeystoreError> {
@@ -52,9 +43,7 @@ pub fn read(members: &Members, declared: Option<KeyType>) -> Result<KeyMaterial,
             ec_key(curve, &decoded(members, "d")?, Some((&x, &y)))?
         }
         _ => {
-            return Err(KeystoreError::Unsupported(
-                "`kty` must be `oct`, `RSA` or `EC`",
-            ));
+            return Err(KeystoreError::Unsupported("`kty` must be `oct`, `RSA` or `EC`"));
         }
     };
     check_description(members, key.key_type())?;
@@ -69,9 +58,7 @@ fn rsa(members: &Members) -> Result<KeyMaterial, KeystoreError> {
     let number = |name| {
         let bytes = decoded(members, name)?;
         match bytes.first() {
-            Some(0) | None => Err(KeystoreError::Malformed(
-                "a number in the JWK is empty or has a leading zero",
-            )),
+            Some(0) | None => Err(KeystoreError::Malformed("a number in the JWK is empty or has a leading zero")),
             Some(_) => Ok(bytes),
         }
     };
@@ -90,9 +77,7 @@ fn rsa(members: &Members) -> Result<KeyMaterial, KeystoreError> {
 /// `alg`, `use` and `key_ops` must agree with the key and with one another.
 fn check_description(members: &Members, key_type: KeyType) -> Result<(), KeystoreError> {
     let contradiction = KeystoreError::Malformed("`alg`, `use` and the key contradict one another");
-    let algorithm = optional(members, "alg")?
-        .map(Algorithm::parse)
-        .transpose()?;
+    let algorithm = optional(members, "alg")?.map(Algorithm::parse).transpose()?;
     let marked = match optional(members, "use")? {
         None => None,
         Some("sig") => Some(Purpose::Signing),
@@ -120,9 +105,7 @@ fn check_description(members: &Members, key_type: KeyType) -> Result<(), Keystor
     let operations = operations.as_array().ok_or(malformed.clone())?;
     let known = |o: &Value| o.as_str().is_some_and(|o| KEY_OPS.contains(&o));
     let distinct = |(i, o)| !operations.iter().skip(i + 1).any(|other| other == o);
-    if operations.len() > KEY_OPS.len()
-        || !operations.iter().all(known)
-        || !operations.iter().enumerate().all(distinct)
+    if operations.len() > KEY_OPS.len() || !operations.iter().all(known) || !operations.iter().enumerate().all(distinct)
     {
         return Err(malformed);
     }
@@ -130,14 +113,11 @@ fn check_description(members: &Members, key_type: KeyType) -> Result<(), Keystor
 }
 
 fn only(members: &Members, numbers: &[&str]) -> Result<(), KeystoreError> {
-    let known =
-        |name: &String| DESCRIPTION.contains(&name.as_str()) || numbers.contains(&name.as_str());
+    let known = |name: &String| DESCRIPTION.contains(&name.as_str()) || numbers.contains(&name.as_str());
     if members.keys().all(known) {
         return Ok(());
     }
-    Err(KeystoreError::Malformed(
-        "the JWK has a member that is not known for its `kty`",
-    ))
+    Err(KeystoreError::Malformed("the JWK has a member that is not known for its `kty`"))
 }
 
 fn text<'a>(members: &'a Members, name: &str) -> Result<&'a str, KeystoreError> {

@@ -41,14 +41,10 @@ impl KeyMaterial {
     /// zero, p = q, a scalar out of range, a point off the curve, a public part of another key).
     /// `unsupported`: encrypted, with attributes, of a size, curve or algorithm that is not served, or
     /// made by the generator of CVE-2017-15361. `too-large`: longer than any key.
-    pub fn import(
-        format: ImportFormat<'_>,
-        declared: Option<KeyType>,
-    ) -> Result<Self, KeystoreError> {
+    pub fn import(format: ImportFormat<'_>, declared: Option<KeyType>) -> Result<Self, KeystoreError> {
         let key = match format {
             ImportFormat::Raw(bytes) => {
-                let declared =
-                    declared.ok_or(KeystoreError::Malformed("raw bytes need the type declared"))?;
+                let declared = declared.ok_or(KeystoreError::Malformed("raw bytes need the type declared"))?;
                 symmetric(bytes, Some(declared))?
             }
             ImportFormat::Jwk(members) => jwk::read(members, declared)?,
@@ -56,9 +52,9 @@ impl KeyMaterial {
             ImportFormat::Pkcs8Pem(text) => pkcs8_der(&pem(text)?)?,
         };
         match declared {
-            Some(declared) if declared != key.key_type() => Err(KeystoreError::Malformed(
-                "the key is not of the declared type",
-            )),
+            Some(declared) if declared != key.key_type() => {
+                Err(KeystoreError::Malformed("the key is not of the declared type"))
+            }
             _ => Ok(key),
         }
     }
@@ -72,17 +68,13 @@ fn symmetric(bytes: &[u8], declared: Option<KeyType>) -> Result<KeyMaterial, Key
     };
     let key_type = match declared {
         Some(declared) => declared,
-        None => by_length().ok_or(KeystoreError::Unsupported(
-            "not the length of an AES key: declare it a secret",
-        ))?,
+        None => by_length().ok_or(KeystoreError::Unsupported("not the length of an AES key: declare it a secret"))?,
     };
     if bytes.len() > LONGEST_SECRET {
         return Err(KeystoreError::TooLarge("longer than a secret may be"));
     }
     if key_type.rsa_bits().is_some() || key_type.curve().is_some() {
-        return Err(KeystoreError::Malformed(
-            "the key is not of the declared type",
-        ));
+        return Err(KeystoreError::Malformed("the key is not of the declared type"));
     }
     if key_type != KeyType::Secret && bytes.iter().all(|b| *b == 0) {
         return Err(KeystoreError::Malformed("the key is all zero"));
@@ -96,17 +88,13 @@ fn pkcs8_der(bytes: &[u8]) -> Result<KeyMaterial, KeystoreError> {
     }
     match pkcs8::read(bytes)? {
         PrivateKeyInfo::Rsa(inner) => {
-            let numbers = RsaNumbers::read(inner)
-                .ok_or(KeystoreError::Malformed("not an RSA private key"))?;
+            let numbers = RsaNumbers::read(inner).ok_or(KeystoreError::Malformed("not an RSA private key"))?;
             rsa_key(&numbers)
         }
         PrivateKeyInfo::Ec(curve, inner) => {
             let malformed = || KeystoreError::Malformed("not an EC private key");
             let numbers = EcNumbers::read(inner).ok_or_else(malformed)?;
-            if numbers
-                .curve
-                .is_some_and(|c| c != curve.object_identifier())
-            {
+            if numbers.curve.is_some_and(|c| c != curve.object_identifier()) {
                 return Err(KeystoreError::Malformed("two curves named in one key"));
             }
             let point = match numbers.point {
@@ -123,11 +111,7 @@ fn rsa_key(numbers: &RsaNumbers<'_>) -> Result<KeyMaterial, KeystoreError> {
     KeyMaterial::from_sealed_form(key_type, &numbers.write())
 }
 
-fn ec_key(
-    curve: Curve,
-    scalar: &[u8],
-    point: Option<(&[u8], &[u8])>,
-) -> Result<KeyMaterial, KeystoreError> {
+fn ec_key(curve: Curve, scalar: &[u8], point: Option<(&[u8], &[u8])>) -> Result<KeyMaterial, KeystoreError> {
     let (x, y) = ec::check(curve, scalar, point)?;
     KeyMaterial::from_sealed_form(curve.key_type(), &sec1::write(curve, scalar, &x, &y))
 }
@@ -149,10 +133,7 @@ fn pem(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
             ));
         }
     }
-    let body = text
-        .strip_prefix(BEGIN)
-        .and_then(|rest| rest.strip_suffix(END))
-        .ok_or(malformed.clone())?;
+    let body = text.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)).ok_or(malformed.clone())?;
     let mut digits = Zeroizing::new(Vec::with_capacity(body.len()));
     digits.extend(body.bytes().filter(|b| !b.is_ascii_whitespace()));
     let decoded = STANDARD.decode(digits.as_slice()).map(Zeroizing::new);

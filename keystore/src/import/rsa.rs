@@ -20,9 +20,7 @@ pub fn check(numbers: &RsaNumbers<'_>) -> Result<KeyType, KeystoreError> {
     let key_type = KeyType::ALL
         .into_iter()
         .find(|t| t.rsa_bits() == Some(bits(numbers.n)))
-        .ok_or(KeystoreError::Unsupported(
-            "the modulus must have 2048, 3072 or 4096 bits",
-        ))?;
+        .ok_or(KeystoreError::Unsupported("the modulus must have 2048, 3072 or 4096 bits"))?;
     check_exponent(numbers.e)?;
     let odd = |number: &[u8]| number.last().is_some_and(|b| b & 1 == 1);
     if !odd(numbers.n) {
@@ -33,14 +31,10 @@ pub fn check(numbers: &RsaNumbers<'_>) -> Result<KeyType, KeystoreError> {
     }
     let half = bits(numbers.n) / 2;
     if bits(numbers.p) != half || bits(numbers.q) != half {
-        return Err(KeystoreError::Unsupported(
-            "the two primes must have half the bits of the modulus",
-        ));
+        return Err(KeystoreError::Unsupported("the two primes must have half the bits of the modulus"));
     }
     if bits(numbers.d) <= half {
-        return Err(KeystoreError::Unsupported(
-            "the private exponent is too short",
-        ));
+        return Err(KeystoreError::Unsupported("the private exponent is too short"));
     }
     let broken = |_: ErrorStack| KeystoreError::Malformed("the numbers are no RSA key");
     if distance(numbers.p, numbers.q).map_err(broken)? <= half - 100 {
@@ -48,9 +42,7 @@ pub fn check(numbers: &RsaNumbers<'_>) -> Result<KeyType, KeystoreError> {
     }
     let n = BigNum::from_slice(numbers.n).map_err(broken)?;
     if has_roca_fingerprint(&n).map_err(broken)? {
-        return Err(KeystoreError::Unsupported(
-            "the key was made by the generator of CVE-2017-15361",
-        ));
+        return Err(KeystoreError::Unsupported("the key was made by the generator of CVE-2017-15361"));
     }
     // primes are prime, n = pq, ed = 1, and the three numbers for the remainder theorem fit
     match build(numbers).and_then(|key| key.check_key()) {
@@ -61,20 +53,14 @@ pub fn check(numbers: &RsaNumbers<'_>) -> Result<KeyType, KeystoreError> {
 
 fn check_exponent(e: &[u8]) -> Result<(), KeystoreError> {
     if e.len() > 4 {
-        return Err(KeystoreError::Unsupported(
-            "the public exponent must be below 2^32",
-        ));
+        return Err(KeystoreError::Unsupported("the public exponent must be below 2^32"));
     }
     let value = e.iter().fold(0_u64, |v, b| v << 8 | u64::from(*b));
     if value <= 1 || value % 2 == 0 {
-        return Err(KeystoreError::Malformed(
-            "the public exponent must be odd and not 1",
-        ));
+        return Err(KeystoreError::Malformed("the public exponent must be odd and not 1"));
     }
     if value < SMALLEST_E {
-        return Err(KeystoreError::Unsupported(
-            "the public exponent must be 65537 or more",
-        ));
+        return Err(KeystoreError::Unsupported("the public exponent must be 65537 or more"));
     }
     Ok(())
 }
@@ -95,15 +81,10 @@ fn distance(p: &[u8], q: &[u8]) -> Result<usize, ErrorStack> {
 
 fn build(numbers: &RsaNumbers<'_>) -> Result<Rsa<Private>, ErrorStack> {
     let number = BigNum::from_slice;
-    let key =
-        RsaPrivateKeyBuilder::new(number(numbers.n)?, number(numbers.e)?, number(numbers.d)?)?
-            .set_factors(number(numbers.p)?, number(numbers.q)?)?
-            .set_crt_params(
-                number(numbers.dp)?,
-                number(numbers.dq)?,
-                number(numbers.qi)?,
-            )?
-            .build();
+    let key = RsaPrivateKeyBuilder::new(number(numbers.n)?, number(numbers.e)?, number(numbers.d)?)?
+        .set_factors(number(numbers.p)?, number(numbers.q)?)?
+        .set_crt_params(number(numbers.dp)?, number(numbers.dq)?, number(numbers.qi)?)?
+        .build();
     Ok(key)
 }
 

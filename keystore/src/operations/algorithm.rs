@@ -119,13 +119,9 @@ impl Algorithm {
             Self::A128Gcm | Self::A128Kw | Self::A128Kwp => key_type == KeyType::Oct128,
             Self::A192Gcm | Self::A192Kw | Self::A192Kwp => key_type == KeyType::Oct192,
             Self::A256Gcm | Self::A256Kw | Self::A256Kwp => key_type == KeyType::Oct256,
-            Self::RsaOaep256
-            | Self::Rs256
-            | Self::Rs384
-            | Self::Rs512
-            | Self::Ps256
-            | Self::Ps384
-            | Self::Ps512 => key_type.rsa_bits().is_some(),
+            Self::RsaOaep256 | Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => {
+                key_type.rsa_bits().is_some()
+            }
             Self::Es256 => key_type.curve() == Some(Curve::P256),
             Self::Es384 => key_type.curve() == Some(Curve::P384),
             Self::Es512 => key_type.curve() == Some(Curve::P521),
@@ -134,16 +130,10 @@ impl Algorithm {
 
     /// Reads the name, for use with a key: one for another type of key, or for another purpose, is
     /// `operation-not-allowed`.
-    pub(crate) fn parse_for(
-        text: &str,
-        key_type: KeyType,
-        purpose: Purpose,
-    ) -> Result<Self, KeystoreError> {
+    pub(crate) fn parse_for(text: &str, key_type: KeyType, purpose: Purpose) -> Result<Self, KeystoreError> {
         let algorithm = Self::parse(text)?;
         if algorithm.purpose() != purpose || !algorithm.fits(key_type) {
-            return Err(KeystoreError::OperationNotAllowed(
-                "the algorithm does not fit the key",
-            ));
+            return Err(KeystoreError::OperationNotAllowed("the algorithm does not fit the key"));
         }
         Ok(algorithm)
     }
@@ -152,9 +142,7 @@ impl Algorithm {
         match self {
             Self::A128Gcm | Self::A192Gcm | Self::A256Gcm => Some(Encryption::Gcm),
             Self::A128Kw | Self::A192Kw | Self::A256Kw => Some(Encryption::KeyWrap(Padding::None)),
-            Self::A128Kwp | Self::A192Kwp | Self::A256Kwp => {
-                Some(Encryption::KeyWrap(Padding::Kwp))
-            }
+            Self::A128Kwp | Self::A192Kwp | Self::A256Kwp => Some(Encryption::KeyWrap(Padding::Kwp)),
             Self::RsaOaep256 => Some(Encryption::Oaep),
             _ => None,
         }

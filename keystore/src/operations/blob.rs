@@ -38,12 +38,7 @@ impl<'a> Blob<'a> {
         let (magic, rest) = header.split_first_chunk::<4>()?;
         let (version, rest) = rest.split_first_chunk::<16>()?;
         let number = *rest.first()?;
-        (*magic == MAGIC).then_some(Self {
-            header,
-            version: VersionId::from_bytes(*version),
-            number,
-            body,
-        })
+        (*magic == MAGIC).then_some(Self { header, version: VersionId::from_bytes(*version), number, body })
     }
 }
 
@@ -53,8 +48,6 @@ impl<'a> Blob<'a> {
 pub fn version_of(ciphertext: &[u8]) -> Result<VersionId, KeystoreError> {
     let malformed = KeystoreError::Malformed("the ciphertext names no version of a key");
     let blob = Blob::read(ciphertext).ok_or(malformed.clone())?;
-    let known = Algorithm::ALL
-        .into_iter()
-        .any(|a| a.number() == Some(blob.number));
+    let known = Algorithm::ALL.into_iter().any(|a| a.number() == Some(blob.number));
     known.then_some(blob.version).ok_or(malformed)
 }

@@ -79,9 +79,7 @@ pub fn unwrap(
     if encryption == Encryption::Oaep && is_bare(key.key_type(), ciphertext) {
         return oaep::decrypt(&key.rsa()?, ciphertext);
     }
-    let blob = Blob::read(ciphertext)
-        .filter(|blob| blob.number == number)
-        .ok_or(KeystoreError::CryptoFailed)?;
+    let blob = Blob::read(ciphertext).filter(|blob| blob.number == number).ok_or(KeystoreError::CryptoFailed)?;
     match encryption {
         Encryption::Gcm => open(key, algorithm, &blob, aad),
         Encryption::KeyWrap(padding) => key_wrap::unwrap(key.symmetric(), padding, blob.body),
@@ -110,9 +108,7 @@ pub fn generate(
 
 fn parts(algorithm: Algorithm) -> Result<(Encryption, u8), KeystoreError> {
     let parts = algorithm.encryption().zip(algorithm.number());
-    parts.ok_or(KeystoreError::OperationNotAllowed(
-        "the algorithm does not encrypt",
-    ))
+    parts.ok_or(KeystoreError::OperationNotAllowed("the algorithm does not encrypt"))
 }
 
 fn check_aad(encryption: Encryption, aad: &[u8]) -> Result<(), KeystoreError> {
@@ -120,9 +116,7 @@ fn check_aad(encryption: Encryption, aad: &[u8]) -> Result<(), KeystoreError> {
         return Err(KeystoreError::TooLarge("the additional data is too long"));
     }
     if encryption != Encryption::Gcm && !aad.is_empty() {
-        return Err(KeystoreError::Unsupported(
-            "the algorithm authenticates no additional data",
-        ));
+        return Err(KeystoreError::Unsupported("the algorithm authenticates no additional data"));
     }
     Ok(())
 }

@@ -21,13 +21,9 @@ use crate::primitives::ecdsa;
 /// length.
 pub fn sign(key: &KeyMaterial, alg: &str, digest: &[u8]) -> Result<Vec<u8>, KeystoreError> {
     let algorithm = Algorithm::parse_for(alg, key.key_type(), Purpose::Signing)?;
-    let scheme = scheme(algorithm).ok_or(KeystoreError::OperationNotAllowed(
-        "the algorithm does not sign",
-    ))?;
+    let scheme = scheme(algorithm).ok_or(KeystoreError::OperationNotAllowed("the algorithm does not sign"))?;
     if digest.len() != scheme.hash().size() {
-        return Err(KeystoreError::Malformed(
-            "the digest has not the length of the algorithm's hash",
-        ));
+        return Err(KeystoreError::Malformed("the digest has not the length of the algorithm's hash"));
     }
     match scheme {
         Scheme::Ecdsa(curve, _) => ecdsa::sign(&key.ec()?, curve, digest),
@@ -65,12 +61,7 @@ fn scheme(algorithm: Algorithm) -> Option<Scheme> {
     })
 }
 
-fn rsa(
-    key: &KeyMaterial,
-    padding: Padding,
-    hash: &MdRef,
-    digest: &[u8],
-) -> Result<Vec<u8>, KeystoreError> {
+fn rsa(key: &KeyMaterial, padding: Padding, hash: &MdRef, digest: &[u8]) -> Result<Vec<u8>, KeystoreError> {
     let key = key.rsa()?;
     let run = || -> Result<Vec<u8>, ErrorStack> {
         let mut context = PkeyCtx::new(&key)?;

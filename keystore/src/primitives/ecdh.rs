@@ -53,14 +53,9 @@ pub fn ephemeral(curve: Curve) -> Result<Ephemeral, KeystoreError> {
         let key = EcKey::generate(group)?;
         let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
         let mut context = BigNumContext::new()?;
-        key.public_key()
-            .affine_coordinates(group, &mut x, &mut y, &mut context)?;
+        key.public_key().affine_coordinates(group, &mut x, &mut y, &mut context)?;
         let width = curve.field_length() as i32;
-        Ok(Ephemeral {
-            private: PKey::from_ec_key(key)?,
-            x: x.to_vec_padded(width)?,
-            y: y.to_vec_padded(width)?,
-        })
+        Ok(Ephemeral { private: PKey::from_ec_key(key)?, x: x.to_vec_padded(width)?, y: y.to_vec_padded(width)? })
     };
     run().map_err(|_| KeystoreError::Randomness)
 }
@@ -69,10 +64,7 @@ pub fn ephemeral(curve: Curve) -> Result<Ephemeral, KeystoreError> {
 ///
 /// The point was checked when [`public_key`] read it; OpenSSL is told not to check again, by a
 /// multiplication with the order that proves nothing more on curves of cofactor 1.
-pub fn agree(
-    private: &PKey<Private>,
-    public: EcKey<Public>,
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn agree(private: &PKey<Private>, public: EcKey<Public>) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let run = || -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
         let public = PKey::from_ec_key(public)?;
         let mut deriver = Deriver::new(private)?;

@@ -25,12 +25,7 @@ pub fn sign(key: &EcKey<Private>, curve: Curve, digest: &[u8]) -> Result<Vec<u8>
 }
 
 /// Verifies a signature in fixed form; one that does not hold is `crypto-failed`.
-pub fn verify(
-    key: &EcKey<Public>,
-    curve: Curve,
-    digest: &[u8],
-    fixed: &[u8],
-) -> Result<(), KeystoreError> {
+pub fn verify(key: &EcKey<Public>, curve: Curve, digest: &[u8], fixed: &[u8]) -> Result<(), KeystoreError> {
     let (r, s) = halves(curve, fixed)?;
     let run = || -> Result<bool, ErrorStack> {
         let r = BigNum::from_slice(r)?;

@@ -17,12 +17,7 @@ pub const TAG_LENGTH: usize = 16;
 /// Encrypts under a key of 16, 24 or 32 bytes; the result is the ciphertext with the tag behind it.
 ///
 /// Another length of key is `unsupported`.
-pub fn seal(
-    key: &[u8],
-    nonce: &[u8; NONCE_LENGTH],
-    aad: &[u8],
-    plaintext: &[u8],
-) -> Result<Vec<u8>, KeystoreError> {
+pub fn seal(key: &[u8], nonce: &[u8; NONCE_LENGTH], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeystoreError> {
     let cipher = cipher_of(key)?;
     encrypt(cipher, key, nonce, aad, plaintext).map_err(|_| KeystoreError::CryptoFailed)
 }
@@ -35,10 +30,7 @@ pub fn open(
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let cipher = cipher_of(key)?;
-    let split = sealed
-        .len()
-        .checked_sub(TAG_LENGTH)
-        .and_then(|at| sealed.split_at_checked(at));
+    let split = sealed.len().checked_sub(TAG_LENGTH).and_then(|at| sealed.split_at_checked(at));
     let (ciphertext, tag) = split.ok_or(KeystoreError::CryptoFailed)?;
     decrypt(cipher, key, nonce, aad, ciphertext, tag).map_err(|_| KeystoreError::CryptoFailed)
 }

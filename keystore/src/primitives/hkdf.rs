@@ -12,19 +12,12 @@ use crate::error::KeystoreError;
 pub const LONGEST_OUTPUT: usize = 255 * 32;
 
 /// Derives `length` bytes; more than [`LONGEST_OUTPUT`] is `too-large`.
-pub fn derive(
-    key: &[u8],
-    salt: &[u8],
-    info: &[u8],
-    length: usize,
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn derive(key: &[u8], salt: &[u8], info: &[u8], length: usize) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     if length > LONGEST_OUTPUT {
         return Err(KeystoreError::TooLarge("more than hkdf can derive"));
     }
     let mut output = Zeroizing::new(vec![0; length]);
-    Hkdf::<Sha256>::new(Some(salt), key)
-        .expand(info, &mut output)
-        .map_err(|_| KeystoreError::CryptoFailed)?;
+    Hkdf::<Sha256>::new(Some(salt), key).expand(info, &mut output).map_err(|_| KeystoreError::CryptoFailed)?;
     Ok(output)
 }
 

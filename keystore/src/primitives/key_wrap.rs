@@ -57,11 +57,7 @@ pub fn wrap(key: &[u8], padding: Padding, plaintext: &[u8]) -> Result<Vec<u8>, K
 }
 
 /// Unwraps what [`wrap`] made; whatever does not hold is `crypto-failed`.
-pub fn unwrap(
-    key: &[u8],
-    padding: Padding,
-    wrapped: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn unwrap(key: &[u8], padding: Padding, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let cipher = cipher_of(key, padding)?;
     let shortest = match padding {
         Padding::None => 24,

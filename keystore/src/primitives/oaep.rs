@@ -22,9 +22,7 @@ const OVERHEAD: usize = 2 * 32 + 2;
 pub fn encrypt(key: &PKey<Public>, plaintext: &[u8]) -> Result<Vec<u8>, KeystoreError> {
     let room = key.size().saturating_sub(OVERHEAD);
     if plaintext.len() > room {
-        return Err(KeystoreError::TooLarge(
-            "too long for rsa-oaep with this key",
-        ));
+        return Err(KeystoreError::TooLarge("too long for rsa-oaep with this key"));
     }
     let run = || -> Result<Vec<u8>, ErrorStack> {
         let mut context = PkeyCtx::new(key)?;
@@ -43,10 +41,7 @@ pub fn encrypt(key: &PKey<Public>, plaintext: &[u8]) -> Result<Vec<u8>, Keystore
 /// Decrypts what [`encrypt`] made; whatever does not hold is `crypto-failed`.
 ///
 /// A ciphertext that has not exactly the length of the modulus is refused before the key is used.
-pub fn decrypt(
-    key: &PKey<Private>,
-    ciphertext: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn decrypt(key: &PKey<Private>, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     if ciphertext.len() != key.size() {
         return Err(KeystoreError::CryptoFailed);
     }

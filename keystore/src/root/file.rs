@@ -26,12 +26,9 @@ impl FileRoot {
     /// file is a `conflict`.
     pub fn create(path: &Path) -> Result<Self, KeystoreError> {
         let mut bytes = Zeroizing::new([0; 32]);
-        openssl::rand::rand_priv_bytes(bytes.as_mut_slice())
-            .map_err(|_| KeystoreError::Randomness)?;
+        openssl::rand::rand_priv_bytes(bytes.as_mut_slice()).map_err(|_| KeystoreError::Randomness)?;
         let mut file = files::create_private(path)?;
-        file.write_all(bytes.as_slice())
-            .and_then(|()| file.sync_all())
-            .map_err(|e| files::failed(path, &e))?;
+        file.write_all(bytes.as_slice()).and_then(|()| file.sync_all()).map_err(|e| files::failed(path, &e))?;
         files::sync_directory_of(path)?;
         Ok(Self::new(path))
     }
@@ -53,15 +50,9 @@ impl RootKey for FileRoot {
                 Err(e) => return Err(files::failed(&self.path, &e)),
             }
         }
-        let (key, _) = bytes
-            .split_first_chunk::<32>()
-            .filter(|_| filled == 32)
-            .ok_or_else(|| {
-                KeystoreError::ConfigInvalid(format!(
-                    "the root key in `{}` is not 32 bytes long",
-                    self.path.display()
-                ))
-            })?;
+        let (key, _) = bytes.split_first_chunk::<32>().filter(|_| filled == 32).ok_or_else(|| {
+            KeystoreError::ConfigInvalid(format!("the root key in `{}` is not 32 bytes long", self.path.display()))
+        })?;
         RootSecret::from_bytes(Zeroizing::new(*key))
     }
 

@@ -14,9 +14,7 @@ impl RootSecret {
     /// Takes 32 bytes; all zeros are `config-invalid`.
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeystoreError> {
         if bytes.iter().all(|b| *b == 0) {
-            return Err(KeystoreError::ConfigInvalid(
-                "the root key is all zeros".into(),
-            ));
+            return Err(KeystoreError::ConfigInvalid("the root key is all zeros".into()));
         }
         Ok(Self(bytes))
     }

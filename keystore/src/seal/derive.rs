@@ -93,12 +93,7 @@ pub(crate) fn hkdf<const N: usize>(key: &[u8], salt: &[u8], info: &[u8]) -> Zero
 /// The working key of a purpose. `number` tells generations of it apart: the epoch of the key, or
 /// for challenges the incarnation of the store.
 pub(crate) fn working_key(root: &[u8; 32], store: &[u8; 16], of: Purpose, number: u32) -> Secret {
-    let info = joined(&[
-        b"keygate/v1",
-        b"kek",
-        of.label(),
-        number.to_be_bytes().as_slice(),
-    ]);
+    let info = joined(&[b"keygate/v1", b"kek", of.label(), number.to_be_bytes().as_slice()]);
     Secret::from_bytes(hkdf(root, store, &info))
 }
 

@@ -44,12 +44,7 @@ fn keys(key: &Secret, header: &[u8], salt: &[u8; 32], bound: &[u8]) -> (Aes256Gc
 }
 
 /// Seals `plaintext`, at most 256 KiB, under `key`, bound to `bound`.
-pub(crate) fn seal(
-    key: &Secret,
-    epoch: u32,
-    bound: &[u8],
-    plaintext: &[u8],
-) -> Result<Vec<u8>, KeystoreError> {
+pub(crate) fn seal(key: &Secret, epoch: u32, bound: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, KeystoreError> {
     if plaintext.len() > MAX_PLAINTEXT {
         return Err(KeystoreError::TooLarge("longer than 256 KiB"));
     }
@@ -57,21 +52,13 @@ pub(crate) fn seal(
     let padded = (plaintext.len() + 4).next_multiple_of(STEP);
     let mut body = Zeroizing::new(vec![0; padded]);
     let length = u32::try_from(plaintext.len()).unwrap_or(u32::MAX);
-    for (to, from) in body
-        .iter_mut()
-        .zip(length.to_be_bytes().iter().chain(plaintext))
-    {
+    for (to, from) in body.iter_mut().zip(length.to_be_bytes().iter().chain(plaintext)) {
         *to = *from;
     }
     seal_padded(key, epoch, bound, body)
 }
 
-fn seal_padded(
-    key: &Secret,
-    epoch: u32,
-    bound: &[u8],
-    mut body: Zeroizing<Vec<u8>>,
-) -> Result<Vec<u8>, KeystoreError> {
+fn seal_padded(key: &Secret, epoch: u32, bound: &[u8], mut body: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, KeystoreError> {
     let header = header(epoch);
     let salt = random::<32>()?;
     let (aead, commitment) = keys(key, &header, &salt, bound);
@@ -88,12 +75,7 @@ fn seal_padded(
 }
 
 /// Opens an envelope made by [`seal`] with the same key, epoch and place.
-pub(crate) fn open(
-    key: &Secret,
-    epoch: u32,
-    bound: &[u8],
-    envelope: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Damaged> {
+pub(crate) fn open(key: &Secret, epoch: u32, bound: &[u8], envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damaged> {
     let (found, rest) = envelope.split_first_chunk::<HEADER>().ok_or(Damaged)?;
     if *found != header(epoch) {
         return Err(Damaged);
@@ -109,13 +91,8 @@ pub(crate) fn open(
         return Err(Damaged);
     }
     let mut body = Zeroizing::new(ciphertext.to_vec());
-    aead.decrypt_inout_detached(
-        &Nonce::default(),
-        bound,
-        body.as_mut_slice().into(),
-        &Tag::from(*tag),
-    )
-    .map_err(|_| Damaged)?;
+    aead.decrypt_inout_detached(&Nonce::default(), bound, body.as_mut_slice().into(), &Tag::from(*tag))
+        .map_err(|_| Damaged)?;
 
     let (length, rest) = body.split_first_chunk::<4>().ok_or(Damaged)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Damaged)?;

@@ -153,11 +153,7 @@ mod tests {
 
     #[test]
     fn the_bound_bytes_have_fixed_width() {
-        let place = Place {
-            table: Table::Keys,
-            row_id: [3; 16],
-            row_version: 9,
-        };
+        let place = Place { table: Table::Keys, row_id: [3; 16], row_version: 9 };
         let bound = place.bound(&[1; 16], 2, Cell::DataKey, 4, &[5; 32]);
         assert_eq!(bound.len(), 11 + 1 + 16 + 4 + 2 + 16 + 8 + 2 + 4 + 32);
         assert!(bound.starts_with(b"keygate-row\x01"));

@@ -63,17 +63,8 @@ impl KeyRing {
     }
 
     /// Fails as `store-corrupt` unless `found` is the MAC of the row.
-    pub(crate) fn verify_row(
-        &self,
-        place: &Place,
-        contents: &[u8; 32],
-        found: &[u8; 32],
-    ) -> Result<(), KeystoreError> {
-        if same(&self.row_mac(place, contents), found) {
-            Ok(())
-        } else {
-            Err(damaged(place))
-        }
+    pub(crate) fn verify_row(&self, place: &Place, contents: &[u8; 32], found: &[u8; 32]) -> Result<(), KeystoreError> {
+        if same(&self.row_mac(place, contents), found) { Ok(()) } else { Err(damaged(place)) }
     }
 
     fn key_for<'a>(&'a self, cell: Cell, data_key: Option<&'a Secret>) -> &'a Secret {
@@ -107,8 +98,7 @@ impl KeyRing {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
         let bound = self.bound(place, cell, columns);
-        envelope::open(self.key_for(cell, data_key), KEK_EPOCH, &bound, sealed)
-            .map_err(|_| damaged(place))
+        envelope::open(self.key_for(cell, data_key), KEK_EPOCH, &bound, sealed).map_err(|_| damaged(place))
     }
 
     /// Opens a data key.
@@ -132,9 +122,7 @@ impl KeyRing {
 
 /// The row at this place is not what was written.
 pub(crate) fn damaged(place: &Place) -> KeystoreError {
-    KeystoreError::StoreCorrupt {
-        object: format!("{} {}", place.table.name(), hex::encode(place.row_id)),
-    }
+    KeystoreError::StoreCorrupt { object: format!("{} {}", place.table.name(), hex::encode(place.row_id)) }
 }
 
 #[cfg(test)]
@@ -147,18 +135,12 @@ mod tests {
         KeyRing::derive(&root, [4; 16], incarnation)
     }
 
-    const HERE: Place = Place {
-        table: Table::Versions,
-        row_id: [1; 16],
-        row_version: 1,
-    };
+    const HERE: Place = Place { table: Table::Versions, row_id: [1; 16], row_version: 1 };
 
     #[test]
     fn sto_10_a_cell_opens_at_its_own_place_only() {
         let ring_1 = ring(1);
-        let sealed = ring_1
-            .seal(None, &HERE, Cell::Material, &[7; 32], b"x")
-            .unwrap();
+        let sealed = ring_1.seal(None, &HERE, Cell::Material, &[7; 32], b"x").unwrap();
         let open = |ring: &KeyRing, place: &Place, cell, columns: [u8; 32]| {
             ring.open(None, place, cell, &columns, &sealed).is_ok()
         };
@@ -168,11 +150,7 @@ mod tests {
             f(&mut place);
             place
         };
-        for place in [
-            other(|p| p.table = Table::Keys),
-            other(|p| p.row_id = [2; 16]),
-            other(|p| p.row_version = 2),
-        ] {
+        for place in [other(|p| p.table = Table::Keys), other(|p| p.row_id = [2; 16]), other(|p| p.row_version = 2)] {
             assert!(!open(&ring_1, &place, Cell::Material, [7; 32]));
         }
         assert!(!open(&ring_1, &HERE, Cell::DataKey, [7; 32]));
@@ -192,11 +170,7 @@ mod tests {
     #[test]
     fn sto_10_no_cell_of_200_rows_opens_at_the_place_of_another() {
         let ring = ring(1);
-        let place = |i: u8, row_version| Place {
-            table: Table::Keys,
-            row_id: [i; 16],
-            row_version,
-        };
+        let place = |i: u8, row_version| Place { table: Table::Keys, row_id: [i; 16], row_version };
         // 100 rows, each in two states.
         let places: Vec<Place> = (0..100).flat_map(|i| [place(i, 1), place(i, 2)]).collect();
         let columns = [7; 32];

@@ -15,8 +15,7 @@ impl Secret {
     /// Fresh, from the cryptographic generator.
     pub(crate) fn random() -> Result<Self, KeystoreError> {
         let mut bytes = Zeroizing::new([0; 32]);
-        openssl::rand::rand_priv_bytes(bytes.as_mut_slice())
-            .map_err(|_| KeystoreError::Randomness)?;
+        openssl::rand::rand_priv_bytes(bytes.as_mut_slice()).map_err(|_| KeystoreError::Randomness)?;
         Ok(Self(bytes))
     }
 

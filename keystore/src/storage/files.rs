@@ -75,9 +75,7 @@ pub(crate) fn open_private(path: &Path, access: Access) -> Result<File, Keystore
 /// Flushes the directory that holds `path`, so that a new name in it lasts.
 pub(crate) fn sync_directory_of(path: &Path) -> Result<(), KeystoreError> {
     let directory = directory_of(path);
-    File::open(&directory)
-        .and_then(|d| d.sync_all())
-        .map_err(|e| failed(&directory, &e))
+    File::open(&directory).and_then(|d| d.sync_all()).map_err(|e| failed(&directory, &e))
 }
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -89,13 +87,10 @@ fn directory_of(path: &Path) -> PathBuf {
 
 /// The same path with a directory free of links; the last part stays as it is.
 pub(crate) fn resolved(path: &Path) -> Result<PathBuf, KeystoreError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| refused(path, "is not the name of a file"))?;
+    let name = path.file_name().ok_or_else(|| refused(path, "is not the name of a file"))?;
     let directory = directory_of(path);
-    let resolved = directory
-        .canonicalize()
-        .map_err(|e| refused(&directory, &format!("cannot be used: {}", e.kind())))?;
+    let resolved =
+        directory.canonicalize().map_err(|e| refused(&directory, &format!("cannot be used: {}", e.kind())))?;
     Ok(resolved.join(name))
 }
 
@@ -111,15 +106,7 @@ pub(crate) fn refuse_network(file: &File, path: &Path) -> Result<(), KeystoreErr
     #[cfg(target_os = "linux")]
     {
         // NFS, SMB, CIFS, SMB2, 9P, AFS, Ceph.
-        const NETWORK: [u32; 7] = [
-            0x6969,
-            0x517b,
-            0xff53_4d42,
-            0xfe53_4d42,
-            0x0102_1997,
-            0x5346_414f,
-            0x00c3_6400,
-        ];
+        const NETWORK: [u32; 7] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x5346_414f, 0x00c3_6400];
         let stat = unix::fstatfs(file).map_err(|e| failed(path, &e.into()))?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         if NETWORK.contains(&(stat.f_type as u32)) {

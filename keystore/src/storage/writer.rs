@@ -60,10 +60,7 @@ impl Shared {
 
     /// The head after the last commit.
     pub(crate) fn head(&self) -> HeadState {
-        self.head
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a commit or flush failed.
@@ -73,21 +70,14 @@ impl Shared {
 
     /// Sets what is called when a commit or flush fails, at once if one has.
     pub(crate) fn set_on_failure(&self, hook: FailureHook) {
-        *self
-            .on_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(hook);
+        *self.on_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
         if self.failed() {
             self.tell();
         }
     }
 
     fn tell(&self) {
-        let hook = self
-            .on_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let hook = self.on_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(hook) = hook {
             hook();
         }
@@ -170,11 +160,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread. It owns the writing connection and the lock until it ends.
-    pub(crate) fn start(
-        mut conn: Connection,
-        lock: Lock,
-        shared: Arc<Shared>,
-    ) -> Result<Self, KeystoreError> {
+    pub(crate) fn start(mut conn: Connection, lock: Lock, shared: Arc<Shared>) -> Result<Self, KeystoreError> {
         let (queue, receiver) = sync_channel(QUEUE);
         let pages = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&pages);
@@ -183,22 +169,12 @@ impl Writer {
             Ok(())
         }))
         .map_err(unwritable)?;
-        let worker = Worker {
-            conn,
-            head: shared.head(),
-            shared: Arc::clone(&shared),
-            pages,
-            _lock: lock,
-        };
+        let worker = Worker { conn, head: shared.head(), shared: Arc::clone(&shared), pages, _lock: lock };
         let thread = std::thread::Builder::new()
             .name("keystore-writer".to_owned())
             .spawn(move || worker.serve(&receiver))
             .map_err(|e| KeystoreError::StoreFailed(format!("no thread: {}", e.kind())))?;
-        Ok(Self {
-            queue,
-            shared,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { queue, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` in a transaction and waits until it is on the disk.
@@ -211,12 +187,7 @@ impl Writer {
             return Err(failed_before());
         }
         let (answer, wait) = sync_channel(1);
-        let job = Box::new(Request {
-            work: Some(work),
-            result: None,
-            refused: None,
-            answer,
-        });
+        let job = Box::new(Request { work: Some(work), result: None, refused: None, answer });
         match self.queue.try_send(Message::Work(job)) {
             Ok(()) => Tally::count(&self.shared.tally.queued),
             Err(TrySendError::Full(_)) => return Err(KeystoreError::Overloaded),
@@ -236,11 +207,7 @@ impl Writer {
 
     /// Lets the thread finish what waits, and end.
     pub(crate) fn stop(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.stopping.store(true, Ordering::SeqCst);
         if let Some(thread) = thread {
             let _ = self.queue.send(Message::Stop);
@@ -280,11 +247,7 @@ impl Worker {
                     Err(TryRecvError::Empty) => break,
                 }
             }
-            let committed = if self.shared.failed() {
-                Err(failed_before())
-            } else {
-                self.commit(&mut group)
-            };
+            let committed = if self.shared.failed() { Err(failed_before()) } else { self.commit(&mut group) };
             // A failure is known before the first of its answers.
             if committed.is_err() && !self.shared.failed() {
                 self.shared.fail();
@@ -305,11 +268,7 @@ impl Worker {
 
     fn control(&self, sql: &str) -> Result<(), KeystoreError> {
         Tally::count(&self.shared.tally.statements);
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute([]))
-            .map(|_| ())
-            .map_err(unwritable)
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(|_| ()).map_err(unwritable)
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), KeystoreError> {
@@ -323,12 +282,7 @@ impl Worker {
 
     fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), KeystoreError> {
         self.control("BEGIN IMMEDIATE")?;
-        let mut tx = Transaction::new(
-            &self.conn,
-            &self.shared.ring,
-            self.head.clone(),
-            &self.shared.tally,
-        );
+        let mut tx = Transaction::new(&self.conn, &self.shared.ring, self.head.clone(), &self.shared.tally);
         let mut kept = false;
         for job in group {
             Tally::count(&self.shared.tally.requests);
@@ -350,8 +304,7 @@ impl Worker {
         tx.prune()?;
         let generation = tx.head.generation;
         tx.head.generation += 1;
-        tx.head
-            .write(tx.counted(), &self.shared.ring, Some(generation))?;
+        tx.head.write(tx.counted(), &self.shared.ring, Some(generation))?;
         let head = tx.head;
         #[cfg(test)]
         if self.shared.fail_next_commit.swap(false, Ordering::SeqCst) {
@@ -360,11 +313,7 @@ impl Worker {
         self.control("COMMIT")?;
         Tally::count(&self.shared.tally.flushes);
         self.head = head.clone();
-        *self
-            .shared
-            .head
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = head;
+        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         Ok(())
     }
 
@@ -373,9 +322,7 @@ impl Worker {
         if self.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES || self.shared.failed() {
             return;
         }
-        let copied = self
-            .conn
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let copied = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         match copied {
             Ok(()) => self.pages.store(0, Ordering::Relaxed),
             Err(_) => self.shared.fail(),

@@ -22,27 +22,18 @@ const KEY_LENGTH: usize = 32;
 /// Longest header that is read, in digits of base64url.
 const LONGEST_HEADER: usize = 2_048;
 
-pub(super) fn seal(
-    recipient: &Recipient,
-    plaintext: &[u8],
-    cty: &str,
-) -> Result<String, KeystoreError> {
+pub(super) fn seal(recipient: &Recipient, plaintext: &[u8], cty: &str) -> Result<String, KeystoreError> {
     let content_key = random::secret(KEY_LENGTH)?;
     let (header, encrypted_key) = encrypt_key(recipient, &content_key, cty)?;
     let header = URL_SAFE_NO_PAD.encode(header.write()?);
     let nonce: [u8; gcm::NONCE_LENGTH] = random::public()?;
     let sealed = gcm::seal(&content_key, &nonce, header.as_bytes(), plaintext)?;
-    let (ciphertext, tag) = sealed
-        .split_last_chunk::<{ gcm::TAG_LENGTH }>()
-        .ok_or(KeystoreError::CryptoFailed)?;
+    let (ciphertext, tag) = sealed.split_last_chunk::<{ gcm::TAG_LENGTH }>().ok_or(KeystoreError::CryptoFailed)?;
     let parts = [&encrypted_key[..], &nonce, ciphertext, tag].map(|p| URL_SAFE_NO_PAD.encode(p));
     Ok(format!("{header}.{}", parts.join(".")))
 }
 
-pub(super) fn open(
-    private: &RecipientPrivate,
-    jwe: &str,
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub(super) fn open(private: &RecipientPrivate, jwe: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     if jwe.len() > 2 * LONGEST_ANSWER {
         return Err(KeystoreError::TooLarge("the sealed answer is too long"));
     }
@@ -55,9 +46,7 @@ pub(super) fn open(
     }
     let alg = algorithm_of(private.recipient());
     let header = Header::read(&decode(header_text)?, alg, &private.recipient().kid())?;
-    let nonce: [u8; gcm::NONCE_LENGTH] = decode(nonce)?
-        .try_into()
-        .map_err(|_| KeystoreError::CryptoFailed)?;
+    let nonce: [u8; gcm::NONCE_LENGTH] = decode(nonce)?.try_into().map_err(|_| KeystoreError::CryptoFailed)?;
     let (mut sealed, tag) = (decode(ciphertext)?, decode(tag)?);
     if tag.len() != gcm::TAG_LENGTH {
         return Err(KeystoreError::CryptoFailed);
@@ -77,11 +66,7 @@ fn algorithm_of(recipient: &Recipient) -> &'static str {
     }
 }
 
-fn encrypt_key(
-    recipient: &Recipient,
-    content_key: &[u8],
-    cty: &str,
-) -> Result<(Header, Vec<u8>), KeystoreError> {
+fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(Header, Vec<u8>), KeystoreError> {
     let mut header = Header::new(algorithm_of(recipient), recipient.kid(), cty);
     if let Some(public) = recipient.rsa_key() {
         return Ok((header, oaep::encrypt(&public?, content_key)?));
@@ -89,22 +74,14 @@ fn encrypt_key(
     let (curve, public) = recipient.ec_key().ok_or(KeystoreError::CryptoFailed)?;
     let ephemeral = ecdh::ephemeral(curve)?;
     let text = |bytes| URL_SAFE_NO_PAD.encode(bytes);
-    header.epk = Some(EphemeralKey::new(
-        curve,
-        text(&ephemeral.x),
-        text(&ephemeral.y),
-    ));
+    header.epk = Some(EphemeralKey::new(curve, text(&ephemeral.x), text(&ephemeral.y)));
     let shared = ecdh::agree(&ephemeral.private, public?)?;
     let wrapping_key = concat_kdf(&shared, &[], &[]);
     let encrypted = key_wrap::wrap(wrapping_key.as_slice(), Padding::None, content_key)?;
     Ok((header, encrypted))
 }
 
-fn decrypt_key(
-    private: &KeyMaterial,
-    header: &Header,
-    encrypted: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let PublicPart::Ec { curve, .. } = private.public() else {
         return oaep::decrypt(&private.rsa()?, encrypted);
     };
@@ -137,7 +114,5 @@ fn concat_kdf(shared: &[u8], apu: &[u8], apv: &[u8]) -> Zeroizing<[u8; KEY_LENGT
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, KeystoreError> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| KeystoreError::Malformed("a part of the JWE is not base64url"))
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeystoreError::Malformed("a part of the JWE is not base64url"))
 }

@@ -48,12 +48,7 @@ pub struct EphemeralKey {
 impl EphemeralKey {
     /// By the texts of its coordinates.
     pub fn new(curve: Curve, x: String, y: String) -> Self {
-        Self {
-            kty: "EC".to_owned(),
-            crv: curve.as_str().to_owned(),
-            x,
-            y,
-        }
+        Self { kty: "EC".to_owned(), crv: curve.as_str().to_owned(), x, y }
     }
 }
 
@@ -74,8 +69,7 @@ impl Header {
 
     /// The bytes, before base64url.
     pub fn write(&self) -> Result<Vec<u8>, KeystoreError> {
-        serde_json::to_vec(self)
-            .map_err(|_| KeystoreError::Malformed("the header cannot be written"))
+        serde_json::to_vec(self).map_err(|_| KeystoreError::Malformed("the header cannot be written"))
     }
 
     /// Reads a header for a recipient of this algorithm and name.
@@ -86,18 +80,14 @@ impl Header {
         let header: Self = serde_json::from_slice(bytes)
             .map_err(|_| KeystoreError::Malformed("the header of the JWE is not one we know"))?;
         if header.alg != alg || header.enc != A256GCM {
-            return Err(KeystoreError::Unsupported(
-                "the JWE is not by the algorithms of this recipient",
-            ));
+            return Err(KeystoreError::Unsupported("the JWE is not by the algorithms of this recipient"));
         }
         if header.kid.as_deref().is_some_and(|named| named != kid) {
             return Err(KeystoreError::CryptoFailed);
         }
         let agreement = header.epk.is_some() || header.apu.is_some() || header.apv.is_some();
         if agreement && alg != ECDH_ES_A256KW {
-            return Err(KeystoreError::Malformed(
-                "the header has members of another algorithm",
-            ));
+            return Err(KeystoreError::Malformed("the header has members of another algorithm"));
         }
         if header.epk.as_ref().is_some_and(|epk| epk.kty != "EC") {
             return Err(KeystoreError::Unsupported("`epk` is not an EC key"));

@@ -82,12 +82,7 @@ pub enum Wrapped {
 /// `unsupported`: the wrapping needs another kind of recipient, or the plaintext is empty and the
 /// wrapping is `RSA_AES_KEY_WRAP_256`, which cannot carry nothing. `too-large`: beyond
 /// [`LONGEST_ANSWER`]. `dependency-unavailable`: no randomness.
-pub fn wrap(
-    recipient: &Recipient,
-    wrapping: Wrapping,
-    plaintext: &[u8],
-    cty: &str,
-) -> Result<Wrapped, KeystoreError> {
+pub fn wrap(recipient: &Recipient, wrapping: Wrapping, plaintext: &[u8], cty: &str) -> Result<Wrapped, KeystoreError> {
     if plaintext.len() > LONGEST_ANSWER {
         return Err(KeystoreError::TooLarge("the answer is too long to seal"));
     }
@@ -107,10 +102,7 @@ pub fn wrap(
 ///
 /// `malformed`: not the form at all. `unsupported`: a JWE by other algorithms, or a wrapping for another
 /// kind of recipient. Whatever does not open is the one `crypto-failed`.
-pub fn unwrap_with(
-    private: &RecipientPrivate,
-    wrapped: &Wrapped,
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn unwrap_with(private: &RecipientPrivate, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     match wrapped {
         Wrapped::RsaAesKeyWrap256 { ciphertext } => rsa_aes_kwp::open(private, ciphertext),
         Wrapped::Jwe { jwe } => jwe::open(private, jwe),

@@ -34,15 +34,8 @@ pub enum RecipientKind {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum RecipientKey {
-    Rsa {
-        n: Vec<u8>,
-        e: Vec<u8>,
-    },
-    Ec {
-        curve: Curve,
-        x: Vec<u8>,
-        y: Vec<u8>,
-    },
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Ec { curve: Curve, x: Vec<u8>, y: Vec<u8> },
 }
 
 impl Recipient {
@@ -55,26 +48,17 @@ impl Recipient {
             return Err(KeystoreError::Malformed("a number has a leading zero"));
         }
         if !matches!(pkcs1::bits(n), 2048 | 3072 | 4096) {
-            return Err(KeystoreError::Unsupported(
-                "the modulus must have 2048, 3072 or 4096 bits",
-            ));
+            return Err(KeystoreError::Unsupported("the modulus must have 2048, 3072 or 4096 bits"));
         }
         let odd = |number: &[u8]| number.last().is_some_and(|b| b & 1 == 1);
         if !odd(n) || !odd(e) {
             return Err(KeystoreError::Malformed("modulus and exponent must be odd"));
         }
-        let exponent = e.iter().try_fold(0_u32, |value, byte| {
-            value.checked_mul(256)?.checked_add(u32::from(*byte))
-        });
+        let exponent = e.iter().try_fold(0_u32, |value, byte| value.checked_mul(256)?.checked_add(u32::from(*byte)));
         if exponent.is_none_or(|value| value < 65_537) {
-            return Err(KeystoreError::Unsupported(
-                "the exponent must be from 65537 to below 2^32",
-            ));
+            return Err(KeystoreError::Unsupported("the exponent must be from 65537 to below 2^32"));
         }
-        Ok(Self::named(RecipientKey::Rsa {
-            n: n.to_vec(),
-            e: e.to_vec(),
-        }))
+        Ok(Self::named(RecipientKey::Rsa { n: n.to_vec(), e: e.to_vec() }))
     }
 
     /// An EC key by the coordinates of its point, each as long as the field.
@@ -82,25 +66,17 @@ impl Recipient {
     /// `malformed`: another length, off the curve. `unsupported`: P-521.
     pub fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeystoreError> {
         if !matches!(curve, Curve::P256 | Curve::P384) {
-            return Err(KeystoreError::Unsupported(
-                "a recipient lies on P-256 or P-384",
-            ));
+            return Err(KeystoreError::Unsupported("a recipient lies on P-256 or P-384"));
         }
         ecdh::public_key(curve, x, y)?;
-        Ok(Self::named(RecipientKey::Ec {
-            curve,
-            x: x.to_vec(),
-            y: y.to_vec(),
-        }))
+        Ok(Self::named(RecipientKey::Ec { curve, x: x.to_vec(), y: y.to_vec() }))
     }
 
     pub(crate) fn of(public: &PublicPart) -> Result<Self, KeystoreError> {
         match public {
             PublicPart::Rsa { n, e } => Self::rsa(n, e),
             PublicPart::Ec { curve, x, y } => Self::ec(*curve, x, y),
-            PublicPart::Symmetric => Err(KeystoreError::Unsupported(
-                "a recipient has an RSA or an EC key",
-            )),
+            PublicPart::Symmetric => Err(KeystoreError::Unsupported("a recipient has an RSA or an EC key")),
         }
     }
 
@@ -170,11 +146,8 @@ fn thumbprint_input(key: &RecipientKey) -> String {
         RecipientKey::Rsa { n, e } => {
             format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n))
         }
-        RecipientKey::Ec { curve, x, y } => format!(
-            r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
-            curve.as_str(),
-            text(x),
-            text(y)
-        ),
+        RecipientKey::Ec { curve, x, y } => {
+            format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, curve.as_str(), text(x), text(y))
+        }
     }
 }

@@ -35,9 +35,7 @@ impl Recipient {
                 Self::ec(curve, &number(members, "x")?, &number(members, "y")?)?
             }
             _ => {
-                return Err(KeystoreError::Unsupported(
-                    "a recipient has an RSA or an EC key",
-                ));
+                return Err(KeystoreError::Unsupported("a recipient has an RSA or an EC key"));
             }
         };
         check_allowed(members, recipient.kind())?;
@@ -47,10 +45,7 @@ impl Recipient {
 
 fn check_allowed(members: &Members, kind: RecipientKind) -> Result<(), KeystoreError> {
     let (alg, operations): (&str, &[&str]) = match kind {
-        RecipientKind::Rsa => (
-            "RSA-OAEP-256",
-            &["wrapKey", "encrypt", "unwrapKey", "decrypt"],
-        ),
+        RecipientKind::Rsa => ("RSA-OAEP-256", &["wrapKey", "encrypt", "unwrapKey", "decrypt"]),
         RecipientKind::Ec => ("ECDH-ES+A256KW", &["deriveKey", "deriveBits"]),
     };
     let forbidden = KeystoreError::Unsupported("`use`, `key_ops` or `alg` do not allow sealing");
@@ -67,23 +62,16 @@ fn check_allowed(members: &Members, kind: RecipientKind) -> Result<(), KeystoreE
     let listed = listed.as_array().filter(|l| l.len() <= 8);
     let names: Option<Vec<&str>> = listed.and_then(|l| l.iter().map(Value::as_str).collect());
     let names = names.ok_or(malformed)?;
-    if names.iter().any(|name| operations.contains(name)) {
-        Ok(())
-    } else {
-        Err(forbidden)
-    }
+    if names.iter().any(|name| operations.contains(name)) { Ok(()) } else { Err(forbidden) }
 }
 
 fn only(members: &Members, numbers: &[&str]) -> Result<(), KeystoreError> {
     const DESCRIPTION: [&str; 6] = ["kty", "kid", "use", "key_ops", "alg", "ext"];
-    let known =
-        |name: &String| DESCRIPTION.contains(&name.as_str()) || numbers.contains(&name.as_str());
+    let known = |name: &String| DESCRIPTION.contains(&name.as_str()) || numbers.contains(&name.as_str());
     if members.keys().all(known) {
         return Ok(());
     }
-    Err(KeystoreError::Malformed(
-        "the recipient has a member that a public key does not have",
-    ))
+    Err(KeystoreError::Malformed("the recipient has a member that a public key does not have"))
 }
 
 fn required<'a>(members: &'a Members, name: &str) -> Result<&'a str, KeystoreError> {
@@ -99,11 +87,7 @@ fn text<'a>(members: &'a Members, name: &str) -> Result<Option<&'a str>, Keystor
 fn number(members: &Members, name: &str) -> Result<Vec<u8>, KeystoreError> {
     let text = required(members, name)?;
     if text.len() > LONGEST_NUMBER {
-        return Err(KeystoreError::TooLarge(
-            "a number of the recipient is too long",
-        ));
+        return Err(KeystoreError::TooLarge("a number of the recipient is too long"));
     }
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| KeystoreError::Malformed("a number of the recipient is not base64url"))
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeystoreError::Malformed("a number of the recipient is not base64url"))
 }

@@ -19,9 +19,7 @@ impl RecipientPrivate {
     /// Makes a fresh pair of an RSA type, `EcP256` or `EcP384`; other types are `unsupported`.
     pub fn generate(key_type: KeyType) -> Result<Self, KeystoreError> {
         if key_type.rsa_bits().is_none() && key_type.curve().is_none() {
-            return Err(KeystoreError::Unsupported(
-                "a recipient has an RSA or an EC key",
-            ));
+            return Err(KeystoreError::Unsupported("a recipient has an RSA or an EC key"));
         }
         Self::from_material(KeyMaterial::generate(key_type)?)
     }
@@ -29,10 +27,7 @@ impl RecipientPrivate {
     /// Takes a pair made before; a type that cannot be a recipient is `unsupported`.
     pub fn from_material(material: KeyMaterial) -> Result<Self, KeystoreError> {
         let recipient = Recipient::of(material.public())?;
-        Ok(Self {
-            material,
-            recipient,
-        })
+        Ok(Self { material, recipient })
     }
 
     /// The public half.

@@ -18,9 +18,7 @@ const KEY_LENGTH: usize = 32;
 pub(super) fn seal(recipient: &Recipient, plaintext: &[u8]) -> Result<String, KeystoreError> {
     let public = recipient.rsa_key().ok_or_else(not_rsa)??;
     if plaintext.is_empty() {
-        return Err(KeystoreError::Unsupported(
-            "`RSA_AES_KEY_WRAP_256` cannot carry an empty answer: ask for `JWE`",
-        ));
+        return Err(KeystoreError::Unsupported("`RSA_AES_KEY_WRAP_256` cannot carry an empty answer: ask for `JWE`"));
     }
     let key = random::secret(KEY_LENGTH)?;
     let mut ciphertext = oaep::encrypt(&public, &key)?;
@@ -28,10 +26,7 @@ pub(super) fn seal(recipient: &Recipient, plaintext: &[u8]) -> Result<String, Ke
     Ok(URL_SAFE_NO_PAD.encode(ciphertext))
 }
 
-pub(super) fn open(
-    private: &RecipientPrivate,
-    ciphertext: &str,
-) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub(super) fn open(private: &RecipientPrivate, ciphertext: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let bits = private.material().key_type().rsa_bits();
     let modulus_length = bits.ok_or_else(not_rsa)? / 8;
     if ciphertext.len() > 2 * LONGEST_ANSWER {
@@ -40,9 +35,7 @@ pub(super) fn open(
     let bytes = URL_SAFE_NO_PAD
         .decode(ciphertext)
         .map_err(|_| KeystoreError::Malformed("the sealed answer is not base64url"))?;
-    let (encrypted_key, wrapped) = bytes
-        .split_at_checked(modulus_length)
-        .ok_or(KeystoreError::CryptoFailed)?;
+    let (encrypted_key, wrapped) = bytes.split_at_checked(modulus_length).ok_or(KeystoreError::CryptoFailed)?;
     let key = oaep::decrypt(&private.material().rsa()?, encrypted_key)?;
     if key.len() != KEY_LENGTH {
         return Err(KeystoreError::CryptoFailed);

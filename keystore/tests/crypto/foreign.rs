@@ -1,8 +1,6 @@
 //! Bytes of strangers: whatever they are, they are refused and nothing panics.
 
-use keygate_keystore::{
-    Curve, ImportFormat, KeyMaterial, KeyType, Recipient, RecipientPrivate, Wrapped, unwrap_with,
-};
+use keygate_keystore::{Curve, ImportFormat, KeyMaterial, KeyType, Recipient, RecipientPrivate, Wrapped, unwrap_with};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

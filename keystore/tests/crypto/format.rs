@@ -2,9 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keygate_keystore::{
-    ImportFormat, KeyMaterial, KeyType, RecipientPrivate, Wrapped, operations, unwrap_with,
-};
+use keygate_keystore::{ImportFormat, KeyMaterial, KeyType, RecipientPrivate, Wrapped, operations, unwrap_with};
 use serde_json::Value;
 
 const EXAMPLES: &str = include_str!("../../../docs/formats/wrapped.json");
@@ -42,10 +40,7 @@ fn ciphertexts_of_the_page_unwrap() {
     let examples = examples("under_a_key");
     assert_eq!(examples.len(), 4);
     for example in &examples {
-        let (alg, ciphertext) = (
-            example["alg"].as_str().unwrap(),
-            bytes(example, "ciphertext"),
-        );
+        let (alg, ciphertext) = (example["alg"].as_str().unwrap(), bytes(example, "ciphertext"));
         let version = operations::version_of(&ciphertext).unwrap();
         assert_eq!(version.to_string(), example["version"].as_str().unwrap());
         let (key, aad) = (key(example), bytes(example, "aad"));
@@ -59,13 +54,7 @@ fn ciphertexts_of_the_page_unwrap() {
     }
     let page = page();
     let gcm = examples[0]["ciphertext"].as_str().unwrap();
-    for part in [
-        &gcm[..8],
-        &gcm[42..106],
-        &gcm[106..170],
-        &gcm[170..234],
-        &gcm[234..],
-    ] {
+    for part in [&gcm[..8], &gcm[42..106], &gcm[106..170], &gcm[170..234], &gcm[234..]] {
         assert!(page.contains(part), "{part}");
     }
     assert!(page.contains(examples[2]["ciphertext"].as_str().unwrap()));

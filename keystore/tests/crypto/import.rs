@@ -18,10 +18,7 @@ fn code(result: Result<KeyMaterial, KeystoreError>) -> &'static str {
 fn ec_pkcs8(nid: Nid) -> Vec<u8> {
     let group = EcGroup::from_curve_name(nid).unwrap();
     let key = EcKey::generate(&group).unwrap();
-    PKey::from_ec_key(key)
-        .unwrap()
-        .private_key_to_pkcs8()
-        .unwrap()
+    PKey::from_ec_key(key).unwrap().private_key_to_pkcs8().unwrap()
 }
 
 #[test]
@@ -55,27 +52,13 @@ fn every_type_is_generated_sealed_read_and_handed_out() {
 fn a_sealed_form_must_fit_its_type() {
     let key = KeyMaterial::generate(KeyType::EcP256).unwrap();
     let form = key.sealed_form();
-    for other in [
-        KeyType::EcP384,
-        KeyType::EcP521,
-        KeyType::Rsa2048,
-        KeyType::Oct256,
-    ] {
-        assert_eq!(
-            code(KeyMaterial::from_sealed_form(other, &form)),
-            "malformed"
-        );
+    for other in [KeyType::EcP384, KeyType::EcP521, KeyType::Rsa2048, KeyType::Oct256] {
+        assert_eq!(code(KeyMaterial::from_sealed_form(other, &form)), "malformed");
     }
     let mut longer = form.to_vec();
     longer.push(0);
-    assert_eq!(
-        code(KeyMaterial::from_sealed_form(KeyType::EcP256, &longer)),
-        "malformed"
-    );
-    assert_eq!(
-        code(KeyMaterial::from_sealed_form(KeyType::Secret, &[])),
-        "malformed"
-    );
+    assert_eq!(code(KeyMaterial::from_sealed_form(KeyType::EcP256, &longer)), "malformed");
+    assert_eq!(code(KeyMaterial::from_sealed_form(KeyType::Secret, &[])), "malformed");
 }
 
 #[test]
@@ -123,27 +106,17 @@ fn key_14_pkcs8_with_attributes_is_unsupported() {
 #[test]
 fn key_14_encrypted_pkcs8_is_unsupported_without_a_guess() {
     let key = PKey::private_key_from_pkcs8(&ec_pkcs8(Nid::X9_62_PRIME256V1)).unwrap();
-    let encrypted = key
-        .private_key_to_pkcs8_passphrase(Cipher::aes_256_cbc(), b"pass")
-        .unwrap();
+    let encrypted = key.private_key_to_pkcs8_passphrase(Cipher::aes_256_cbc(), b"pass").unwrap();
     assert_eq!(code(import(&encrypted)), "unsupported");
     // 2^31 iterations in the same place cost nothing, as nothing is derived
-    let iterations = encrypted
-        .windows(4)
-        .position(|w| w == [0x02, 0x02, 0x08, 0x00])
-        .expect("2048 iterations");
+    let iterations = encrypted.windows(4).position(|w| w == [0x02, 0x02, 0x08, 0x00]).expect("2048 iterations");
     let mut hostile = encrypted[..iterations].to_vec();
     hostile.extend_from_slice(&[0x02, 0x05, 0x00, 0x80, 0x00, 0x00, 0x00]);
     hostile.extend_from_slice(&encrypted[iterations + 4..]);
     let started = std::time::Instant::now();
-    assert!(matches!(
-        code(import(&hostile)),
-        "malformed" | "unsupported"
-    ));
+    assert!(matches!(code(import(&hostile)), "malformed" | "unsupported"));
     assert!(started.elapsed().as_millis() < 100);
-    let pem = key
-        .private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"pass")
-        .unwrap();
+    let pem = key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"pass").unwrap();
     let refused = KeyMaterial::import(ImportFormat::Pkcs8Pem(&pem), None);
     assert_eq!(code(refused), "unsupported");
 }
@@ -166,18 +139,12 @@ fn pem_is_one_block_of_pkcs8() {
 #[test]
 fn key_14_sizes_and_curves_that_are_not_served_are_unsupported() {
     let rsa = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
-    assert_eq!(
-        code(import(&rsa.private_key_to_pkcs8().unwrap())),
-        "unsupported"
-    );
+    assert_eq!(code(import(&rsa.private_key_to_pkcs8().unwrap())), "unsupported");
     for nid in [Nid::SECP224R1, Nid::SECP256K1] {
         assert_eq!(code(import(&ec_pkcs8(nid))), "unsupported");
     }
     let ed25519 = PKey::generate_ed25519().unwrap();
-    assert_eq!(
-        code(import(&ed25519.private_key_to_pkcs8().unwrap())),
-        "unsupported"
-    );
+    assert_eq!(code(import(&ed25519.private_key_to_pkcs8().unwrap())), "unsupported");
 }
 
 #[test]

@@ -41,19 +41,11 @@ fn key_14_jwk_of_an_ec_key() {
     assert_eq!(key.key_type(), KeyType::EcP256);
     assert_eq!(Value::from(key.public_part()), without(&jwk, "d"));
     let other = jwk_of_ec(Nid::X9_62_PRIME256V1, Curve::P256);
-    refused(
-        &with(&jwk, "d", other["d"].clone()),
-        "malformed",
-        "does not belong",
-    );
+    refused(&with(&jwk, "d", other["d"].clone()), "malformed", "does not belong");
     let swapped = with(&with(&jwk, "x", jwk["y"].clone()), "y", jwk["x"].clone());
     refused(&swapped, "malformed", "does not belong");
     refused(&without(&jwk, "d"), "malformed", "lacks a member");
-    refused(
-        &with(&jwk, "crv", "P-384"),
-        "malformed",
-        "length of the field",
-    );
+    refused(&with(&jwk, "crv", "P-384"), "malformed", "length of the field");
     refused(&with(&jwk, "crv", "secp256k1"), "unsupported", "curve");
     refused(&with(&jwk, "kty", "RSA"), "malformed", "not known");
     refused(&with(&jwk, "kty", "OKP"), "unsupported", "`kty`");
@@ -64,9 +56,7 @@ fn key_14_ec_scalar_zero_or_from_the_order_up_is_malformed() {
     let jwk = jwk_of_ec(Nid::X9_62_PRIME256V1, Curve::P256);
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let mut order = BigNum::new().unwrap();
-    group
-        .order(&mut order, &mut BigNumContext::new().unwrap())
-        .unwrap();
+    group.order(&mut order, &mut BigNumContext::new().unwrap()).unwrap();
     let scalar = |bytes: Vec<u8>| with(&jwk, "d", URL_SAFE_NO_PAD.encode(bytes));
     refused(&scalar(vec![0; 32]), "malformed", "out of range");
     refused(&scalar(order.to_vec()), "malformed", "out of range");
@@ -117,11 +107,7 @@ fn key_14_alg_use_and_key_ops_must_agree_with_the_key() {
     refused(&with(&good, "alg", "HS256"), "unsupported", "algorithm");
     refused(&with(&good, "use", "tls"), "unsupported", "`use`");
     assert!(import(&with(&good, "key_ops", json!(["wrapKey", "unwrapKey"]))).is_ok());
-    for bad in [
-        json!(["wrapKey", "wrapKey"]),
-        json!(["fly"]),
-        json!("wrapKey"),
-    ] {
+    for bad in [json!(["wrapKey", "wrapKey"]), json!(["fly"]), json!("wrapKey")] {
         refused(&with(&good, "key_ops", bad), "malformed", "`key_ops`");
     }
     refused(&with(&good, "x5c", json!([])), "malformed", "not known");

@@ -111,18 +111,10 @@ fn key_14_even_modulus_is_malformed() {
 fn key_14_exponent_one_or_even_is_malformed_and_a_small_one_unsupported() {
     let key = Rsa::generate(2048).unwrap();
     let good = || Numbers::of(&key);
-    good()
-        .with(E, vec![1])
-        .refused("malformed", "odd and not 1");
-    good()
-        .with(E, vec![1, 0, 0])
-        .refused("malformed", "odd and not 1");
-    good()
-        .with(E, vec![1, 0, 3])
-        .refused("malformed", "no RSA key");
-    good()
-        .with(E, vec![1, 0, 0, 0, 1])
-        .refused("unsupported", "below 2^32");
+    good().with(E, vec![1]).refused("malformed", "odd and not 1");
+    good().with(E, vec![1, 0, 0]).refused("malformed", "odd and not 1");
+    good().with(E, vec![1, 0, 3]).refused("malformed", "no RSA key");
+    good().with(E, vec![1, 0, 0, 0, 1]).refused("unsupported", "below 2^32");
     let three = BigNum::from_u32(3).unwrap();
     let cubed = Rsa::generate_with_e(2048, &three).unwrap();
     Numbers::of(&cubed).refused("unsupported", "65537 or more");
@@ -161,9 +153,7 @@ fn key_14_composite_factor_is_malformed() {
     let mut context = BigNumContext::new().unwrap();
     loop {
         let (mut composite, q) = (BigNum::new().unwrap(), prime(1024));
-        composite
-            .checked_mul(&prime(512), &prime(512), &mut context)
-            .unwrap();
+        composite.checked_mul(&prime(512), &prime(512), &mut context).unwrap();
         let mut n = BigNum::new().unwrap();
         n.checked_mul(&composite, &q, &mut context).unwrap();
         if composite.num_bits() == 1024 && n.num_bits() == 2048 {
@@ -177,9 +167,7 @@ fn key_14_composite_factor_is_malformed() {
 fn key_14_short_private_exponent_is_unsupported() {
     let key = Rsa::generate(2048).unwrap();
     let short = Numbers::of(&key).0[D][..100].to_vec();
-    Numbers::of(&key)
-        .with(D, short)
-        .refused("unsupported", "exponent is too short");
+    Numbers::of(&key).with(D, short).refused("unsupported", "exponent is too short");
 }
 
 /// Primes as that generator made them: `k M + (65537^a mod M)`, M the product of the primes up to 701.
@@ -208,19 +196,14 @@ fn roca_prime() -> BigNum {
     loop {
         let (mut a, mut start) = (BigNum::new().unwrap(), BigNum::new().unwrap());
         a.rand(256, MsbOption::MAYBE_ZERO, false).unwrap();
-        start
-            .mod_exp(&generator, &a, &product, &mut context)
-            .unwrap();
+        start.mod_exp(&generator, &a, &product, &mut context).unwrap();
         let mut k = BigNum::new().unwrap();
-        k.rand(1024 - product.num_bits() - 2, MsbOption::MAYBE_ZERO, false)
-            .unwrap();
+        k.rand(1024 - product.num_bits() - 2, MsbOption::MAYBE_ZERO, false).unwrap();
         let base = &(&low / &product) + &k;
         let mut prime = BigNum::new().unwrap();
         prime.checked_mul(&base, &product, &mut context).unwrap();
         let prime = &prime + &start;
-        if prime.num_bits() == 1024
-            && prime.is_bit_set(1022)
-            && prime.is_prime_fasttest(0, &mut context, true).unwrap()
+        if prime.num_bits() == 1024 && prime.is_bit_set(1022) && prime.is_prime_fasttest(0, &mut context, true).unwrap()
         {
             return prime;
         }

@@ -3,9 +3,7 @@
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
-use keygate_keystore::operations::{
-    LONGEST_AAD, LONGEST_PLAINTEXT, generate, unwrap, version_of, wrap,
-};
+use keygate_keystore::operations::{LONGEST_AAD, LONGEST_PLAINTEXT, generate, unwrap, version_of, wrap};
 use keygate_keystore::{KeyMaterial, KeyType, KeystoreError, VersionId};
 use openssl::encrypt::Encrypter;
 use openssl::hash::MessageDigest;
@@ -66,12 +64,9 @@ fn what_is_wrapped_unwraps_with_the_same_key_algorithm_and_data() {
 fn key_12_every_failure_to_unwrap_is_one_error() {
     let key = oct(KeyType::Oct256);
     let rsa = oct(KeyType::Rsa2048);
-    for (key, alg, aad) in [
-        (&key, "A256GCM", &b"aad"[..]),
-        (&key, "A256KW", b""),
-        (&key, "A256KWP", b""),
-        (&rsa, "RSA-OAEP-256", b""),
-    ] {
+    for (key, alg, aad) in
+        [(&key, "A256GCM", &b"aad"[..]), (&key, "A256KW", b""), (&key, "A256KWP", b""), (&rsa, "RSA-OAEP-256", b"")]
+    {
         let good = wrap(key, &version(), alg, &[7; 32], aad).unwrap();
         let failed = |bytes: &[u8]| {
             let error = unwrap(key, alg, bytes, aad).err();
@@ -98,23 +93,14 @@ fn aad_is_authenticated_and_only_where_it_can_be() {
     let key = oct(KeyType::Oct256);
     let wrapped = wrap(&key, &version(), "A256GCM", b"x", b"here").unwrap();
     for other in [&b"there"[..], b"", b"her", b"here "] {
-        assert_eq!(
-            code(unwrap(&key, "A256GCM", &wrapped, other)),
-            "crypto-failed"
-        );
+        assert_eq!(code(unwrap(&key, "A256GCM", &wrapped, other)), "crypto-failed");
     }
     for alg in ["A256KW", "A256KWP"] {
-        assert_eq!(
-            code(wrap(&key, &version(), alg, &[7; 32], b"here")),
-            "unsupported"
-        );
+        assert_eq!(code(wrap(&key, &version(), alg, &[7; 32], b"here")), "unsupported");
         assert_eq!(code(unwrap(&key, alg, &[7; 61], b"here")), "unsupported");
     }
     let rsa = oct(KeyType::Rsa2048);
-    assert_eq!(
-        code(wrap(&rsa, &version(), "RSA-OAEP-256", b"x", b"l")),
-        "unsupported"
-    );
+    assert_eq!(code(wrap(&rsa, &version(), "RSA-OAEP-256", b"x", b"l")), "unsupported");
 }
 
 #[test]
@@ -131,10 +117,7 @@ fn key_15_lengths() {
     assert_eq!(LONGEST_AAD, LONGEST_PLAINTEXT);
     assert_eq!(code(gcm(b"", &longer)), "too-large");
     assert_eq!(code(unwrap(&key, "A256GCM", &empty, &longer)), "too-large");
-    assert_eq!(
-        code(unwrap(&key, "A256GCM", &vec![1; 70_000], b"")),
-        "too-large"
-    );
+    assert_eq!(code(unwrap(&key, "A256GCM", &vec![1; 70_000], b"")), "too-large");
     let kw = |alg, length| wrap(&key, &version(), alg, &vec![1; length], b"");
     assert!(kw("A256KW", 16).is_ok() && kw("A256KWP", 1).is_ok());
     for (alg, length) in [("A256KW", 0), ("A256KW", 8), ("A256KW", 17), ("A256KWP", 0)] {
@@ -210,14 +193,9 @@ fn a_gcm_ciphertext_opens_by_the_book() {
     info.extend_from_slice(&[0, 0, 0, 16]);
     info.extend_from_slice(&VERSION);
     let mut derived = [0; 64];
-    Hkdf::<Sha256>::new(Some(salt), &key.sealed_form())
-        .expand(&info, &mut derived)
-        .unwrap();
+    Hkdf::<Sha256>::new(Some(salt), &key.sealed_form()).expand(&info, &mut derived).unwrap();
     assert_eq!(derived[32..], *commitment);
-    let payload = Payload {
-        msg: sealed,
-        aad: &[header, b"aad"].concat(),
-    };
+    let payload = Payload { msg: sealed, aad: &[header, b"aad"].concat() };
     let cipher = Aes256Gcm::new_from_slice(&derived[..32]).unwrap();
     let nonce = Nonce::default();
     assert_eq!(cipher.decrypt(&nonce, payload).unwrap(), b"attack at dawn");
@@ -250,16 +228,10 @@ fn rsa_ciphertexts_made_with_the_public_key_alone_unwrap() {
         out
     };
     let bare = encrypt(MessageDigest::sha256());
-    assert_eq!(
-        *unwrap(&key, "RSA-OAEP-256", &bare, b"").unwrap(),
-        b"theirs"
-    );
+    assert_eq!(*unwrap(&key, "RSA-OAEP-256", &bare, b"").unwrap(), b"theirs");
     assert_eq!(code(version_of(&bare)), "malformed");
     let mixed = encrypt(MessageDigest::sha1());
-    assert_eq!(
-        code(unwrap(&key, "RSA-OAEP-256", &mixed, b"")),
-        "crypto-failed"
-    );
+    assert_eq!(code(unwrap(&key, "RSA-OAEP-256", &mixed, b"")), "crypto-failed");
 }
 
 #[test]
@@ -271,18 +243,8 @@ fn cry_03_rsa_ciphertexts_out_of_range_are_crypto_failed() {
     let mut less_one = n.clone();
     less_one[255] -= 1;
     let one = [vec![0; 255], vec![1]].concat();
-    for bytes in [
-        &n,
-        &less_one,
-        &one,
-        &vec![0; 256],
-        &vec![0xff; 256],
-        &vec![1; 255],
-    ] {
-        assert_eq!(
-            code(unwrap(&key, "RSA-OAEP-256", bytes, b"")),
-            "crypto-failed"
-        );
+    for bytes in [&n, &less_one, &one, &vec![0; 256], &vec![0xff; 256], &vec![1; 255]] {
+        assert_eq!(code(unwrap(&key, "RSA-OAEP-256", bytes, b"")), "crypto-failed");
     }
 }
 

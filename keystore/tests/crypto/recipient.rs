@@ -22,10 +22,7 @@ fn with(jwk: &Value, name: &str, value: impl Into<Value>) -> Value {
 }
 
 fn jwk(key_type: KeyType) -> Value {
-    RecipientPrivate::generate(key_type)
-        .unwrap()
-        .public_jwk()
-        .into()
+    RecipientPrivate::generate(key_type).unwrap().public_jwk().into()
 }
 
 /// The example of RFC 7638 section 3.1.
@@ -84,15 +81,9 @@ fn key_06_points_off_the_curve_and_the_identity() {
     let mut y = URL_SAFE_NO_PAD.decode(jwk["y"].as_str().unwrap()).unwrap();
     y[31] ^= 1;
     refused(&with(&jwk, "y", URL_SAFE_NO_PAD.encode(&y)), "malformed");
-    refused(
-        &with(&jwk, "y", URL_SAFE_NO_PAD.encode(&y[1..])),
-        "malformed",
-    );
+    refused(&with(&jwk, "y", URL_SAFE_NO_PAD.encode(&y[1..])), "malformed");
     let zero = URL_SAFE_NO_PAD.encode([0; 32]);
-    refused(
-        &with(&with(&jwk, "x", zero.clone()), "y", zero),
-        "malformed",
-    );
+    refused(&with(&with(&jwk, "x", zero.clone()), "y", zero), "malformed");
     refused(&with(&jwk, "crv", "P-384"), "malformed");
     for curve in ["P-521", "P-224", "secp256k1", "X25519"] {
         refused(&with(&jwk, "crv", curve), "unsupported");

@@ -4,9 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe;
 use josekit::jwk::Jwk;
-use keygate_keystore::{
-    KeyMaterial, KeyType, KeystoreError, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap,
-};
+use keygate_keystore::{KeyMaterial, KeyType, KeystoreError, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::{CipherCtx, CipherCtxFlags};
 use openssl::encrypt::Decrypter;
@@ -67,17 +65,9 @@ fn rsa_aes_key_wrap_opens_with_openssl_alone() {
     for (key_type, length) in [(KeyType::Rsa2048, 256), (KeyType::Rsa3072, 384)] {
         let (private, pkcs8) = pair(key_type);
         let secret: Vec<u8> = (0..77).collect();
-        let wrapped = wrap(
-            private.recipient(),
-            Wrapping::RsaAesKeyWrap256,
-            &secret,
-            CTY,
-        )
-        .unwrap();
+        let wrapped = wrap(private.recipient(), Wrapping::RsaAesKeyWrap256, &secret, CTY).unwrap();
         assert_eq!(*unwrap_with(&private, &wrapped).unwrap(), secret);
-        let Wrapped::RsaAesKeyWrap256 { ciphertext } = &wrapped else {
-            panic!("another wrapping")
-        };
+        let Wrapped::RsaAesKeyWrap256 { ciphertext } = &wrapped else { panic!("another wrapping") };
         let bytes = URL_SAFE_NO_PAD.decode(ciphertext).unwrap();
         assert_eq!(bytes.len(), length + 80 + 8);
         let key = PKey::private_key_from_pkcs8(&pkcs8).unwrap();
@@ -91,13 +81,9 @@ fn rsa_aes_key_wrap_opens_with_openssl_alone() {
         let mut context = CipherCtx::new().unwrap();
         context.set_flags(CipherCtxFlags::FLAG_WRAP_ALLOW);
         let cipher = Cipher::aes_256_wrap_pad();
-        context
-            .decrypt_init(Some(cipher), Some(&aes[..32]), None)
-            .unwrap();
+        context.decrypt_init(Some(cipher), Some(&aes[..32]), None).unwrap();
         let mut out = vec![0; 128];
-        let written = context
-            .cipher_update(&bytes[length..], Some(&mut out))
-            .unwrap();
+        let written = context.cipher_update(&bytes[length..], Some(&mut out)).unwrap();
         assert_eq!(out[..written], secret);
     }
 }
@@ -109,9 +95,7 @@ fn a_jwe_opens_with_the_general_crate() {
         for secret in [&b""[..], b"x", &[7; 1217]] {
             let wrapped = wrap(private.recipient(), Wrapping::Jwe, secret, CTY).unwrap();
             assert_eq!(*unwrap_with(&private, &wrapped).unwrap(), secret);
-            let Wrapped::Jwe { jwe } = &wrapped else {
-                panic!("another wrapping")
-            };
+            let Wrapped::Jwe { jwe } = &wrapped else { panic!("another wrapping") };
             let header = header(jwe);
             assert_eq!(header["enc"], "A256GCM");
             assert_eq!(header["cty"], CTY);
@@ -193,28 +177,21 @@ fn an_empty_answer_is_sealed_by_jwe_only() {
     assert_eq!(code(refused), "unsupported");
     assert!(wrap(private.recipient(), Wrapping::Jwe, b"", CTY).is_ok());
     let long = vec![0; 262_145];
-    assert_eq!(
-        code(wrap(private.recipient(), Wrapping::Jwe, &long, CTY)),
-        "too-large"
-    );
+    assert_eq!(code(wrap(private.recipient(), Wrapping::Jwe, &long, CTY)), "too-large");
 }
 
 /// Puts another header in front of a JWE. Its tag cannot hold then, but refusal comes before that.
 fn with_header(jwe: &str, header: &Value) -> Wrapped {
     let rest = jwe.split_once('.').unwrap().1;
     let header = URL_SAFE_NO_PAD.encode(header.to_string());
-    Wrapped::Jwe {
-        jwe: format!("{header}.{rest}"),
-    }
+    Wrapped::Jwe { jwe: format!("{header}.{rest}") }
 }
 
 #[test]
 fn headers_that_are_not_ours_are_refused() {
     let (private, _) = pair(KeyType::EcP256);
     let wrapped = wrap(private.recipient(), Wrapping::Jwe, b"x", CTY).unwrap();
-    let Wrapped::Jwe { jwe } = &wrapped else {
-        panic!("another wrapping")
-    };
+    let Wrapped::Jwe { jwe } = &wrapped else { panic!("another wrapping") };
     let good = header(jwe);
     let with = |name: &str, value: Value| {
         let mut header = good.clone();
@@ -228,13 +205,9 @@ fn headers_that_are_not_ours_are_refused() {
     assert_eq!(with("crit", json!(["x"])), "malformed");
     assert_eq!(with("kid", "another".into()), "crypto-failed");
     assert_eq!(with("cty", "text/plain".into()), "crypto-failed");
-    let four = Wrapped::Jwe {
-        jwe: jwe.rsplit_once('.').unwrap().0.to_owned(),
-    };
+    let four = Wrapped::Jwe { jwe: jwe.rsplit_once('.').unwrap().0.to_owned() };
     assert_eq!(code(unwrap_with(&private, &four)), "malformed");
-    let six = Wrapped::Jwe {
-        jwe: format!("{jwe}.AA"),
-    };
+    let six = Wrapped::Jwe { jwe: format!("{jwe}.AA") };
     assert_eq!(code(unwrap_with(&private, &six)), "malformed");
 }
 
@@ -242,16 +215,11 @@ fn headers_that_are_not_ours_are_refused() {
 fn key_06_an_ephemeral_key_off_the_curve_never_meets_the_private_key() {
     let (private, _) = pair(KeyType::EcP256);
     let wrapped = wrap(private.recipient(), Wrapping::Jwe, b"x", CTY).unwrap();
-    let Wrapped::Jwe { jwe } = &wrapped else {
-        panic!("another wrapping")
-    };
+    let Wrapped::Jwe { jwe } = &wrapped else { panic!("another wrapping") };
     let good = header(jwe);
     let mut off = good.clone();
     off["epk"]["x"] = good["epk"]["y"].clone();
-    assert_eq!(
-        code(unwrap_with(&private, &with_header(jwe, &off))),
-        "malformed"
-    );
+    assert_eq!(code(unwrap_with(&private, &with_header(jwe, &off))), "malformed");
     let mut other_curve = good.clone();
     other_curve["epk"]["crv"] = "P-384".into();
     let refused = unwrap_with(&private, &with_header(jwe, &other_curve));

@@ -25,11 +25,7 @@ fn code<T>(result: Result<T, KeystoreError>) -> &'static str {
 /// The whole of a JWS by this key verifies in other code, and one that differs in a bit does not.
 fn verifies(key: &KeyMaterial, alg: &str) {
     let header = format!(r#"{{"alg":"{alg}"}}"#);
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode("{}")
-    );
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode("{}"));
     let digest = hash(digest_of(alg), signed.as_bytes()).unwrap();
     let signature = sign(key, alg, &digest).unwrap();
     let jwk = Jwk::from_map(key.public_part()).unwrap();
@@ -47,10 +43,7 @@ fn verifies(key: &KeyMaterial, alg: &str) {
     verifier.verify(signed.as_bytes(), &signature).unwrap();
     let mut changed = signature;
     *changed.last_mut().unwrap() ^= 1;
-    assert!(
-        verifier.verify(signed.as_bytes(), &changed).is_err(),
-        "{alg}"
-    );
+    assert!(verifier.verify(signed.as_bytes(), &changed).is_err(), "{alg}");
 }
 
 #[test]
@@ -63,11 +56,7 @@ fn rsa_signatures_verify_elsewhere() {
 
 #[test]
 fn ec_signatures_verify_elsewhere() {
-    for (key_type, alg) in [
-        (KeyType::EcP256, "ES256"),
-        (KeyType::EcP384, "ES384"),
-        (KeyType::EcP521, "ES512"),
-    ] {
+    for (key_type, alg) in [(KeyType::EcP256, "ES256"), (KeyType::EcP384, "ES384"), (KeyType::EcP521, "ES512")] {
         verifies(&KeyMaterial::generate(key_type).unwrap(), alg);
     }
 }
@@ -88,18 +77,9 @@ fn a_digest_has_the_length_of_the_hash() {
 fn an_algorithm_of_signing_fits_one_curve() {
     let p256 = KeyMaterial::generate(KeyType::EcP256).unwrap();
     let oct = KeyMaterial::generate(KeyType::Oct256).unwrap();
-    assert_eq!(
-        code(sign(&p256, "ES384", &[7; 48])),
-        "operation-not-allowed"
-    );
-    assert_eq!(
-        code(sign(&p256, "RS256", &[7; 32])),
-        "operation-not-allowed"
-    );
-    assert_eq!(
-        code(sign(&oct, "A256GCM", &[7; 32])),
-        "operation-not-allowed"
-    );
+    assert_eq!(code(sign(&p256, "ES384", &[7; 48])), "operation-not-allowed");
+    assert_eq!(code(sign(&p256, "RS256", &[7; 32])), "operation-not-allowed");
+    assert_eq!(code(sign(&oct, "A256GCM", &[7; 32])), "operation-not-allowed");
     for alg in ["HS256", "none", "ES256K", "EdDSA", "RS1", ""] {
         assert_eq!(code(sign(&p256, alg, &[7; 32])), "unsupported");
     }
@@ -111,16 +91,8 @@ fn the_fixed_form_and_der_turn_into_one_another() {
     let der = ecdsa::to_der(Curve::P256, &fixed).unwrap();
     assert_eq!(der[..5], [0x30, 38, 2, 1, 5]);
     assert_eq!(ecdsa::from_der(Curve::P256, &der).unwrap(), fixed);
-    assert_eq!(
-        code(ecdsa::from_der(Curve::P256, &[0x30, 0])),
-        "crypto-failed"
-    );
-    for bad in [
-        vec![0; 64],
-        [vec![0; 32], vec![1; 32]].concat(),
-        vec![1; 63],
-        vec![1; 96],
-    ] {
+    assert_eq!(code(ecdsa::from_der(Curve::P256, &[0x30, 0])), "crypto-failed");
+    for bad in [vec![0; 64], [vec![0; 32], vec![1; 32]].concat(), vec![1; 63], vec![1; 96]] {
         assert_eq!(code(ecdsa::to_der(Curve::P256, &bad)), "crypto-failed");
     }
 }

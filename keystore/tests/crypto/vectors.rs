@@ -49,9 +49,7 @@ pub fn jwk_of_ec(nid: Nid, curve: Curve) -> Value {
     let key = EcKey::generate(&group).unwrap();
     let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
     let mut context = BigNumContext::new().unwrap();
-    key.public_key()
-        .affine_coordinates(&group, &mut x, &mut y, &mut context)
-        .unwrap();
+    key.public_key().affine_coordinates(&group, &mut x, &mut y, &mut context).unwrap();
     let width = curve.field_length() as i32;
     let text = |n: &openssl::bn::BigNumRef| URL_SAFE_NO_PAD.encode(n.to_vec_padded(width).unwrap());
     json!({

@@ -26,12 +26,7 @@ pub fn name(text: &str) -> KeyName {
 }
 
 pub fn record(kind: &str) -> Record {
-    Record {
-        provider: provider(),
-        at: NOW,
-        kind: kind.to_owned(),
-        body: format!("{{\"kind\":\"{kind}\"}}"),
-    }
+    Record { provider: provider(), at: NOW, kind: kind.to_owned(), body: format!("{{\"kind\":\"{kind}\"}}") }
 }
 
 pub fn order(change: Change) -> ChangeOrder {
@@ -60,10 +55,7 @@ pub fn attributes() -> Attributes {
 }
 
 pub fn rule(text: &str) -> RuleDocument {
-    RuleDocument {
-        document: text.to_owned(),
-        digest: [text.len() as u8; 32],
-    }
+    RuleDocument { document: text.to_owned(), digest: [text.len() as u8; 32] }
 }
 
 pub fn create_key(key: &str, key_type: KeyType) -> ChangeOrder {
@@ -116,8 +108,7 @@ impl Scene {
     }
 
     pub fn use_once(&self, key: &str, usage: Use) -> Result<Performed, KeystoreError> {
-        self.store
-            .perform(Permit::for_key(&self.store, key).usage(usage))
+        self.store.perform(Permit::for_key(&self.store, key).usage(usage))
     }
 }
 
@@ -144,10 +135,7 @@ impl Closed {
 
     pub fn reopen(self) -> Scene {
         let store = self.open().unwrap();
-        Scene {
-            dir: self.dir,
-            store,
-        }
+        Scene { dir: self.dir, store }
     }
 }
 
@@ -166,16 +154,8 @@ impl Permit {
         let view = look.key.unwrap();
         let version = view.versions.last().unwrap();
         Self {
-            target: Target {
-                provider: provider(),
-                name: name(key),
-                version: version.id,
-            },
-            seen: Seen {
-                epoch: look.epoch,
-                key_row: view.row_version,
-                version_row: version.row_version,
-            },
+            target: Target { provider: provider(), name: name(key), version: version.id },
+            seen: Seen { epoch: look.epoch, key_row: view.row_version, version_row: version.row_version },
             spend: Spend::Nothing,
             repeat: None,
             now: NOW,
@@ -183,49 +163,26 @@ impl Permit {
     }
 
     pub fn spending(mut self, challenge: u8) -> Self {
-        self.spend = Spend::Challenge {
-            digest: [challenge; 32],
-            until: NOW + 300,
-        };
+        self.spend = Spend::Challenge { digest: [challenge; 32], until: NOW + 300 };
         self
     }
 
     pub fn named(mut self, key: &str, body: u8) -> Self {
-        self.repeat = Some(RepeatKey {
-            key: key.to_owned(),
-            body_digest: [body; 32],
-            until: NOW + 300,
-        });
+        self.repeat = Some(RepeatKey { key: key.to_owned(), body_digest: [body; 32], until: NOW + 300 });
         self
     }
 
     pub fn usage(self, usage: Use) -> Authorized {
         let sealing = match usage {
             Use::Wrap { .. } => Sealing::NotSealed,
-            _ => Sealing::For {
-                recipient: recipient().recipient().clone(),
-                wrapping: Wrapping::Jwe,
-            },
+            _ => Sealing::For { recipient: recipient().recipient().clone(), wrapping: Wrapping::Jwe },
         };
-        Authorized::assertion(
-            self.target,
-            usage,
-            sealing,
-            self.seen,
-            self.spend,
-            record("use"),
-            self.repeat,
-            self.now,
-        )
+        Authorized::assertion(self.target, usage, sealing, self.seen, self.spend, record("use"), self.repeat, self.now)
     }
 }
 
 pub fn wrap_use() -> Use {
-    Use::Wrap {
-        alg: "A256GCM".to_owned(),
-        plaintext: Zeroizing::new(b"plaintext".to_vec()),
-        aad: Vec::new(),
-    }
+    Use::Wrap { alg: "A256GCM".to_owned(), plaintext: Zeroizing::new(b"plaintext".to_vec()), aad: Vec::new() }
 }
 
 /// One recipient for the whole test program.
@@ -242,7 +199,6 @@ pub fn opened(performed: &Performed) -> Vec<u8> {
 /// Runs SQL on the file as an attacker with write access would, a second connection at its side.
 pub fn tamper(file: &Path, sql: &str) {
     let conn = rusqlite::Connection::open(file).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(5))
-        .unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     conn.execute_batch(sql).unwrap();
 }

@@ -12,22 +12,14 @@ use crate::vectors::{Case, Outcome, Tally, expect, run};
 
 #[test]
 fn key_06_ecdh_p256_public_jwk() {
-    let expected = Tally {
-        accepted: 330,
-        refused: 19,
-        unsupported: 4,
-    };
+    let expected = Tally { accepted: 330, refused: 19, unsupported: 4 };
     run("ecdh_secp256r1_webcrypto_test", expected, |case| {
         let public = case.test["public"].as_object().unwrap();
         let recipient = match Recipient::from_jwk(public) {
             Ok(recipient) => recipient,
             Err(error) => return Outcome::Refused(error),
         };
-        let part = |name: &str| {
-            URL_SAFE_NO_PAD
-                .decode(public[name].as_str().unwrap())
-                .unwrap()
-        };
+        let part = |name: &str| URL_SAFE_NO_PAD.decode(public[name].as_str().unwrap()).unwrap();
         if recipient.curve() != Some(Curve::P256) {
             return Outcome::Refused(KeystoreError::CryptoFailed);
         }
@@ -51,11 +43,7 @@ fn key_06_ecdh_p384_points() {
 
 /// A recipient has two coordinates: a compressed point, and any other encoding, has not.
 fn points(file: &str, curve: Curve, accepted: usize, refused: usize) {
-    let expected = Tally {
-        accepted,
-        refused,
-        unsupported: 0,
-    };
+    let expected = Tally { accepted, refused, unsupported: 0 };
     run(file, expected, |case| {
         let encoded = case.bytes("public");
         let not_a_point = KeystoreError::Malformed("not two coordinates");
@@ -105,8 +93,5 @@ fn pkcs8(curve: Curve, scalar: &[u8]) -> Vec<u8> {
     let name = hex::decode("06072a8648ce3d0201").unwrap();
     let inner = element(0x30, &[vec![2, 1, 1], element(4, scalar)].concat());
     let algorithm = element(0x30, &[name, oid].concat());
-    element(
-        0x30,
-        &[vec![2, 1, 0], algorithm, element(4, &inner)].concat(),
-    )
+    element(0x30, &[vec![2, 1, 0], algorithm, element(4, &inner)].concat())
 }

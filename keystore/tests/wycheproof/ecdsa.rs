@@ -32,11 +32,7 @@ fn es384_der() {
 }
 
 fn fixed(file: &str, curve: Curve, accepted: usize, refused: usize) {
-    let expected = Tally {
-        accepted,
-        refused,
-        unsupported: 0,
-    };
+    let expected = Tally { accepted, refused, unsupported: 0 };
     run(file, expected, |case| {
         let signature = case.bytes("sig");
         if case.text("result") == "valid" {
@@ -48,11 +44,7 @@ fn fixed(file: &str, curve: Curve, accepted: usize, refused: usize) {
 }
 
 fn der(file: &str, curve: Curve, accepted: usize, refused: usize) {
-    let expected = Tally {
-        accepted,
-        refused,
-        unsupported: 0,
-    };
+    let expected = Tally { accepted, refused, unsupported: 0 };
     run(file, expected, |case| {
         let der = case.bytes("sig");
         match ecdsa::from_der(curve, &der) {

@@ -7,11 +7,7 @@ use crate::vectors::{Case, Outcome, Tally, expect, run};
 
 #[test]
 fn cry_06_aes_gcm() {
-    let expected = Tally {
-        accepted: 116,
-        refused: 81,
-        unsupported: 119,
-    };
+    let expected = Tally { accepted: 116, refused: 81, unsupported: 119 };
     run("aes_gcm_test", expected, judge);
 }
 

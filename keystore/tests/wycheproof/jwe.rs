@@ -1,24 +1,16 @@
 //! JWE, through the opening of a sealed answer.
 
-use keygate_keystore::{
-    ImportFormat, KeyMaterial, KeystoreError, RecipientPrivate, Wrapped, unwrap_with,
-};
+use keygate_keystore::{ImportFormat, KeyMaterial, KeystoreError, RecipientPrivate, Wrapped, unwrap_with};
 use serde_json::{Map, Value};
 
 use crate::vectors::{Case, Outcome, Tally, expect, run};
 
 #[test]
 fn key_06_json_web_encryption() {
-    let expected = Tally {
-        accepted: 2,
-        refused: 7,
-        unsupported: 130,
-    };
-    run("json_web_encryption_test", expected, |case| {
-        match open(case) {
-            Ok(opened) => expect(case, Ok(opened), &case.bytes("pt")),
-            Err(error) => Outcome::Refused(error),
-        }
+    let expected = Tally { accepted: 2, refused: 7, unsupported: 130 };
+    run("json_web_encryption_test", expected, |case| match open(case) {
+        Ok(opened) => expect(case, Ok(opened), &case.bytes("pt")),
+        Err(error) => Outcome::Refused(error),
     });
 }
 

@@ -9,11 +9,7 @@ use crate::vectors::{Case, Outcome, Tally, run};
 
 #[test]
 fn key_14_json_web_key() {
-    let expected = Tally {
-        accepted: 1,
-        refused: 7,
-        unsupported: 18,
-    };
+    let expected = Tally { accepted: 1, refused: 7, unsupported: 18 };
     run("json_web_key_test", expected, |case| match import(case) {
         Ok(()) => Outcome::Accepted,
         Err(error) => Outcome::Refused(error),

@@ -6,21 +6,13 @@ use crate::vectors::{Case, Outcome, Tally, expect, run};
 
 #[test]
 fn cry_04_aes_kwp() {
-    let expected = Tally {
-        accepted: 77,
-        refused: 177,
-        unsupported: 0,
-    };
+    let expected = Tally { accepted: 77, refused: 177, unsupported: 0 };
     run("aes_kwp_test", expected, |case| judge(case, "KWP", 7));
 }
 
 #[test]
 fn cry_04_aes_kw() {
-    let expected = Tally {
-        accepted: 36,
-        refused: 129,
-        unsupported: 0,
-    };
+    let expected = Tally { accepted: 36, refused: 129, unsupported: 0 };
     run("aes_wrap_test", expected, |case| judge(case, "KW", 4));
 }
 

@@ -68,10 +68,8 @@ pub fn run(file: &str, expected: Tally, judge: impl Fn(&Case) -> Outcome) {
 
 /// Every case of a file, or nothing (said loudly) where the vectors are not at hand.
 fn cases(file: &str) -> Option<Vec<Case>> {
-    let folder = std::env::var_os("KEYGATE_VECTORS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors")),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("KEYGATE_VECTORS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors")), PathBuf::from);
     let path = folder.join("wycheproof").join(format!("{file}.json"));
     let Ok(text) = std::fs::read_to_string(&path) else {
         let words = format!("SKIPPED: every case of `{file}`, the vectors are not at hand");
@@ -88,10 +86,7 @@ fn cases(file: &str) -> Option<Vec<Case>> {
         for test in group["tests"].as_array().unwrap() {
             let mut group = group.clone();
             group.as_object_mut().unwrap().remove("tests");
-            cases.push(Case {
-                group,
-                test: test.clone(),
-            });
+            cases.push(Case { group, test: test.clone() });
         }
     }
     let number = document["numberOfTests"].as_u64().unwrap() as usize;
@@ -100,11 +95,7 @@ fn cases(file: &str) -> Option<Vec<Case>> {
 }
 
 /// Accepted if the output is the expected one, and loud if it is another.
-pub fn expect(
-    case: &Case,
-    output: Result<impl AsRef<[u8]>, KeystoreError>,
-    wanted: &[u8],
-) -> Outcome {
+pub fn expect(case: &Case, output: Result<impl AsRef<[u8]>, KeystoreError>, wanted: &[u8]) -> Outcome {
     match output {
         Ok(output) if output.as_ref() == wanted => Outcome::Accepted,
         Ok(_) if case.text("result") == "valid" => panic!("{}: another output", case.id()),

@@ -109,9 +109,7 @@ pub(crate) fn count(
         census.row(&row)
     })?;
     if depth == Depth::Sealed && owned != found {
-        return Err(KeystoreError::StoreCorrupt {
-            object: "versions without a key".to_owned(),
-        });
+        return Err(KeystoreError::StoreCorrupt { object: "versions without a key".to_owned() });
     }
     each::<ServiceKeyRow>(conn, &mut |row| {
         census.row(&row)?;
@@ -139,9 +137,7 @@ pub(crate) fn count(
     each::<ChallengeRow>(conn, &mut |row| census.row(&row))?;
     each::<SessionRow>(conn, &mut |row| census.row(&row))?;
     if census.rows != head.accumulator {
-        return Err(KeystoreError::StoreCorrupt {
-            object: "the set of rows".to_owned(),
-        });
+        return Err(KeystoreError::StoreCorrupt { object: "the set of rows".to_owned() });
     }
     census.counted.digest = census.objects.0;
     Ok(census.counted)
@@ -151,9 +147,7 @@ fn all_rows(conn: &Connection) -> Result<u64, KeystoreError> {
     let mut all = 0;
     for table in Table::ALL {
         let sql = format!("SELECT count(*) FROM {}", table.name());
-        let rows: i64 = conn
-            .query_row(&sql, [], |row| row.get(0))
-            .map_err(unreadable(table.name()))?;
+        let rows: i64 = conn.query_row(&sql, [], |row| row.get(0)).map_err(unreadable(table.name()))?;
         all += u64::try_from(rows).unwrap_or(0);
     }
     Ok(all)

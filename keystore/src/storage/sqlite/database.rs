@@ -40,36 +40,28 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 /// Opens the file for writing; it must exist. Nothing is written yet, not even when it is closed.
 pub(crate) fn open_untouched(path: &Path) -> Result<Connection, KeystoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(KeystoreError::Unsupported(
-            "the library of SQLite is too old",
-        ));
+        return Err(KeystoreError::Unsupported("the library of SQLite is too old"));
     }
     let file = files::open_private(path, Access::Write)?;
     files::refuse_network(&file, path)?;
     let failed = unreadable("store");
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(&failed)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(&failed)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&failed)?;
     Ok(conn)
 }
 
 /// Makes the connection the writing one.
 pub(crate) fn prepare_writing(conn: &Connection) -> Result<(), KeystoreError> {
-    let mode: String = conn
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(unwritable)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(unwritable)?;
     if mode != "wal" {
-        return Err(KeystoreError::ConfigInvalid(
-            "the store cannot have a write-ahead log here".to_owned(),
-        ));
+        return Err(KeystoreError::ConfigInvalid("the store cannot have a write-ahead log here".to_owned()));
     }
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON; \
          PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 0;",
     )
     .map_err(unwritable)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(unwritable)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(unwritable)?;
     Ok(())
 }
 
@@ -99,16 +91,8 @@ pub(crate) fn check_pages(conn: &Connection, path: &Path) -> Result<(), Keystore
     } else {
         return Ok(());
     };
-    let found: String = conn
-        .query_row(pragma, [], |row| row.get(0))
-        .map_err(unreadable("pages"))?;
-    if found == "ok" {
-        Ok(())
-    } else {
-        Err(KeystoreError::StoreCorrupt {
-            object: "pages".to_owned(),
-        })
-    }
+    let found: String = conn.query_row(pragma, [], |row| row.get(0)).map_err(unreadable("pages"))?;
+    if found == "ok" { Ok(()) } else { Err(KeystoreError::StoreCorrupt { object: "pages".to_owned() }) }
 }
 
 /// Reading connections, made when needed and kept for the next reader.
@@ -120,10 +104,7 @@ pub(crate) struct Readers {
 impl Readers {
     /// None yet.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            idle: Mutex::new(Vec::new()),
-        }
+        Self { path, idle: Mutex::new(Vec::new()) }
     }
 
     /// Where the store is.
@@ -132,18 +113,12 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Connection, KeystoreError> {
-        let kept = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match kept {
             Some(conn) => Ok(conn),
             None => {
-                let conn = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-                    .map_err(unreadable("store"))?;
-                conn.execute_batch("PRAGMA query_only = ON")
-                    .map_err(unreadable("store"))?;
+                let conn = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unreadable("store"))?;
+                conn.execute_batch("PRAGMA query_only = ON").map_err(unreadable("store"))?;
                 Ok(conn)
             }
         }
@@ -156,9 +131,7 @@ impl Readers {
     ) -> Result<T, KeystoreError> {
         let conn = self.take()?;
         let run = |sql: &str| {
-            conn.prepare_cached(sql)
-                .and_then(|mut statement| statement.execute([]))
-                .map_err(unreadable("store"))
+            conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(unreadable("store"))
         };
         run("BEGIN")?;
         let found = read(&conn);
@@ -174,9 +147,6 @@ impl Readers {
 
     /// Closes all idle connections.
     pub(crate) fn close(&self) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

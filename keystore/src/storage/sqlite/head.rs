@@ -66,10 +66,7 @@ impl Identity {
 
     /// Reads it, and derives the working keys if the root key belongs to this store. Another root
     /// key is [`KeystoreError::WrongRootKey`].
-    pub(crate) fn read(
-        conn: &Connection,
-        root: &RootSecret,
-    ) -> Result<(Self, KeyRing), KeystoreError> {
+    pub(crate) fn read(conn: &Connection, root: &RootSecret) -> Result<(Self, KeyRing), KeystoreError> {
         let (format, identity, found): (i64, Self, [u8; 32]) = conn
             .query_row(
                 "SELECT format, store_id, incarnation, root_check, root_provider, retention_days, \
@@ -96,9 +93,7 @@ impl Identity {
         }
         let ring = KeyRing::derive(root, identity.store_id, identity.incarnation);
         if !same(&identity.mac(&ring), &found) {
-            return Err(KeystoreError::StoreCorrupt {
-                object: "store".to_owned(),
-            });
+            return Err(KeystoreError::StoreCorrupt { object: "store".to_owned() });
         }
         Ok((identity, ring))
     }
@@ -197,12 +192,7 @@ impl HeadState {
 
     /// Writes it. `before` is the generation it follows, which must still stand in the database;
     /// `None` writes the first one.
-    pub(crate) fn write(
-        &self,
-        conn: &Connection,
-        ring: &KeyRing,
-        before: Option<u64>,
-    ) -> Result<(), KeystoreError> {
+    pub(crate) fn write(&self, conn: &Connection, ring: &KeyRing, before: Option<u64>) -> Result<(), KeystoreError> {
         let salt = random::<16>()?;
         let sql = match before {
             None => {
@@ -237,9 +227,7 @@ impl HeadState {
         if written == 1 {
             Ok(())
         } else {
-            Err(KeystoreError::StoreFailed(
-                "the head was changed by somebody else".to_owned(),
-            ))
+            Err(KeystoreError::StoreFailed("the head was changed by somebody else".to_owned()))
         }
     }
 
@@ -272,9 +260,7 @@ impl HeadState {
         if same(&head.mac(ring, &salt), &found) {
             Ok(head)
         } else {
-            Err(KeystoreError::StoreCorrupt {
-                object: "head".to_owned(),
-            })
+            Err(KeystoreError::StoreCorrupt { object: "head".to_owned() })
         }
     }
 }

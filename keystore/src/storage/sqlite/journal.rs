@@ -29,14 +29,7 @@ pub(crate) fn acceptable(record: &Record) -> Result<(), KeystoreError> {
     Ok(())
 }
 
-fn hash(
-    store_id: &[u8; 16],
-    previous: &[u8; 32],
-    at: i64,
-    provider: &str,
-    kind: &str,
-    body: &str,
-) -> [u8; 32] {
+fn hash(store_id: &[u8; 16], previous: &[u8; 32], at: i64, provider: &str, kind: &str, body: &str) -> [u8; 32] {
     let parts = joined(&[
         b"keygate-journal-1",
         store_id,
@@ -58,24 +51,13 @@ pub(crate) fn entry_mac(ring: &KeyRing, seq: u64, hash: &[u8; 32]) -> [u8; 32] {
 pub(crate) fn next(ring: &KeyRing, head: &HeadState, record: &Record) -> Entry {
     Entry {
         seq: head.audit_seq + 1,
-        hash: hash(
-            &ring.store_id,
-            &head.audit_hash,
-            record.at,
-            record.provider.as_str(),
-            &record.kind,
-            &record.body,
-        ),
+        hash: hash(&ring.store_id, &head.audit_hash, record.at, record.provider.as_str(), &record.kind, &record.body),
         at: record.at,
     }
 }
 
 /// Writes a record as this entry, which must be the next one.
-pub(crate) fn insert(
-    tx: &Transaction<'_>,
-    record: &Record,
-    entry: &Entry,
-) -> Result<(), KeystoreError> {
+pub(crate) fn insert(tx: &Transaction<'_>, record: &Record, entry: &Entry) -> Result<(), KeystoreError> {
     tx.execute(
         "INSERT INTO journal (seq, at, kind, provider, body, previous, hash, mac) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -124,14 +106,7 @@ impl JournalRow {
 
     /// Whether the hash is that of the content.
     pub(crate) fn hash_holds(&self, ring: &KeyRing) -> bool {
-        let expected = hash(
-            &ring.store_id,
-            &self.previous,
-            self.at,
-            &self.provider,
-            &self.kind,
-            &self.body,
-        );
+        let expected = hash(&ring.store_id, &self.previous, self.at, &self.provider, &self.kind, &self.body);
         expected == self.hash
     }
 
@@ -156,31 +131,17 @@ pub(crate) fn entries(
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = conn.prepare_cached(&sql).map_err(&failed)?;
-    let mut rows = statement
-        .query(rusqlite::params![
-            stored(from),
-            provider.map(ProviderId::as_str),
-            limit
-        ])
-        .map_err(&failed)?;
+    let mut rows =
+        statement.query(rusqlite::params![stored(from), provider.map(ProviderId::as_str), limit]).map_err(&failed)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(&failed)? {
         let seq = counter(row, 0).map_err(&failed)?;
         let provider = parsed(row, 3, |t| ProviderId::parse(t).ok()).map_err(&failed)?;
         let row = JournalRow::read(row).map_err(&failed)?;
         if !row.hash_holds(ring) || !row.was_written_as(ring, seq) {
-            return Err(KeystoreError::StoreCorrupt {
-                object: format!("journal {seq}"),
-            });
+            return Err(KeystoreError::StoreCorrupt { object: format!("journal {seq}") });
         }
-        found.push(EntryView {
-            seq,
-            at: row.at,
-            kind: row.kind,
-            provider,
-            body: row.body,
-            hash: row.hash,
-        });
+        found.push(EntryView { seq, at: row.at, kind: row.kind, provider, body: row.body, hash: row.hash });
     }
     Ok(found)
 }

@@ -80,11 +80,7 @@ impl Row for KeyRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: self.row_version,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: self.row_version }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -128,10 +124,7 @@ impl Row for KeyRow {
 }
 
 fn operations(text: &str) -> Option<Vec<Operation>> {
-    text.split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| Operation::parse(name).ok())
-        .collect()
+    text.split(',').filter(|name| !name.is_empty()).map(|name| Operation::parse(name).ok()).collect()
 }
 
 impl KeyRow {
@@ -142,12 +135,7 @@ impl KeyRow {
         provider: &ProviderId,
         name: &KeyName,
     ) -> Result<Option<Self>, KeystoreError> {
-        select_one(
-            conn,
-            ring,
-            "WHERE provider = ?1 AND folded = ?2",
-            &[&provider.as_str(), &name.folded()],
-        )
+        select_one(conn, ring, "WHERE provider = ?1 AND folded = ?2", &[&provider.as_str(), &name.folded()])
     }
 
     /// Opens the data key.
@@ -156,50 +144,26 @@ impl KeyRow {
     }
 
     /// Seals the data key to the columns as they are now.
-    pub(crate) fn seal_data_key(
-        &mut self,
-        ring: &KeyRing,
-        data_key: &Secret,
-    ) -> Result<(), KeystoreError> {
+    pub(crate) fn seal_data_key(&mut self, ring: &KeyRing, data_key: &Secret) -> Result<(), KeystoreError> {
         let (place, columns) = (self.place(), self.plain_digest());
         self.data_key = ring.seal(None, &place, Cell::DataKey, &columns, data_key.expose())?;
         Ok(())
     }
 
     /// Its versions, verified, newest last. One missing is `store-corrupt`.
-    pub(crate) fn load_versions(
-        &self,
-        conn: &Connection,
-        ring: &KeyRing,
-    ) -> Result<Vec<VersionRow>, KeystoreError> {
-        let rows: Vec<VersionRow> = select(
-            conn,
-            ring,
-            "WHERE key_id = ?1 ORDER BY number",
-            &[&self.row_id],
-        )?;
-        let complete =
-            rows.len() as u64 == self.versions && rows.iter().all(|v| v.key_id == self.row_id);
-        complete
-            .then_some(rows)
-            .ok_or_else(|| damaged(&self.place()))
+    pub(crate) fn load_versions(&self, conn: &Connection, ring: &KeyRing) -> Result<Vec<VersionRow>, KeystoreError> {
+        let rows: Vec<VersionRow> = select(conn, ring, "WHERE key_id = ?1 ORDER BY number", &[&self.row_id])?;
+        let complete = rows.len() as u64 == self.versions && rows.iter().all(|v| v.key_id == self.row_id);
+        complete.then_some(rows).ok_or_else(|| damaged(&self.place()))
     }
 
     /// The rule in force, verified against what the key is bound to.
-    pub(crate) fn load_rule(
-        &self,
-        conn: &Connection,
-        ring: &KeyRing,
-    ) -> Result<Option<RuleRow>, KeystoreError> {
+    pub(crate) fn load_rule(&self, conn: &Connection, ring: &KeyRing) -> Result<Option<RuleRow>, KeystoreError> {
         let Some(contents) = self.rule_contents else {
             return Ok(None);
         };
-        let row: Option<RuleRow> = select_one(
-            conn,
-            ring,
-            "WHERE key_id = ?1 AND number = ?2",
-            &[&self.row_id, &stored(self.rule_number)],
-        )?;
+        let row: Option<RuleRow> =
+            select_one(conn, ring, "WHERE key_id = ?1 AND number = ?2", &[&self.row_id, &stored(self.rule_number)])?;
         match row {
             Some(row) if row.contents() == contents && row.key_id == self.row_id => Ok(Some(row)),
             _ => Err(damaged(&self.place())),
@@ -211,10 +175,7 @@ impl KeyRow {
         let versions = self.load_versions(conn, ring)?;
         let rule = self.load_rule(conn, ring)?;
         Ok(KeyView {
-            versions: versions
-                .into_iter()
-                .map(VersionRow::view)
-                .collect::<Result<_, _>>()?,
+            versions: versions.into_iter().map(VersionRow::view).collect::<Result<_, _>>()?,
             rule: rule.map(RuleRow::view),
             provider: self.provider,
             name: self.name,
@@ -253,8 +214,7 @@ pub(crate) struct VersionRow {
 
 impl Row for VersionRow {
     const TABLE: Table = Table::Versions;
-    const COLUMNS: &'static str =
-        "key_id, number, row_id, row_version, created, enabled, public, material, mac";
+    const COLUMNS: &'static str = "key_id, number, row_id, row_version, created, enabled, public, material, mac";
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -271,11 +231,7 @@ impl Row for VersionRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: *self.id.as_bytes(),
-            row_version: self.row_version,
-        }
+        Place { table: Self::TABLE, row_id: *self.id.as_bytes(), row_version: self.row_version }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -324,13 +280,7 @@ impl VersionRow {
         data_key: &Secret,
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
         let (place, columns) = (self.place(), self.plain_digest());
-        ring.open(
-            Some(data_key),
-            &place,
-            Cell::Material,
-            &columns,
-            &self.material,
-        )
+        ring.open(Some(data_key), &place, Cell::Material, &columns, &self.material)
     }
 
     /// Opens the material as a key.
@@ -371,8 +321,7 @@ pub(crate) struct RuleRow {
 
 impl Row for RuleRow {
     const TABLE: Table = Table::Rules;
-    const COLUMNS: &'static str =
-        "key_id, number, row_id, at, author, reason, digest, document, mac";
+    const COLUMNS: &'static str = "key_id, number, row_id, at, author, reason, digest, document, mac";
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -389,11 +338,7 @@ impl Row for RuleRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {

@@ -20,15 +20,11 @@ use crate::error::KeystoreError;
 /// What an error of SQLite means while reading: the row or the file is not what was written.
 pub(crate) fn unreadable(what: &'static str) -> impl Fn(rusqlite::Error) -> KeystoreError {
     move |e| match e.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-            KeystoreError::Overloaded
-        }
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => KeystoreError::Overloaded,
         Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::OutOfMemory) => {
             KeystoreError::StoreFailed(format!("cannot read {what}"))
         }
-        _ => KeystoreError::StoreCorrupt {
-            object: what.to_owned(),
-        },
+        _ => KeystoreError::StoreCorrupt { object: what.to_owned() },
     }
 }
 

@@ -25,8 +25,7 @@ pub(crate) struct PolicyRow {
 
 impl Row for PolicyRow {
     const TABLE: Table = Table::Policies;
-    const COLUMNS: &'static str =
-        "provider, kind, number, row_id, at, author, reason, digest, document, mac";
+    const COLUMNS: &'static str = "provider, kind, number, row_id, at, author, reason, digest, document, mac";
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -44,11 +43,7 @@ impl Row for PolicyRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {

@@ -175,7 +175,5 @@ pub(crate) fn parsed<T>(
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| {
-        rusqlite::Error::InvalidColumnType(column, String::new(), rusqlite::types::Type::Text)
-    })
+    parse(&text).ok_or_else(|| rusqlite::Error::InvalidColumnType(column, String::new(), rusqlite::types::Type::Text))
 }

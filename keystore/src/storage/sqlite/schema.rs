@@ -24,9 +24,8 @@ pub(crate) fn migrate(conn: &mut Connection) -> Result<(), KeystoreError> {
 /// Digest over everything that the schema has: tables, indexes, views, triggers.
 fn digest(conn: &Connection) -> Result<[u8; 32], KeystoreError> {
     let failed = unreadable("schema");
-    let mut statement = conn
-        .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")
-        .map_err(&failed)?;
+    let mut statement =
+        conn.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").map_err(&failed)?;
     let mut rows = statement.query([]).map_err(&failed)?;
     let mut digest = Sha256::new();
     while let Some(row) = rows.next().map_err(&failed)? {
@@ -47,9 +46,7 @@ pub(crate) fn compare(conn: &Connection) -> Result<(), KeystoreError> {
     if digest(conn)? == digest(&fresh)? {
         Ok(())
     } else {
-        Err(KeystoreError::SchemaUnknown(
-            "it is newer, older, or was altered by hand".to_owned(),
-        ))
+        Err(KeystoreError::SchemaUnknown("it is newer, older, or was altered by hand".to_owned()))
     }
 }
 

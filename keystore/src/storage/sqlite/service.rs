@@ -55,11 +55,7 @@ impl Row for ServiceKeyRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -91,11 +87,7 @@ impl Row for ServiceKeyRow {
 
 impl ServiceKeyRow {
     /// Seals material, in its sealed form, under a fresh data key.
-    pub(crate) fn seal_material(
-        &mut self,
-        ring: &KeyRing,
-        sealed_form: &[u8],
-    ) -> Result<(), KeystoreError> {
+    pub(crate) fn seal_material(&mut self, ring: &KeyRing, sealed_form: &[u8]) -> Result<(), KeystoreError> {
         let data_key = Secret::random()?;
         let (place, columns) = (self.place(), self.plain_digest());
         self.data_key = ring.seal(None, &place, Cell::DataKey, &columns, data_key.expose())?;
@@ -105,19 +97,10 @@ impl ServiceKeyRow {
     }
 
     /// Opens the material in its sealed form.
-    pub(crate) fn open_material(
-        &self,
-        ring: &KeyRing,
-    ) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
+    pub(crate) fn open_material(&self, ring: &KeyRing) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
         let (place, columns) = (self.place(), self.plain_digest());
         let data_key = ring.open_data_key(&place, &columns, &self.data_key)?;
-        ring.open(
-            Some(&data_key),
-            &place,
-            Cell::Material,
-            &columns,
-            &self.material,
-        )
+        ring.open(Some(&data_key), &place, Cell::Material, &columns, &self.material)
     }
 
     /// Opens the material as a key.

@@ -22,19 +22,11 @@ impl Row for ChallengeRow {
     const COLUMNS: &'static str = "digest, until, mac";
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            digest: row.get(0)?,
-            until: row.get(1)?,
-            mac: row.get(2)?,
-        })
+        Ok(Self { digest: row.get(0)?, until: row.get(1)?, mac: row.get(2)? })
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: row_id_of(&self.digest),
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: row_id_of(&self.digest), row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -71,11 +63,7 @@ impl Row for AnswerRow {
             request: row.get(0)?,
             body: row.get(1)?,
             until: row.get(2)?,
-            entry: Entry {
-                seq: counter(row, 3)?,
-                hash: row.get(4)?,
-                at: row.get(5)?,
-            },
+            entry: Entry { seq: counter(row, 3)?, hash: row.get(4)?, at: row.get(5)? },
             answer: row.get(6)?,
             mac: row.get(7)?,
         })
@@ -110,11 +98,7 @@ impl Row for AnswerRow {
 }
 
 fn place(request: &[u8; 32]) -> Place {
-    Place {
-        table: Table::Answers,
-        row_id: row_id_of(request),
-        row_version: 1,
-    }
+    Place { table: Table::Answers, row_id: row_id_of(request), row_version: 1 }
 }
 
 /// What an answer is sealed to: everything but its place in the journal, which is known only in

@@ -58,18 +58,8 @@ pub(crate) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// Begins on top of `head`; the connection is already in a transaction.
-    pub(crate) fn new(
-        conn: &'a Connection,
-        ring: &'a KeyRing,
-        head: HeadState,
-        tally: &'a Tally,
-    ) -> Self {
-        Self {
-            conn,
-            ring,
-            head,
-            tally,
-        }
+    pub(crate) fn new(conn: &'a Connection, ring: &'a KeyRing, head: HeadState, tally: &'a Tally) -> Self {
+        Self { conn, ring, head, tally }
     }
 
     /// Counts a statement that is about to run.
@@ -80,10 +70,7 @@ impl<'a> Transaction<'a> {
 
     /// Runs one statement and gives the number of rows it touched.
     pub(crate) fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize, KeystoreError> {
-        self.counted()
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(params))
-            .map_err(unwritable)
+        self.counted().prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(unwritable)
     }
 
     fn write<R: Row>(&self, sql: &str, row: &R) -> Result<usize, KeystoreError> {
@@ -105,11 +92,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Writes a row in place of the one that had the MAC `before`.
-    pub(crate) fn replace<R: Row>(
-        &mut self,
-        before: &[u8; 32],
-        row: &mut R,
-    ) -> Result<(), KeystoreError> {
+    pub(crate) fn replace<R: Row>(&mut self, before: &[u8; 32], row: &mut R) -> Result<(), KeystoreError> {
         row.authenticate(self.ring);
         self.write(&R::statement("INSERT OR REPLACE"), row)?;
         self.head.accumulator.remove(self.ring, before);
@@ -126,9 +109,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), KeystoreError> {
         let sql = format!("DELETE FROM {} {condition}", R::TABLE.name());
         if self.execute(&sql, params)? != 1 {
-            return Err(KeystoreError::StoreFailed(
-                "a row disappeared under the writer".to_owned(),
-            ));
+            return Err(KeystoreError::StoreFailed("a row disappeared under the writer".to_owned()));
         }
         self.head.accumulator.remove(self.ring, row.mac());
         Ok(())
@@ -166,16 +147,8 @@ impl<'a> Transaction<'a> {
         if until <= self.head.pruned_through {
             return Err(KeystoreError::ChallengeSpent);
         }
-        let mut row = ChallengeRow {
-            digest,
-            until,
-            mac: [0; 32],
-        };
-        if self.insert(&mut row)? {
-            Ok(())
-        } else {
-            Err(KeystoreError::ChallengeSpent)
-        }
+        let mut row = ChallengeRow { digest, until, mac: [0; 32] };
+        if self.insert(&mut row)? { Ok(()) } else { Err(KeystoreError::ChallengeSpent) }
     }
 
     /// Forgets challenges, answers and sessions that ended a while before the highest time seen.
@@ -198,11 +171,6 @@ impl<'a> Transaction<'a> {
     }
 
     fn ended<R: Row>(&self, through: i64) -> Result<Vec<R>, KeystoreError> {
-        select(
-            self.counted(),
-            self.ring,
-            "WHERE until <= ?1 LIMIT ?2",
-            &[&through, &PRUNED_AT_ONCE],
-        )
+        select(self.counted(), self.ring, "WHERE until <= ?1 LIMIT ?2", &[&through, &PRUNED_AT_ONCE])
     }
 }

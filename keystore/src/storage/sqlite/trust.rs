@@ -48,11 +48,7 @@ impl Row for CredentialRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: self.row_version,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: self.row_version }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -125,11 +121,7 @@ impl Row for DenyRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -156,13 +148,7 @@ impl Row for DenyRow {
 impl DenyRow {
     /// What is shown of it.
     pub(crate) fn view(self) -> DenyEntry {
-        DenyEntry {
-            kind: self.kind,
-            value: self.value,
-            reason: self.reason,
-            at: self.at,
-            author: self.author,
-        }
+        DenyEntry { kind: self.kind, value: self.value, reason: self.reason, at: self.at, author: self.author }
     }
 }
 
@@ -190,11 +176,7 @@ impl Row for MarkRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: self.row_version,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: self.row_version }
     }
 
     fn plain(&self) -> Vec<Value> {
@@ -239,20 +221,11 @@ impl Row for PurgedRow {
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: self.row_id,
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: self.row_id, row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {
-        vec![
-            blob(&self.row_id),
-            text(self.provider.as_str()),
-            text(&self.name),
-            Value::Integer(self.at),
-        ]
+        vec![blob(&self.row_id), text(self.provider.as_str()), text(&self.name), Value::Integer(self.at)]
     }
 
     fn mac(&self) -> &[u8; 32] {
@@ -278,28 +251,15 @@ impl Row for SessionRow {
     const COLUMNS: &'static str = "jti, at, until, mac";
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            jti: row.get(0)?,
-            at: row.get(1)?,
-            until: row.get(2)?,
-            mac: row.get(3)?,
-        })
+        Ok(Self { jti: row.get(0)?, at: row.get(1)?, until: row.get(2)?, mac: row.get(3)? })
     }
 
     fn place(&self) -> Place {
-        Place {
-            table: Self::TABLE,
-            row_id: row_id_of(&self.jti),
-            row_version: 1,
-        }
+        Place { table: Self::TABLE, row_id: row_id_of(&self.jti), row_version: 1 }
     }
 
     fn plain(&self) -> Vec<Value> {
-        vec![
-            blob(&self.jti),
-            Value::Integer(self.at),
-            Value::Integer(self.until),
-        ]
+        vec![blob(&self.jti), Value::Integer(self.at), Value::Integer(self.until)]
     }
 
     fn mac(&self) -> &[u8; 32] {

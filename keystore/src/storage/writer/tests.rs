@@ -20,12 +20,7 @@ fn provider() -> ProviderId {
 }
 
 fn record() -> Record {
-    Record {
-        provider: provider(),
-        at: NOW,
-        kind: "event".to_owned(),
-        body: "{}".to_owned(),
-    }
+    Record { provider: provider(), at: NOW, kind: "event".to_owned(), body: "{}".to_owned() }
 }
 
 fn store() -> (TempDir, Keystore) {
@@ -65,25 +60,10 @@ fn permit(store: &Keystore, challenge: u8) -> Authorized {
     let name = KeyName::parse("k").unwrap();
     let look = store.look(&provider(), &name).unwrap();
     let key = look.key.unwrap();
-    let seen = Seen {
-        epoch: look.epoch,
-        key_row: key.row_version,
-        version_row: key.versions[0].row_version,
-    };
-    let target = Target {
-        provider: provider(),
-        name,
-        version: key.versions[0].id,
-    };
-    let usage = Use::Wrap {
-        alg: "A256GCM".to_owned(),
-        plaintext: zeroize::Zeroizing::new(vec![1]),
-        aad: Vec::new(),
-    };
-    let spend = Spend::Challenge {
-        digest: [challenge; 32],
-        until: NOW + 300,
-    };
+    let seen = Seen { epoch: look.epoch, key_row: key.row_version, version_row: key.versions[0].row_version };
+    let target = Target { provider: provider(), name, version: key.versions[0].id };
+    let usage = Use::Wrap { alg: "A256GCM".to_owned(), plaintext: zeroize::Zeroizing::new(vec![1]), aad: Vec::new() };
+    let spend = Spend::Challenge { digest: [challenge; 32], until: NOW + 300 };
     Authorized::assertion(
         target,
         usage,
@@ -91,11 +71,7 @@ fn permit(store: &Keystore, challenge: u8) -> Authorized {
         seen,
         spend,
         record(),
-        Some(RepeatKey {
-            key: VersionId::random().unwrap().to_string(),
-            body_digest: [1; 32],
-            until: NOW + 300,
-        }),
+        Some(RepeatKey { key: VersionId::random().unwrap().to_string(), body_digest: [1; 32], until: NOW + 300 }),
         NOW,
     )
 }
@@ -205,10 +181,7 @@ fn key_08_a_change_that_overtakes_a_prepared_use_stops_it() {
     assert_eq!(overtaken(epoch_alone), Some(KeystoreError::EpochMoved));
     let rows_alone = |store: &Keystore| {
         let sql = "UPDATE versions SET mac = zeroblob(32)";
-        store
-            .writer()
-            .submit(move |tx| tx.execute(sql, &[]))
-            .unwrap();
+        store.writer().submit(move |tx| tx.execute(sql, &[])).unwrap();
     };
     assert_eq!(overtaken(rows_alone), Some(KeystoreError::EpochMoved));
 }
@@ -227,10 +200,7 @@ fn sto_05_a_failed_commit_is_final_for_everyone() {
         assert_eq!(e.code(), "audit-unavailable");
     };
     let permits = [permit(&store, 1), permit(&store, 2), permit(&store, 3)];
-    store
-        .shared()
-        .fail_next_commit
-        .store(true, Ordering::SeqCst);
+    store.shared().fail_next_commit.store(true, Ordering::SeqCst);
     for permit in permits {
         failed(store.perform(permit).err().unwrap());
     }
@@ -257,11 +227,7 @@ fn sto_03_a_full_disk_ends_the_node_and_loses_nothing_acknowledged() {
     let (dir, store) = store();
     let acknowledged = store.record(record()).unwrap();
     // A limit on pages is the full disk that SQLite can be told of.
-    let limit = store.writer().submit(|tx| {
-        tx.conn
-            .execute_batch("PRAGMA max_page_count = 1")
-            .map_err(unwritable)
-    });
+    let limit = store.writer().submit(|tx| tx.conn.execute_batch("PRAGMA max_page_count = 1").map_err(unwritable));
     limit.unwrap();
     let mut large = record();
     large.body = "x".repeat(60_000);
@@ -311,12 +277,8 @@ fn a_full_queue_is_overload_not_failure() {
         let mut filled = 0;
         loop {
             let (answer, _) = sync_channel(1);
-            let job = Box::new(Request {
-                work: Some(|_: &mut Transaction<'_>| Ok(())),
-                result: None,
-                refused: None,
-                answer,
-            });
+            let job =
+                Box::new(Request { work: Some(|_: &mut Transaction<'_>| Ok(())), result: None, refused: None, answer });
             if queue.try_send(Message::Work(job)).is_err() {
                 break;
             }
