@@ -150,7 +150,8 @@ impl Keystore {
         &self.inner.gauge
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where the store lies.
+    pub fn path(&self) -> &Path {
         self.inner.readers.path()
     }
 
