@@ -19,6 +19,8 @@ const LARGEST: usize = 1 << 20;
 const MOST_ENDORSEMENTS: usize = 32;
 /// Bytes of a member that is not evidence.
 const LARGEST_MEMBER: usize = 256 * 1_024;
+/// Bytes of run-time or init-time data. Threat model P51.
+const LARGEST_BOUND: usize = 64 * 1_024;
 /// Characters of an audience.
 const LONGEST_AUDIENCE: usize = 512;
 
@@ -148,8 +150,8 @@ impl Body {
             data: decode(data, "member `evidence.data` is not canonical base64url")?,
             challenge: self.challenge()?.ok_or(malformed("member `challenge` is missing"))?,
             recipient: self.recipient()?,
-            runtime_data: self.bytes("runtime_data")?,
-            init_data: self.bytes("init_data")?,
+            runtime_data: self.bound("runtime_data")?,
+            init_data: self.bound("init_data")?,
             endorsements: self.endorsements()?,
         })
     }
@@ -186,6 +188,15 @@ impl Body {
             return Err(Fault::new(Code::TooLarge, "a text member is too long"));
         }
         Ok(Some(text))
+    }
+
+    /// Data that becomes claims, and so part of a token.
+    fn bound(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let bytes = self.bytes(name)?;
+        if bytes.as_ref().is_some_and(|bytes| bytes.len() > LARGEST_BOUND) {
+            return Err(Fault::new(Code::TooLarge, "run-time or init-time data beyond 64 KiB"));
+        }
+        Ok(bytes)
     }
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
