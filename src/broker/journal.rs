@@ -12,6 +12,7 @@ use super::challenge::correlation;
 use super::error::{BrokerError, Code, Fault};
 use super::request::Seat;
 use crate::audit::{Event, Field, heads, kind};
+use crate::result::AttestationResult;
 use crate::telemetry;
 
 /// The newest signed head of each provider, by the number of its entry.
@@ -69,6 +70,23 @@ impl Broker {
             }
         }
         fault.outward(correlation, false)
+    }
+
+    /// Whether this evidence may be told no once more in this minute, with a record.
+    ///
+    /// # Errors
+    /// `rate-limited`: it was told no often enough.
+    pub(crate) fn once_more(
+        &self,
+        seat: &Seat,
+        result: &AttestationResult,
+        correlation: &str,
+    ) -> Result<(), BrokerError> {
+        let now = self.clock.now().map_or(0, |now| now.secs());
+        match self.denials.take(seat.provider.id(), &result.evidence_digest, now) {
+            true => Ok(()),
+            false => Err(self.refuse_as(seat, &Fault::new(Code::RateLimited, ""), correlation)),
+        }
     }
 
     /// Refuses a caller whose evidence held: recorded before the answer. `told`: it may learn the true code.

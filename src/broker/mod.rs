@@ -16,6 +16,7 @@ pub mod request;
 mod appraise;
 mod attest;
 mod decide;
+mod denials;
 mod describe;
 mod journal;
 mod knowledge;
@@ -83,6 +84,7 @@ pub struct Broker {
     rules: Rules,
     stand_ins: StandIns,
     denied: Denied,
+    denials: denials::Denials,
     marks: Marks,
     heads: journal::Heads,
     noted: journal::Noted,
@@ -115,6 +117,7 @@ impl Broker {
             rules: Rules::new(),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
+            denials: denials::Denials::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),

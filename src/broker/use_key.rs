@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Broker;
 use super::appraise::{Appraised, Held, Shown};
-use super::challenge::correlation;
+use super::challenge::{self, correlation};
 use super::decide::{Verdict, authorize, wrapping_for};
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
@@ -55,9 +55,6 @@ impl Broker {
         let seat = &passage.request.seat;
         let source = seat.source_prefix();
         let mut held = Held::default();
-        if let Proof::Evidence(proof) = &passage.request.proof {
-            held.add_library(&self.library.known(proof.kind));
-        }
         for round in 0..=ROUNDS {
             let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
             let work = move |permit| broker.turn(&turn, held, round == 0, permit);
@@ -124,6 +121,9 @@ impl Broker {
             Proof::Evidence(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
                 if first {
+                    // Nothing is copied or parsed for a challenge that is not live.
+                    challenge::check(&self.keystore, request.seat.provider.id(), &proof.challenge, now.secs())?;
+                    held.add_library(&self.library.known(proof.kind));
                     held.add_request(&proof.endorsements)?;
                 }
                 Ok(match self.appraise_evidence(&request.seat, proof, &passage.digest, &held, now)? {
@@ -150,7 +150,13 @@ impl Broker {
             match self.decide_once(passage, shown, wrapping, &draft, now) {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(Denied { event, fault, told }) => return Err(self.deny(*event, &fault, told, correlation)),
+                Err(Denied { event, fault, told }) => {
+                    let seat = &passage.request.seat;
+                    if let Some(shown) = shown {
+                        self.once_more(seat, &shown.result, correlation)?;
+                    }
+                    return Err(self.deny(*event, &fault, told, correlation));
+                }
             }
         }
         let moved = Fault::new(Code::Overloaded, "").because("the store moved during three decisions");

@@ -200,8 +200,8 @@ pub(super) async fn set_rules(call: Call) -> HttpResponse {
         (status = 428, description = "No state was named", body = openapi::Problem)))]
 pub(super) async fn restore_rules(call: Call) -> HttpResponse {
     call.change(Action::RuleRestore, "key", |desk, given| {
-        let (number, reason) = wire::read_restore(&given.body)?;
-        desk.restore_rules(key(given)?, number, reason)
+        let (number, force, reason) = wire::read_restore(&given.body)?;
+        desk.restore_rules(key(given)?, number, force.as_ref(), reason)
     })
     .await
 }
