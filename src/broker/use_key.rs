@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Broker;
 use super::appraise::{Appraised, Held, Shown};
 use super::challenge::{self, correlation};
-use super::decide::{Verdict, authorize, wrapping_for};
+use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
@@ -175,7 +175,9 @@ impl Broker {
         let request = &passage.request;
         let provider = request.seat.provider.id();
         let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true };
-        let look = self.keystore.look(provider, &request.key.name).map_err(|e| fail(e.into()))?;
+        let wanted = wanted_version(request);
+        let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
+        let look = look.map_err(|e| fail(e.into()))?;
         if let Some(shown) = shown {
             let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
             if denied.map_err(fail)? {
