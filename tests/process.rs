@@ -174,3 +174,20 @@ fn env_09_sigterm_lets_the_requests_end_that_are_being_answered() {
     drop(early);
     assert_eq!(server.terminate(), Some(0));
 }
+
+#[test]
+fn sto_12_a_copy_of_yesterday_starts_only_because_nothing_anchors_it_and_readiness_says_so() {
+    let mut server = Running::init("");
+    server.start();
+    is_well(&server);
+    let store = server.dir().join("keygate.db");
+    assert_eq!(server.terminate(), Some(0));
+    let yesterday = std::fs::read(&store).unwrap();
+    server.start();
+    server.admin_ok(&["key", "create", "younger", "--type", "oct-256"]);
+    assert_eq!(server.terminate(), Some(0));
+    std::fs::write(&store, yesterday).unwrap();
+    server.start();
+    let ready = Raw::open(&server).ask("GET", "/readyz", &[], b"").unwrap();
+    assert_eq!((ready.status, ready.json()["rollback_protection"].as_str()), (200, Some("none")), "{}", ready.text());
+}

@@ -25,6 +25,7 @@ use crate::seal::KeyRing;
 use crate::seal::ring::check_value;
 use crate::seal::secret::{random, same};
 use crate::storage::files::{self, Lock};
+use crate::storage::purged::{self, Gone};
 use crate::storage::sqlite::census::{self, Counted, Depth};
 use crate::storage::sqlite::head::{HeadState, Identity};
 use crate::storage::sqlite::{database, schema, unreadable, unwritable};
@@ -84,9 +85,7 @@ struct Manifest {
 }
 
 fn damaged_backup() -> KeystoreError {
-    KeystoreError::StoreCorrupt {
-        object: "backup".to_owned(),
-    }
+    KeystoreError::StoreCorrupt { object: "backup".to_owned() }
 }
 
 /// A file that is removed again, with what SQLite keeps beside it.
@@ -126,9 +125,9 @@ fn inspect(conn: &Connection, ring: &KeyRing) -> Result<(HeadState, Counted), Ke
     let counted = census::count(conn, ring, &head, Depth::Sealed, &mut |_, _| {})?;
     match journal::verify(conn, ring, &head, &mut |_, _| {})? {
         JournalVerdict::Intact { .. } => Ok((head, counted)),
-        JournalVerdict::Broken { seq, what } => Err(KeystoreError::StoreCorrupt {
-            object: format!("journal {seq} {}", what.as_str()),
-        }),
+        JournalVerdict::Broken { seq, what } => {
+            Err(KeystoreError::StoreCorrupt { object: format!("journal {seq} {}", what.as_str()) })
+        }
     }
 }
 
@@ -139,10 +138,7 @@ impl Keystore {
     pub fn backup(&self, to: &Path, now: i64) -> Result<BackupReport, KeystoreError> {
         let to = files::resolved(to)?;
         absent(&to)?;
-        let (snapshot, partial) = (
-            files::beside(&to, ".snapshot"),
-            files::beside(&to, ".partial"),
-        );
+        let (snapshot, partial) = (files::beside(&to, ".snapshot"), files::beside(&to, ".partial"));
         drop(files::create_private(&snapshot)?);
         let _snapshot = Scratch(&snapshot);
         self.read(|conn| copy::snapshot(conn, &snapshot))?;
@@ -166,8 +162,7 @@ impl Keystore {
         };
         let file = files::create_private(&partial)?;
         let _partial = Scratch(&partial);
-        let bytes = seal_file(file, &header, ring, &manifest, &snapshot)
-            .map_err(|e| files::failed(&partial, &e))?;
+        let bytes = seal_file(file, &header, ring, &manifest, &snapshot).map_err(|e| files::failed(&partial, &e))?;
         publish(&partial, &to)?;
         Ok(BackupReport {
             rows: counted.rows + head.audit_seq,
@@ -178,11 +173,19 @@ impl Keystore {
     }
 
     /// Makes a new store of a backup, under the next incarnation. The whole backup is verified
-    /// before anything is written. Errors: `conflict` if `to` exists; [`KeystoreError::WrongRootKey`];
+    /// before anything is written. Keys that the ledger `<to>.purged` names stay purged. Errors: `conflict` if `to` exists; [`KeystoreError::WrongRootKey`];
     /// `store-corrupt` if the backup is not whole.
-    pub fn restore(
+    pub fn restore(from: &Path, to: &Path, root: &dyn RootKey, now: i64) -> Result<BackupReport, KeystoreError> {
+        let ledger = purged::ledger_of(&files::resolved(to)?);
+        Self::restore_with_ledger(from, to, &ledger, root, now)
+    }
+
+    /// As [`Keystore::restore`], with the ledger of purged keys of the lost store at another place;
+    /// without such a file nothing counts as purged since. `<to>.purged` has them all afterwards.
+    pub fn restore_with_ledger(
         from: &Path,
         to: &Path,
+        ledger: &Path,
         root: &dyn RootKey,
         now: i64,
     ) -> Result<BackupReport, KeystoreError> {
@@ -206,27 +209,19 @@ impl Keystore {
         unsealed.flush().map_err(|e| files::failed(&snapshot, &e))?;
         drop(unsealed);
 
+        let mut gone = purged::read(ledger, &ring)?;
+        gone.append(&mut purged::read(&purged::ledger_of(&to), &ring)?);
         let partial = files::beside(&to, ".partial");
         let _partial = Scratch(&partial);
-        let (rows, digest) = rewrite(&snapshot, &partial, &secret, &manifest, root, now)?;
+        let (rows, digest) = rewrite(&snapshot, &partial, &secret, &manifest, root, &mut gone, now)?;
+        purged::add(&purged::ledger_of(&to), &ring, &gone)?;
         let bytes = std::fs::metadata(&partial).map_or(0, |m| m.len());
         publish(&partial, &to)?;
-        Ok(BackupReport {
-            rows,
-            bytes,
-            incarnation: header.incarnation.saturating_add(1),
-            digest,
-        })
+        Ok(BackupReport { rows, bytes, incarnation: header.incarnation.saturating_add(1), digest })
     }
 }
 
-fn seal_file(
-    file: File,
-    header: &Header,
-    ring: &KeyRing,
-    manifest: &Manifest,
-    snapshot: &Path,
-) -> io::Result<u64> {
+fn seal_file(file: File, header: &Header, ring: &KeyRing, manifest: &Manifest, snapshot: &Path) -> io::Result<u64> {
     let header_bytes = header.bytes();
     let (aead, commitment) = stream::file_key(&ring.backup, &header.salt, &header_bytes);
     let mut out = BufWriter::new(file);
@@ -250,14 +245,8 @@ fn read_header(file: &mut File) -> Result<Header, KeystoreError> {
 }
 
 /// Opens the stream behind the header: gives the manifest, and the snapshot to `out`.
-fn open_file(
-    file: &mut File,
-    header: &Header,
-    ring: &KeyRing,
-    out: &mut dyn Write,
-) -> Result<Manifest, KeystoreError> {
-    file.seek(SeekFrom::Start(HEADER as u64))
-        .map_err(|_| damaged_backup())?;
+fn open_file(file: &mut File, header: &Header, ring: &KeyRing, out: &mut dyn Write) -> Result<Manifest, KeystoreError> {
+    file.seek(SeekFrom::Start(HEADER as u64)).map_err(|_| damaged_backup())?;
     let mut found = [0; 32];
     file.read_exact(&mut found).map_err(|_| damaged_backup())?;
     let (aead, commitment) = stream::file_key(&ring.backup, &header.salt, &header.bytes());
@@ -286,10 +275,7 @@ fn split_manifest(chunk: &[u8]) -> Option<(Manifest, &[u8])> {
     let (length, rest) = chunk.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (manifest, rest) = rest.split_at_checked(length.min(MAX_MANIFEST + 1))?;
-    (length <= MAX_MANIFEST)
-        .then(|| serde_json::from_slice(manifest).ok())
-        .flatten()
-        .map(|manifest| (manifest, rest))
+    (length <= MAX_MANIFEST).then(|| serde_json::from_slice(manifest).ok()).flatten().map(|manifest| (manifest, rest))
 }
 
 /// Writes the store of the next incarnation, and compares it with what the backup promised.
@@ -299,6 +285,7 @@ fn rewrite(
     secret: &RootSecret,
     manifest: &Manifest,
     root: &dyn RootKey,
+    gone: &mut Gone,
     now: i64,
 ) -> Result<(u64, [u8; 32]), KeystoreError> {
     let old = database::open_untouched(snapshot)?;
@@ -306,42 +293,32 @@ fn rewrite(
     let (identity, ring) = Identity::read(&old, secret)?;
     verified(&old, &ring, snapshot)?;
     let (head, counted) = inspect(&old, &ring)?;
-    let found = Manifest {
-        rows: counted.rows,
-        entries: head.audit_seq,
-        audit_hash: head.audit_hash,
-        digest: counted.digest,
-    };
+    let found =
+        Manifest { rows: counted.rows, entries: head.audit_seq, audit_hash: head.audit_hash, digest: counted.digest };
     if found != *manifest {
         return Err(damaged_backup());
     }
-    let incarnation = identity
-        .incarnation
-        .checked_add(1)
-        .ok_or_else(damaged_backup)?;
-    let next = Identity {
-        incarnation,
-        root_provider: root.describe(),
-        created: now,
-        ..identity
-    };
+    let incarnation = identity.incarnation.checked_add(1).ok_or_else(damaged_backup)?;
+    let next = Identity { incarnation, root_provider: root.describe(), created: now, ..identity };
     let next_ring = KeyRing::derive(secret, next.store_id, incarnation);
     let new = database::create(partial)?;
     new.execute_batch("BEGIN IMMEDIATE").map_err(unwritable)?;
     next.write(&new, &next_ring)?;
+    let back = copy::brought_back(&old, gone)?;
+    let again = back.len();
     let record = Record {
         provider: ProviderId::parse("keygate")?,
         at: now,
         kind: "store-restored".to_owned(),
-        body: format!("{{\"incarnation\":{incarnation}}}"),
+        body: format!("{{\"incarnation\":{incarnation},\"purged\":{again}}}"),
     };
     copy::reseal(&old, &ring, &head, &new, &next_ring, &record, now)?;
-    new.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")
-        .map_err(unwritable)?;
-    let (head, counted) = inspect(&new, &next_ring)?;
-    if counted.digest != manifest.digest {
+    if inspect(&new, &next_ring)?.1.digest != manifest.digest {
         return Err(damaged_backup());
     }
+    gone.append(&mut copy::purge_again(&new, &next_ring, &back, now)?);
+    new.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").map_err(unwritable)?;
+    let (head, counted) = inspect(&new, &next_ring)?;
     new.close().map_err(|(_, e)| unreadable("store")(e))?;
     Ok((counted.rows + head.audit_seq, counted.digest))
 }
@@ -358,9 +335,7 @@ mod tests {
         let root = FileRoot::create(&path("root")).unwrap();
         let store = Keystore::create(&path("store"), &root, 90, 1).unwrap();
         files::create_private(&path("snapshot")).unwrap();
-        store
-            .read(|conn| copy::snapshot(conn, &path("snapshot")))
-            .unwrap();
+        store.read(|conn| copy::snapshot(conn, &path("snapshot"))).unwrap();
         let ring = store.ring();
         let header = Header {
             store_id: ring.store_id,
@@ -369,12 +344,7 @@ mod tests {
             created: 1,
             salt: [1; 32],
         };
-        let mut manifest = Manifest {
-            rows: 0,
-            entries: 0,
-            audit_hash: [0; 32],
-            digest: [0; 32],
-        };
+        let mut manifest = Manifest { rows: 0, entries: 0, audit_hash: [0; 32], digest: [0; 32] };
         change(&mut manifest);
         let file = files::create_private(&path("copy")).unwrap();
         seal_file(file, &header, ring, &manifest, &path("snapshot")).unwrap();
@@ -384,12 +354,8 @@ mod tests {
     #[test]
     fn sto_25_a_snapshot_that_is_not_what_the_manifest_says_is_refused() {
         assert!(restored(|_| {}).is_ok());
-        let changes: [fn(&mut Manifest); 4] = [
-            |m| m.rows = 1,
-            |m| m.entries = 1,
-            |m| m.audit_hash = [1; 32],
-            |m| m.digest = [1; 32],
-        ];
+        let changes: [fn(&mut Manifest); 4] =
+            [|m| m.rows = 1, |m| m.entries = 1, |m| m.audit_hash = [1; 32], |m| m.digest = [1; 32]];
         for change in changes {
             assert_eq!(restored(change).unwrap_err().code(), "store-corrupt");
         }

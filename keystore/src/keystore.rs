@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use crate::authorized::{Entry, Record, Repeated};
 use crate::error::KeystoreError;
 use crate::journal;
-use crate::names::{KeyName, ProviderId};
+use crate::names::{KeyName, ProviderId, VersionId};
 use crate::perform;
+use crate::reserve::Gauge;
 use crate::root::RootKey;
 use crate::seal::KeyRing;
 use crate::seal::derive::mac;
@@ -59,6 +60,7 @@ struct Inner {
     readers: Readers,
     writer: Writer,
     shared: Arc<Shared>,
+    gauge: Gauge,
 }
 
 impl Keystore {
@@ -127,6 +129,7 @@ impl Keystore {
             readers: Readers::new(path),
             writer: Writer::start(conn, lock, Arc::clone(&shared))?,
             shared,
+            gauge: Gauge::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -143,7 +146,11 @@ impl Keystore {
         &self.inner.identity
     }
 
-    /// The file it rests in.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.inner.gauge
+    }
+
+    /// Where the store lies.
     pub fn path(&self) -> &Path {
         self.inner.readers.path()
     }
@@ -209,7 +216,25 @@ impl Keystore {
         mac(key, &all)
     }
 
-    /// A key, deleted ones included, and the epoch, in one moment.
+    /// What one use of a key needs, in one moment: as [`Keystore::look`], but of the versions at most
+    /// one, that named or else the newest that is on. The work does not grow with their number.
+    pub fn look_version(
+        &self,
+        provider: &ProviderId,
+        name: &KeyName,
+        wanted: Option<&VersionId>,
+    ) -> Result<Look, KeystoreError> {
+        let ring = self.ring();
+        self.read(|conn| {
+            let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
+            let key = KeyRow::find(conn, ring, provider, name)?
+                .map(|row| row.view_version(conn, ring, wanted))
+                .transpose()?;
+            Ok(Look { epoch, key })
+        })
+    }
+
+    /// A key with all its versions, deleted ones included, and the epoch, in one moment.
     pub fn look(&self, provider: &ProviderId, name: &KeyName) -> Result<Look, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {

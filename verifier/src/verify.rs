@@ -107,7 +107,7 @@ impl Verifier {
     }
 }
 
-fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
+pub(crate) fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
     if bytes.len() > MAX_EVIDENCE {
         return Err(VerifyError::too_large("evidence", format!("{} bytes, at most {MAX_EVIDENCE}", bytes.len())));
     }

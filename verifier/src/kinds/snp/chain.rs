@@ -29,7 +29,9 @@ pub(super) fn verify(
     let product = candidate.vek.product;
     let rules = ChainRules { part: PART, algorithms: &[Algorithm::PssSha384], intermediates: 1, now: given.now };
     let mut refused = None;
-    for issuer in certificates.issuers(candidate, given)? {
+    let held = certificates.issuers(candidate).into_iter();
+    let embedded = std::iter::once_with(|| certificates.embedded_issuer(candidate, given)).flatten();
+    for issuer in held.chain(embedded) {
         if issuer.common_name().as_deref() != Some(issuer_name(product, candidate.signer).as_str()) {
             refused.get_or_insert(VerifyError::chain(PART, "the issuer is not the product's authority of such keys"));
             continue;

@@ -99,18 +99,19 @@ impl Certificates {
         Found::Fitting(fitting)
     }
 
-    /// Certificates with the name of the candidate's issuer; the embedded ASK stands last.
-    pub fn issuers(&self, candidate: &Candidate, given: &Given<'_>) -> Result<Vec<Arc<Certificate>>, VerifyError> {
-        let mut issuers: Vec<_> = self.held.iter().chain(&self.hints).map(Arc::clone).collect();
-        if candidate.signer == AmdSigner::Vcek {
-            let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product))?;
-            if issuers.iter().all(|c| c.digest() != embedded.digest()) {
-                issuers.push(embedded);
-            }
+    /// Certificates at hand with the name of the candidate's issuer.
+    pub fn issuers(&self, candidate: &Candidate) -> Vec<Arc<Certificate>> {
+        let named = |c: &&Arc<Certificate>| c.subject() == candidate.certificate.issuer();
+        self.held.iter().chain(&self.hints).filter(named).take(MAX_ISSUERS).map(Arc::clone).collect()
+    }
+
+    /// The embedded ASK, where it may be the candidate's issuer. Asked for when nothing at hand was: reading it costs.
+    pub fn embedded_issuer(&self, candidate: &Candidate, given: &Given<'_>) -> Option<Arc<Certificate>> {
+        if candidate.signer != AmdSigner::Vcek {
+            return None;
         }
-        issuers.retain(|c| c.subject() == candidate.certificate.issuer());
-        issuers.truncate(MAX_ISSUERS);
-        Ok(issuers)
+        let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product)).ok()?;
+        (embedded.subject() == candidate.certificate.issuer()).then_some(embedded)
     }
 
     /// Why some held bytes are no certificate, if there were such.
