@@ -67,10 +67,8 @@ impl Broker {
         let request = &passage.request;
         let refuse = |fault: Fault| self.refuse_as(&request.seat, &fault, &passage.correlation);
         let now = self.fit().map_err(refuse)?;
-        if first {
-            if let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
-                return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
-            }
+        if first && let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
+            return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
         }
         let appraised = match first {
             true => self.gather(request, &mut held, now),
@@ -172,7 +170,7 @@ impl Broker {
             .word(Field::Correlation, &passage.correlation)
             .number(Field::OfEntry, stored.entry.seq)
             .record();
-        self.keystore.record(record)?;
+        self.keystore.record_within_reserve(record)?;
         Ok(answer)
     }
 }

@@ -62,7 +62,7 @@ impl Broker {
             let due = self.strangers.count(seat.provider.id(), &source, code, correlation, now.secs());
             if !due.is_empty() {
                 let keystore = self.keystore.clone();
-                let store = move || due.into_iter().for_each(|record| drop(keystore.record(record)));
+                let store = move || due.into_iter().for_each(|record| drop(keystore.record_within_reserve(record)));
                 match tokio::runtime::Handle::try_current() {
                     Ok(runtime) => drop(runtime.spawn_blocking(store)),
                     Err(_) => store(),
@@ -89,14 +89,14 @@ impl Broker {
         }
     }
 
-    /// Refuses a caller whose evidence held: recorded before the answer. `told`: it may learn the true code.
+    /// Refuses a caller whose evidence held: recorded before the answer, and while there is more room than releases may need. `told`: it may learn the true code.
     pub(crate) fn deny(&self, event: Event, fault: &Fault, told: bool, correlation: &str) -> BrokerError {
         let record = event
             .word(Field::Decision, "deny")
             .word(Field::Code, &fault.full_code())
             .word(Field::Detail, &fault.inner)
             .record();
-        if let Err(why) = self.keystore.record(record) {
+        if let Err(why) = self.keystore.record_within_reserve(record) {
             let unrecorded = match why {
                 KeystoreError::Overloaded => Fault::new(Code::Overloaded, ""),
                 _ => Fault::new(Code::AuditUnavailable, ""),

@@ -203,7 +203,7 @@ impl Broker {
         self.stopping.store(true, Ordering::Relaxed);
         self.note_fitness();
         for record in self.strangers.drain() {
-            drop(self.keystore.record(record));
+            drop(self.keystore.record_within_reserve(record));
         }
     }
 
@@ -213,7 +213,7 @@ impl Broker {
         self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
-                drop(self.keystore.record(record));
+                drop(self.keystore.record_within_reserve(record));
             }
         }
     }

@@ -306,7 +306,7 @@ impl Broker {
             .word(Field::Correlation, &passage.correlation)
             .number(Field::OfEntry, stored.entry.seq)
             .record();
-        self.keystore.record(record)?;
+        self.keystore.record_within_reserve(record)?;
         self.answer(passage, &outcome, stored.entry, &Context::recorded(&body, &request.proof))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use keygate::broker::*;
-use keygate_keystore::KeyType;
+use keygate_keystore::{KeyType, Space};
 use keygate_verifier::{CollateralId, Endorsements};
 use serde_json::json;
 
@@ -77,6 +77,23 @@ async fn aud_01_one_evidence_is_told_no_twenty_times_a_minute_with_a_record() {
     house.broker.use_key(workload.release(&house, "db-key")).await.unwrap();
     house.clock.advance(60);
     assert_eq!(house.broker.use_key(again()).await.unwrap_err().code, Code::NotReleased);
+}
+
+#[tokio::test]
+async fn aud_03_refusals_leave_room_for_releases() {
+    let house = House::new();
+    house.key("db-key", KeyType::Oct256, json!({}));
+    let (good, mut bad) = (Workload::new(), Workload::new());
+    bad.evidence.measurement = [1; 48];
+    house.keystore.measure_space_by(|_| Ok(Space { free: 100 << 20, whole: 100 << 30 }));
+    let before = house.keystore.head().unwrap().seq;
+    let refused = house.broker.use_key(bad.release(&house, "db-key")).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (Code::AuditUnavailable, Some(5)));
+    assert_eq!(house.keystore.head().unwrap().seq, before);
+    house.broker.use_key(good.release(&house, "db-key")).await.unwrap();
+    assert_eq!(house.keystore.head().unwrap().seq, before + 1);
+    house.keystore.measure_space_by(|_| Ok(Space { free: 300 << 20, whole: 100 << 30 }));
+    assert_eq!(house.broker.use_key(bad.release(&house, "db-key")).await.unwrap_err().code, Code::NotReleased);
 }
 
 #[tokio::test]
