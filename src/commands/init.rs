@@ -44,6 +44,9 @@ pub fn run(args: &InitArgs, format: Format) -> Result<Exit, Failure> {
     make(&dir, &args.host, args.root_key.as_deref())?;
     let output = Output::new(format);
     if output.is_json() {
+        if args.root_key.is_none() {
+            eprintln!("{}", copy_warning(&dir));
+        }
         output.object(&json!({
             "dir": dir.display().to_string(),
             "config": dir.join("keygate.toml").display().to_string(),

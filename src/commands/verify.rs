@@ -108,7 +108,10 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
 /// Runs `keygate inspect`.
 pub fn inspect(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
     let bytes = read_evidence(&args.file)?;
-    let refused = |e: VerifyError| Failure::refused(&e.full_code(), e.to_string());
+    let refused = |e: VerifyError| {
+        Failure::refused(&e.full_code(), e.to_string())
+            .with_help("name the kind with --kind, and give the bytes as the hardware gave them")
+    };
     let kind = kind_of(&args.kind, &bytes).map_err(refused)?;
     let says = Verifier::inspect(&Evidence { kind, bytes: &bytes }).map_err(refused)?;
     let mut shown = Map::new();
