@@ -10,7 +10,7 @@ use keygate_verifier::{
 };
 use serde_json::{Map, Value, json};
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, complain};
 use super::output::{Format, Output};
 use crate::app::certificates;
 use crate::clock::{Clock, SystemClock};
@@ -91,7 +91,7 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
         let (found, strange) = read_path(path)
             .map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", path.display()), "check --endorsements"))?;
         for file in strange {
-            eprintln!("keygate: not an endorsement, left out: {file}");
+            complain(&format!("keygate: not an endorsement, left out: {file}"));
         }
         held.extend(&found);
     }
