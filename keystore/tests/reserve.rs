@@ -8,7 +8,7 @@ use keygate_keystore::*;
 use scene::*;
 
 #[test]
-fn aud_03_refusals_leave_room_for_releases() {
+fn aud_01_refusals_leave_room_for_releases() {
     let scene = Scene::new();
     let store = &scene.store;
     store.change(import_secret("a", b"secret")).unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::appraise::{Appraised, Held, Shown};
 use super::challenge::{self, correlation};
-use super::decide::{Verdict, authorize, wrapping_for};
+use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
@@ -175,7 +175,9 @@ impl Broker {
         let request = &passage.request;
         let provider = request.seat.provider.id();
         let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true };
-        let look = self.keystore.look(provider, &request.key.name).map_err(|e| fail(e.into()))?;
+        let wanted = wanted_version(request);
+        let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
+        let look = look.map_err(|e| fail(e.into()))?;
         // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
         if let Some(name) = request.caller.name() {
             caller::still_there(&self.keystore, provider, name, now.secs()).map_err(fail)?;

@@ -46,7 +46,7 @@ async fn nothing_is_copied_for_a_challenge_that_is_not_live() {
 }
 
 #[tokio::test]
-async fn aud_03_one_evidence_is_told_no_twenty_times_a_minute_with_a_record() {
+async fn aud_01_one_evidence_is_told_no_twenty_times_a_minute_with_a_record() {
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
     let workload = Workload::new();
