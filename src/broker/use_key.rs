@@ -13,7 +13,6 @@ use keygate_policies::release::FreshnessShown;
 use keygate_verifier::{CollateralId, RecipientKey, UnixTime};
 use serde_json::{Map, Value, json};
 
-use super::Broker;
 use super::appraise::{Appraised, Held, Shown};
 use super::challenge::{self, correlation};
 use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
@@ -21,6 +20,7 @@ use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Usage};
+use super::{Broker, caller};
 use crate::audit::{Event, Field, kind};
 use crate::result::Receipt;
 use crate::telemetry;
@@ -178,6 +178,10 @@ impl Broker {
         let wanted = wanted_version(request);
         let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
         let look = look.map_err(|e| fail(e.into()))?;
+        // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
+        if let Some(name) = request.caller.name() {
+            caller::still_there(&self.keystore, provider, name, now.secs()).map_err(fail)?;
+        }
         if let Some(shown) = shown {
             let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
             if denied.map_err(fail)? {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use keygate::broker::*;
-use keygate_keystore::{KeyType, Space};
+use keygate_keystore::{Change, KeyType, Space};
 use keygate_verifier::{CollateralId, Endorsements};
 use serde_json::json;
 
@@ -94,6 +94,25 @@ async fn aud_03_refusals_leave_room_for_releases() {
     assert_eq!(house.keystore.head().unwrap().seq, before + 1);
     house.keystore.measure_space_by(|_| Ok(Space { free: 300 << 20, whole: 100 << 30 }));
     assert_eq!(house.broker.use_key(bad.release(&house, "db-key")).await.unwrap_err().code, Code::NotReleased);
+}
+
+#[tokio::test]
+async fn a_credential_that_was_revoked_after_it_was_read_decides_nothing() {
+    let house = House::new();
+    house.key("db-key", KeyType::Oct256, json!({}));
+    house.employ("op");
+    let wrap = || {
+        let plaintext = b"x".to_vec().into();
+        let usage = Usage::Wrap { alg: "A256GCM".into(), plaintext, aad: Vec::new() };
+        let mut request = request(&house, "db-key", usage, Proof::None);
+        request.caller = house.broker.caller(&house.seat(), Some(&format!("kg_{:_<43}", "op"))).unwrap();
+        request
+    };
+    house.broker.use_key(wrap()).await.unwrap();
+    let identified = wrap();
+    house.change(Change::RevokeCredential { name: "op".into() });
+    assert_eq!(house.broker.use_key(identified).await.unwrap_err().code, Code::CredentialInvalid);
+    assert_eq!(house.newest("key.use")["decision"], "deny");
 }
 
 #[tokio::test]
