@@ -100,8 +100,10 @@ impl Broker {
     pub fn open(parts: Parts) -> Result<Arc<Self>, Fault> {
         let now = parts.clock.now()?.secs();
         let mut providers = Vec::new();
+        let mut house: Option<ProviderSetup> = None;
         for setup in parts.providers {
-            let signers = Signers::ensure(&parts.keystore, &setup, now)?;
+            let house = house.get_or_insert_with(|| setup.clone());
+            let signers = Signers::ensure(&parts.keystore, &setup, house, now)?;
             providers.push(Arc::new(Provider { setup, signers }));
         }
         let broker = Arc::new(Self {

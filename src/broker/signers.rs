@@ -24,12 +24,20 @@ pub(crate) struct Signers {
 
 impl Signers {
     /// Opens the service keys of a provider and makes those that are missing.
-    pub(crate) fn ensure(keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<Self, Fault> {
+    ///
+    /// The CA is that of `house`, the node's first provider: one `ca.pem` is the only pin for whatever the node serves.
+    pub(crate) fn ensure(
+        keystore: &Keystore,
+        setup: &ProviderSetup,
+        house: &ProviderSetup,
+        now: i64,
+    ) -> Result<Self, Fault> {
         let keys = Keys { keystore, setup, now };
-        let mut authorities = keys.all(ServicePurpose::Ca)?;
+        let of_the_house = Keys { keystore, setup: house, now };
+        let mut authorities = of_the_house.all(ServicePurpose::Ca)?;
         if authorities.is_empty() {
-            authorities = keys.make(ServicePurpose::Ca, |sec1, serial| {
-                Ok(vec![certificate::authority(sec1, setup.id.as_str(), serial, now)?])
+            authorities = of_the_house.make(ServicePurpose::Ca, |sec1, serial| {
+                Ok(vec![certificate::authority(sec1, house.id.as_str(), serial, now)?])
             })?;
         }
         let missing = || Fault::new(Code::StoreCorrupt, "").because("a service key is missing");

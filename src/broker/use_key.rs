@@ -224,9 +224,11 @@ impl Broker {
                 answer.map(Some).map_err(|fault| refused(fault, true))
             }
             Err(KeystoreError::EpochMoved) => Ok(None),
-            Err(error @ (KeystoreError::KeyNotFound | KeystoreError::KeyState(_))) => {
-                Err(refused(error.into(), request.caller.may_know(&request.key.name)))
-            }
+            Err(
+                error @ (KeystoreError::KeyNotFound
+                | KeystoreError::KeyState(_)
+                | KeystoreError::OperationNotAllowed(_)),
+            ) => Err(refused(error.into(), request.caller.may_know(&request.key.name))),
             Err(error) => Err(refused(error.into(), true)),
         }
     }

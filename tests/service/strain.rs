@@ -80,7 +80,7 @@ async fn aud_01_one_evidence_is_told_no_twenty_times_a_minute_with_a_record() {
 }
 
 #[tokio::test]
-async fn aud_03_refusals_leave_room_for_releases() {
+async fn aud_01_refusals_leave_room_for_releases() {
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
     let (good, mut bad) = (Workload::new(), Workload::new());
