@@ -185,7 +185,8 @@ fn offline(dir: &Path, provider: &str, heads: &[String], receipts: &[String]) ->
     let found = found.map_err(|e| local.failure(&e))?;
     let mut told = verdict(&found);
     told["papers"] = json!([]);
-    if heads.is_empty() && receipts.is_empty() {
+    // Papers are held against a journal that is whole; of a broken one the place is told.
+    if heads.is_empty() && receipts.is_empty() || told["verdict"] != "intact" {
         return Ok(told);
     }
     let provider = ProviderId::parse(provider)

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use keygate_keystore::{BackupReport, Keystore, KeystoreError};
+use keygate_keystore::{BackupReport, JournalVerdict, Keystore, KeystoreError};
 use serde_json::json;
 
 use super::admin::Desk;
@@ -130,12 +130,18 @@ fn checked(local: &LocalStore, opened: Result<Keystore, KeystoreError>, output: 
     let mut progress = Progress::new("rows");
     let report = opened.and_then(|store| {
         let report = store.check(&mut |done, all| progress.tick(done, all));
+        let journal = store.verify_journal(&mut |done, all| progress.tick(done, all));
         store.shutdown();
-        report
+        Ok((report?, journal?))
     });
     drop(progress);
     match report {
-        Ok(report) => {
+        Ok((_, JournalVerdict::Broken { seq, what })) => {
+            let object = format!("audit entry {seq}: {}", what.as_str());
+            output.object(&json!({"verdict": "damaged", "object": object, "code": "store-corrupt"}));
+            Ok(Exit::Refused)
+        }
+        Ok((report, JournalVerdict::Intact { .. })) => {
             output.object(&json!({
                 "verdict": "sound",
                 "rows": report.rows,

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use keygate_keystore::JournalVerdict;
 use serde_json::{Value, json};
 
 use super::{Desk, Reason, Refusal};
@@ -37,12 +38,16 @@ impl Desk<'_> {
         }))
     }
 
-    /// Verifies every page, row and sealed cell of the store that is open.
+    /// Verifies every page, row and sealed cell of the store that is open, and the whole journal.
     ///
     /// # Errors
     /// `store-corrupt`.
     pub fn store_check(&self) -> Result<Value, Refusal> {
         let report = self.broker.keystore.check(&mut |_, _| {})?;
+        if let JournalVerdict::Broken { seq, what } = self.broker.keystore.verify_journal(&mut |_, _| {})? {
+            let place = format!("audit entry {seq}: {}", what.as_str());
+            return Err(Fault::new(Code::StoreCorrupt, "").because(place).into());
+        }
         Ok(json!({
             "verdict": "sound",
             "rows": report.rows,
