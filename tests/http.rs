@@ -160,7 +160,7 @@ fn http_05_and_06_bodies_of_another_coding_or_type_are_refused() {
 #[test]
 fn http_07_json_without_measure_is_too_large() {
     let server = server();
-    let deep = |n: usize| format!("{}{}", r#"{"a":"#.repeat(n - 1), format!("{{}}{}", "}".repeat(n - 1)));
+    let deep = |n: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(n - 1), "}".repeat(n - 1));
     let wide = |n: usize| format!("{{{}}}", (0..n).map(|i| format!(r#""m{i}":0"#)).collect::<Vec<_>>().join(","));
     for (what, body) in [
         ("depth 33", deep(33)),
@@ -305,7 +305,7 @@ fn http_14_old_tls_and_what_is_no_tls_is_refused() {
     is_well(&server);
     for socket in &mut silent {
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        assert!(matches!(socket.read(&mut [0; 64]), Ok(_)), "a silent connection stays");
+        assert!(socket.read(&mut [0; 64]).is_ok(), "a silent connection stays");
     }
 }
 
