@@ -82,6 +82,7 @@ impl App {
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
+            purge_protection: settings.store.purge_protection,
         })
         .map_err(|e| {
             AppError::Store(
@@ -120,15 +121,25 @@ impl App {
     }
 }
 
-/// What a store's failure means to the person who starts the service.
-fn store_error(file: &Path, error: &KeystoreError) -> AppError {
-    let help = match error.code() {
-        "sealed" => "check `root_key.file`: this store was made with another root key",
-        "store-corrupt" | "rollback-detected" => "restore the newest backup with `keygate store restore`",
-        "overloaded" | "conflict" => "another process holds this store: stop it first",
+/// What a store's failure means to the person who starts the service or runs a command on its folder.
+pub fn store_error(file: &Path, error: &KeystoreError) -> AppError {
+    let what = format!("the store `{}` cannot be opened: {error}", file.display());
+    let help = match error {
+        KeystoreError::Busy => "another process holds this store: stop it first",
+        KeystoreError::WrongRootKey => "this store was made with another root key: mend `root_key.file`",
+        KeystoreError::Sealed(_) => "the root key is not there: mend `root_key.file`, or put the file back",
+        KeystoreError::StoreCorrupt { .. } | KeystoreError::SchemaUnknown(_) | KeystoreError::RollbackDetected => {
+            "keep the file for an examination, and restore the newest backup with `keygate store restore`"
+        }
+        KeystoreError::Conflict(_) => "name a file that does not exist: nothing is ever overwritten",
+        KeystoreError::ConfigInvalid(_) => {
+            let help =
+                "root key and store are files of the service alone: `chmod 600`, no link, 32 random bytes for the key";
+            return AppError::Config(SettingsError::new(what, help));
+        }
         _ => "run `keygate init --dir D` first, or mend `store.file`",
     };
-    AppError::Store(error.code(), format!("the store `{}` cannot be opened: {error}", file.display()), help.to_owned())
+    AppError::Store(error.code(), what, help.to_owned())
 }
 
 /// The vendors' anchors and the operator's.

@@ -114,8 +114,15 @@ pub enum Sealing {
     For {
         /// That key.
         recipient: Recipient,
-        /// The manner of wrapping.
+        /// The manner of wrapping, as the request named it.
         wrapping: Wrapping,
+    },
+    /// Wrapped for the key that the evidence bound; the request named no manner of wrapping. It is
+    /// [`Wrapping::default_for`] the recipient, and [`Wrapping::Jwe`] for an empty answer, which
+    /// `RSA_AES_KEY_WRAP_256` cannot carry.
+    ByDefault {
+        /// That key.
+        recipient: Recipient,
     },
     /// In the open; only for [`Use::Wrap`], whose outcome is ciphertext.
     NotSealed,

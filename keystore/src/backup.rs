@@ -25,6 +25,7 @@ use crate::seal::KeyRing;
 use crate::seal::ring::check_value;
 use crate::seal::secret::{random, same};
 use crate::storage::files::{self, Lock};
+use crate::storage::purged::{self, Gone};
 use crate::storage::sqlite::census::{self, Counted, Depth};
 use crate::storage::sqlite::head::{HeadState, Identity};
 use crate::storage::sqlite::{database, schema, unreadable, unwritable};
@@ -172,9 +173,22 @@ impl Keystore {
     }
 
     /// Makes a new store of a backup, under the next incarnation. The whole backup is verified
-    /// before anything is written. Errors: `conflict` if `to` exists; [`KeystoreError::WrongRootKey`];
+    /// before anything is written. Keys that the ledger `<to>.purged` names stay purged. Errors: `conflict` if `to` exists; [`KeystoreError::WrongRootKey`];
     /// `store-corrupt` if the backup is not whole.
     pub fn restore(from: &Path, to: &Path, root: &dyn RootKey, now: i64) -> Result<BackupReport, KeystoreError> {
+        let ledger = purged::ledger_of(&files::resolved(to)?);
+        Self::restore_with_ledger(from, to, &ledger, root, now)
+    }
+
+    /// As [`Keystore::restore`], with the ledger of purged keys of the lost store at another place;
+    /// without such a file nothing counts as purged since. `<to>.purged` has them all afterwards.
+    pub fn restore_with_ledger(
+        from: &Path,
+        to: &Path,
+        ledger: &Path,
+        root: &dyn RootKey,
+        now: i64,
+    ) -> Result<BackupReport, KeystoreError> {
         let secret = root.load()?;
         let to = files::resolved(to)?;
         absent(&to)?;
@@ -195,9 +209,12 @@ impl Keystore {
         unsealed.flush().map_err(|e| files::failed(&snapshot, &e))?;
         drop(unsealed);
 
+        let mut gone = purged::read(ledger, &ring)?;
+        gone.append(&mut purged::read(&purged::ledger_of(&to), &ring)?);
         let partial = files::beside(&to, ".partial");
         let _partial = Scratch(&partial);
-        let (rows, digest) = rewrite(&snapshot, &partial, &secret, &manifest, root, now)?;
+        let (rows, digest) = rewrite(&snapshot, &partial, &secret, &manifest, root, &mut gone, now)?;
+        purged::add(&purged::ledger_of(&to), &ring, &gone)?;
         let bytes = std::fs::metadata(&partial).map_or(0, |m| m.len());
         publish(&partial, &to)?;
         Ok(BackupReport { rows, bytes, incarnation: header.incarnation.saturating_add(1), digest })
@@ -268,6 +285,7 @@ fn rewrite(
     secret: &RootSecret,
     manifest: &Manifest,
     root: &dyn RootKey,
+    gone: &mut Gone,
     now: i64,
 ) -> Result<(u64, [u8; 32]), KeystoreError> {
     let old = database::open_untouched(snapshot)?;
@@ -281,23 +299,26 @@ fn rewrite(
         return Err(damaged_backup());
     }
     let incarnation = identity.incarnation.checked_add(1).ok_or_else(damaged_backup)?;
-    let next = Identity { incarnation, root_provider: root.describe(), ..identity };
+    let next = Identity { incarnation, root_provider: root.describe(), created: now, ..identity };
     let next_ring = KeyRing::derive(secret, next.store_id, incarnation);
     let new = database::create(partial)?;
     new.execute_batch("BEGIN IMMEDIATE").map_err(unwritable)?;
     next.write(&new, &next_ring)?;
+    let back = copy::brought_back(&old, gone)?;
+    let again = back.len();
     let record = Record {
         provider: ProviderId::parse("keygate")?,
         at: now,
         kind: "store-restored".to_owned(),
-        body: format!("{{\"incarnation\":{incarnation}}}"),
+        body: format!("{{\"incarnation\":{incarnation},\"purged\":{again}}}"),
     };
     copy::reseal(&old, &ring, &head, &new, &next_ring, &record, now)?;
-    new.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").map_err(unwritable)?;
-    let (head, counted) = inspect(&new, &next_ring)?;
-    if counted.digest != manifest.digest {
+    if inspect(&new, &next_ring)?.1.digest != manifest.digest {
         return Err(damaged_backup());
     }
+    gone.append(&mut copy::purge_again(&new, &next_ring, &back, now)?);
+    new.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").map_err(unwritable)?;
+    let (head, counted) = inspect(&new, &next_ring)?;
     new.close().map_err(|(_, e)| unreadable("store")(e))?;
     Ok((counted.rows + head.audit_seq, counted.digest))
 }

@@ -7,6 +7,8 @@ mod apply;
 mod keys;
 mod trust;
 
+pub(crate) use keys::destroy;
+
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;

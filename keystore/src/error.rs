@@ -58,6 +58,9 @@ pub enum KeystoreError {
     /// A commit or a flush failed, or did once before: the node must not serve any more.
     #[error("the store failed: {0}")]
     StoreFailed(String),
+    /// What room is left is kept for uses and changes. The store itself is well.
+    #[error("there is no room for this record")]
+    NoRoom,
     /// What is read is not what was written.
     #[error("the store is damaged at `{object}`")]
     StoreCorrupt {
@@ -104,7 +107,7 @@ impl KeystoreError {
             Self::TokenUnknown => "token-invalid",
             Self::Forbidden(_) => "forbidden",
             Self::Randomness | Self::Busy => "dependency-unavailable",
-            Self::StoreFailed(_) => "audit-unavailable",
+            Self::StoreFailed(_) | Self::NoRoom => "audit-unavailable",
             Self::StoreCorrupt { .. } | Self::SchemaUnknown(_) => "store-corrupt",
             Self::Sealed(_) | Self::WrongRootKey => "sealed",
             Self::RollbackDetected => "rollback-detected",
@@ -149,6 +152,7 @@ mod tests {
             (KeystoreError::TokenUnknown, "token-invalid"),
             (KeystoreError::Randomness, "dependency-unavailable"),
             (KeystoreError::StoreFailed(text()), "audit-unavailable"),
+            (KeystoreError::NoRoom, "audit-unavailable"),
             (KeystoreError::StoreCorrupt { object: text() }, "store-corrupt"),
             (KeystoreError::WrongRootKey, "sealed"),
             (KeystoreError::RollbackDetected, "rollback-detected"),

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use crate::authorized::{Entry, Record, Repeated};
 use crate::error::KeystoreError;
 use crate::journal;
-use crate::names::{KeyName, ProviderId};
+use crate::names::{KeyName, ProviderId, VersionId};
 use crate::perform;
+use crate::reserve::Gauge;
 use crate::root::RootKey;
 use crate::seal::KeyRing;
 use crate::seal::derive::mac;
@@ -38,7 +39,8 @@ use crate::views::{
 /// What keyed digests are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacPurpose {
-    /// Challenges. The key changes with every restore, so that challenges of before are worthless.
+    /// Challenges. They change with every restore, and with each of two restores of one backup, so
+    /// that challenges of before or elsewhere are worthless.
     Challenge,
     /// Blind indexes.
     Index,
@@ -58,6 +60,7 @@ struct Inner {
     readers: Readers,
     writer: Writer,
     shared: Arc<Shared>,
+    gauge: Gauge,
 }
 
 impl Keystore {
@@ -126,6 +129,7 @@ impl Keystore {
             readers: Readers::new(path),
             writer: Writer::start(conn, lock, Arc::clone(&shared))?,
             shared,
+            gauge: Gauge::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -142,7 +146,11 @@ impl Keystore {
         &self.inner.identity
     }
 
-    /// The file it rests in.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.inner.gauge
+    }
+
+    /// Where the store lies.
     pub fn path(&self) -> &Path {
         self.inner.readers.path()
     }
@@ -194,17 +202,39 @@ impl Keystore {
     /// HMAC-SHA-256 over parts, each behind its length, under a key of this store and purpose.
     pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> [u8; 32] {
         let ring = self.ring();
+        let created = self.identity().created.to_be_bytes();
         let mut all: Vec<&[u8]> = vec![b"mac"];
         all.extend_from_slice(parts);
         let key = match purpose {
-            MacPurpose::Challenge => &ring.challenge,
+            MacPurpose::Challenge => {
+                all.push(&created);
+                &ring.challenge
+            }
             MacPurpose::Index => &ring.index,
             MacPurpose::Decoy => &ring.decoy,
         };
         mac(key, &all)
     }
 
-    /// A key, deleted ones included, and the epoch, in one moment.
+    /// What one use of a key needs, in one moment: as [`Keystore::look`], but of the versions at most
+    /// one, that named or else the newest that is on. The work does not grow with their number.
+    pub fn look_version(
+        &self,
+        provider: &ProviderId,
+        name: &KeyName,
+        wanted: Option<&VersionId>,
+    ) -> Result<Look, KeystoreError> {
+        let ring = self.ring();
+        self.read(|conn| {
+            let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
+            let key = KeyRow::find(conn, ring, provider, name)?
+                .map(|row| row.view_version(conn, ring, wanted))
+                .transpose()?;
+            Ok(Look { epoch, key })
+        })
+    }
+
+    /// A key with all its versions, deleted ones included, and the epoch, in one moment.
     pub fn look(&self, provider: &ProviderId, name: &KeyName) -> Result<Look, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {

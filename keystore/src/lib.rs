@@ -24,10 +24,12 @@ mod journal;
 pub mod key;
 mod keystore;
 pub mod material;
+mod memory;
 pub mod names;
 pub mod operations;
 mod perform;
 pub mod primitives;
+mod reserve;
 mod root;
 mod seal;
 mod service;
@@ -45,7 +47,9 @@ pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
 pub use keystore::{Keystore, MacPurpose};
 pub use material::{KeyMaterial, PublicPart};
+pub use memory::lock_memory;
 pub use names::{KeyName, ProviderId, VersionId};
+pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
 pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,

@@ -28,7 +28,7 @@ use crate::storage::sqlite::spent::{AnswerRow, seal_answer};
 use crate::storage::sqlite::transaction::Transaction;
 use crate::storage::sqlite::trust::SessionRow;
 use crate::storage::sqlite::unwritable;
-use crate::wrap::{self, Wrapped};
+use crate::wrap::{self, Wrapped, Wrapping};
 
 const OCTETS: &str = "application/octet-stream";
 const PKCS8: &str = "application/pkcs8";
@@ -280,6 +280,13 @@ fn outcome(opened: &Opened, target: &Target, usage: Use, sealing: &Sealing) -> R
     let sealed = |plaintext: &[u8], cty: &str| -> Result<Option<Wrapped>, KeystoreError> {
         match sealing {
             Sealing::For { recipient, wrapping } => wrap::wrap(recipient, *wrapping, plaintext, cty).map(Some),
+            Sealing::ByDefault { recipient } => {
+                let wrapping = match plaintext {
+                    [] => Wrapping::Jwe,
+                    _ => Wrapping::default_for(recipient),
+                };
+                wrap::wrap(recipient, wrapping, plaintext, cty).map(Some)
+            }
             Sealing::NotSealed => Err(KeystoreError::OperationNotAllowed("the outcome must be sealed to a recipient")),
         }
     };
@@ -312,7 +319,7 @@ fn outcome(opened: &Opened, target: &Target, usage: Use, sealing: &Sealing) -> R
             outcome.alg = Some(alg);
         }
         Use::Wrap { alg, plaintext, aad } => {
-            if matches!(sealing, Sealing::For { .. }) {
+            if !matches!(sealing, Sealing::NotSealed) {
                 return Err(KeystoreError::OperationNotAllowed("what is wrapped is not sealed to a recipient"));
             }
             let ciphertext = operations::wrap(material, version, &alg, &plaintext, &aad)?;

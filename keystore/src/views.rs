@@ -60,7 +60,8 @@ pub struct KeyView {
     pub created: i64,
     /// Unix seconds.
     pub updated: i64,
-    /// Its versions, newest last.
+    /// Its versions, newest last; of [`Keystore::look_version`](crate::Keystore::look_version) at
+    /// most the one asked for.
     pub versions: Vec<VersionView>,
 }
 

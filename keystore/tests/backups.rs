@@ -92,6 +92,25 @@ fn challenges_sessions_and_answers_of_before_are_worth_nothing() {
 }
 
 #[test]
+fn challenges_of_two_restores_of_one_backup_differ() {
+    let scene = furnished();
+    let copy = scene.dir.path().join("copy");
+    scene.store.backup(&copy, NOW).unwrap();
+    let challenge = |file: &str, now| {
+        let file = scene.dir.path().join(file);
+        Keystore::restore(&copy, &file, &scene.root(), now).unwrap();
+        let mac = || {
+            let store = Keystore::open(&file, &scene.root(), now).unwrap();
+            store.mac(MacPurpose::Challenge, &[b"nonce"])
+        };
+        let first = mac();
+        assert_eq!(first, mac());
+        first
+    };
+    assert_ne!(challenge("one", NOW), challenge("two", NOW + 5));
+}
+
+#[test]
 fn sto_10_cells_of_one_incarnation_do_not_fit_into_another() {
     let scene = furnished();
     let (copy, new) = (scene.dir.path().join("copy"), scene.dir.path().join("new"));
@@ -188,4 +207,40 @@ fn a_backup_is_of_one_moment_while_others_write() {
     let new = scene.dir.path().join("new");
     Keystore::restore(&copy, &new, &scene.root(), NOW).unwrap();
     Keystore::open(&new, &scene.root(), NOW).unwrap();
+}
+
+#[test]
+fn sto_26_a_purged_key_stays_purged_after_restore() {
+    let scene = furnished();
+    let path = |file: &str| scene.dir.path().join(file);
+    let ledger = path("store.purged");
+    scene.store.backup(&path("copy"), NOW).unwrap();
+    scene.store.change(order(Change::DeleteKey { name: name("a") })).unwrap();
+    let purge = || order(Change::PurgeKey { name: name("a") });
+    scene.store.change(ChangeOrder { dry_run: true, ..purge() }).unwrap();
+    assert!(!ledger.exists());
+    scene.store.change(purge()).unwrap();
+    assert!(ledger.exists());
+    let restored = |file: &str, ledger: &std::path::Path| {
+        let root = scene.root();
+        Keystore::restore_with_ledger(&path("copy"), &path(file), ledger, &root, NOW).unwrap();
+        let store = Keystore::open(&path(file), &root, NOW).unwrap();
+        store.check(&mut |_, _| {}).unwrap();
+        let keys = store.list(&provider(), None, 10).unwrap();
+        keys.into_iter().map(|key| key.name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(restored("elsewhere", &path("no ledger")), ["a", "c"]);
+    assert_eq!(restored("with", &ledger), ["c"]);
+    // The ledger went along: the next restore there needs no hint.
+    std::fs::remove_file(path("with")).unwrap();
+    assert_eq!(restored("with", &path("no ledger")), ["c"]);
+    // A ledger that was touched is not believed.
+    let text = std::fs::read_to_string(&ledger).unwrap();
+    let last = text.len() - 2;
+    let digit = if text.ends_with("0\n") { "1" } else { "0" };
+    std::fs::write(&ledger, format!("{}{digit}\n", &text[..last])).unwrap();
+    let to = path("touched");
+    let refused = Keystore::restore_with_ledger(&path("copy"), &to, &ledger, &scene.root(), NOW);
+    assert_eq!(refused.err().unwrap().code(), "store-corrupt");
+    assert!(!to.exists() && leftovers(&scene).is_empty());
 }

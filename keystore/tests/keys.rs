@@ -248,3 +248,33 @@ fn sto_30_names_are_parameters_never_sql() {
     assert!(scene.store.session(odd).unwrap().is_none());
     assert_eq!(scene.store.head().unwrap().seq, 2);
 }
+
+#[test]
+fn a_use_looks_at_one_version_of_many() {
+    let scene = Scene::new();
+    let store = &scene.store;
+    store.change(create_key("k", KeyType::Oct256)).unwrap();
+    for _ in 0..4 {
+        let material = NewMaterial::Generate;
+        let name = name("k");
+        store.change(order(Change::NewVersion { name, material })).unwrap();
+    }
+    let all = scene.view("k").versions;
+    let one = |wanted: Option<&VersionId>| {
+        let look = store.look_version(&provider(), &name("k"), wanted);
+        look.map(|look| look.key.unwrap().versions)
+    };
+    assert_eq!(one(None).unwrap(), all[4..]);
+    assert_eq!(one(Some(&all[1].id)).unwrap(), all[1..2]);
+    assert!(one(Some(&VersionId::random().unwrap())).unwrap().is_empty());
+    let switch = Change::SetVersionEnabled { name: name("k"), version: all[4].id, enabled: false };
+    store.change(order(switch)).unwrap();
+    assert_eq!(one(None).unwrap(), all[3..4]);
+    // An older one is damaged: that does not concern the newest, but it concerns who asks for it.
+    tamper(&scene.file(), "UPDATE versions SET created = 1 WHERE number = 2");
+    assert_eq!(one(None).unwrap(), all[3..4]);
+    assert_eq!(one(Some(&all[1].id)).unwrap_err().code(), "store-corrupt");
+    // Hiding the newest does not make an older one the newest.
+    tamper(&scene.file(), "DELETE FROM versions WHERE number = 4");
+    assert_eq!(one(None).unwrap_err().code(), "store-corrupt");
+}

@@ -94,7 +94,7 @@ impl Broker {
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(verified) => verified,
         };
-        self.hold_against_marks(verified.used(), held)?;
+        self.hold_against_marks(verified.used(), verified.anchor(), held)?;
         let result = conclude(&verified, proof)?;
         Ok(Appraised::Shown(Box::new(Shown {
             result,
@@ -142,14 +142,15 @@ impl Broker {
 
     /// Refuses what is older than the newest ever seen. What the library brought raises the marks, what a request brought
     /// never does. Threat model P10.
-    fn hold_against_marks(&self, used: &[UsedCollateral], held: &Held) -> Result<(), Fault> {
+    /// A mark belongs to a piece under an anchor: numbers of an operator's own hierarchy say nothing about the vendor's.
+    fn hold_against_marks(&self, used: &[UsedCollateral], anchor: &str, held: &Held) -> Result<(), Fault> {
         let mut higher = Vec::new();
         for piece in used {
             // A chip's certificate is named with its patch level: another level is another name.
             if matches!(piece.id, CollateralId::AmdVcek { .. }) {
                 continue;
             }
-            let id = piece.id.to_string();
+            let id = format!("{}@{anchor}", piece.id);
             let mark = self.marks.newest(&self.keystore, &id)?;
             if mark.is_some_and(|mark| piece.version < mark) {
                 return Err(Fault::new(Code::CollateralUnavailable, "older-than-seen").because(id));

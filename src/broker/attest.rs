@@ -11,13 +11,16 @@ use serde_json::{Map, Value, json};
 
 use super::Broker;
 use super::appraise::{Appraised, Held, Shown};
-use super::challenge::{correlation, draw};
+use super::challenge::{self, correlation, draw};
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{AttestAnswer, AttestRequest};
 use super::use_key::{ROUNDS, Turn, repeat_key};
 use crate::audit::{Event, Field, kind};
 use crate::result::{NewToken, token};
+
+/// Longest answer that is kept for repeats, in bytes.
+const LONGEST_KEPT: usize = 256 * 1_024;
 
 /// One attestation on its way.
 struct Passage {
@@ -36,7 +39,6 @@ impl Broker {
         let seat = &passage.request.seat;
         let source = seat.source_prefix();
         let mut held = Held::default();
-        held.add_library(&self.library.known(passage.request.evidence.kind));
         for round in 0..=ROUNDS {
             let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
             let work = move |permit| broker.attest_turn(&turn, held, round == 0, permit);
@@ -65,13 +67,15 @@ impl Broker {
         let request = &passage.request;
         let refuse = |fault: Fault| self.refuse_as(&request.seat, &fault, &passage.correlation);
         let now = self.fit().map_err(refuse)?;
-        if first {
-            if let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
-                return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
-            }
-            held.add_request(&request.evidence.endorsements).map_err(refuse)?;
+        if first && let Some(stored) = self.kept_attestation(request, now).map_err(refuse)? {
+            return self.attested_again(passage, &stored).map(Turn::Answered).map_err(refuse);
         }
-        let shown = match self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now) {
+        let appraised = match first {
+            true => self.gather(request, &mut held, now),
+            false => Ok(()),
+        }
+        .and_then(|()| self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now));
+        let shown = match appraised {
             Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, Box::new(held))),
             Ok(Appraised::Shown(shown)) => shown,
             Err(fault) => {
@@ -91,7 +95,20 @@ impl Broker {
             // The same was asked at the same time, and that one was first.
             issued = self.attested_again(passage, &stored);
         }
-        issued.map(Turn::Answered).map_err(|fault| self.deny(event, &fault, true, &passage.correlation))
+        issued.map(Turn::Answered).map_err(|fault| {
+            match self.once_more(&request.seat, &shown.result, &passage.correlation) {
+                Ok(()) => self.deny(event, &fault, true, &passage.correlation),
+                Err(often) => often,
+            }
+        })
+    }
+
+    /// What is held and what was sent, once the challenge is known to be live.
+    fn gather(&self, request: &AttestRequest, held: &mut Held, now: UnixTime) -> Result<(), Fault> {
+        let evidence = &request.evidence;
+        challenge::check(&self.keystore, request.seat.provider.id(), &evidence.challenge, now.secs())?;
+        held.add_library(&self.library.known(evidence.kind));
+        held.add_request(&evidence.endorsements)
     }
 
     fn kept_attestation(&self, request: &AttestRequest, now: UnixTime) -> Result<Option<StoredAnswer>, Fault> {
@@ -125,6 +142,10 @@ impl Broker {
             presented: shown.result.presented.clone(),
             expires_at,
         };
+        let kept = kept_form(&answer);
+        if answer.token.len() > token::LONGEST || kept.len() > LONGEST_KEPT {
+            return Err(Fault::new(Code::TooLarge, "the token would be too long: bind less data"));
+        }
         let record = event.clone().word(Field::Decision, "permit").hidden(Field::Jti, jti.as_bytes()).record();
         let repeat = request.idempotency.as_ref().map(|id| repeat_key(request.caller.name(), id, live.expires_at));
         self.keystore.attested(AttestOrder {
@@ -133,7 +154,7 @@ impl Broker {
             jti_until: expires_at,
             record,
             repeat,
-            answer: kept_form(&answer),
+            answer: kept,
             now: now.secs(),
         })?;
         Ok(answer)
@@ -149,7 +170,7 @@ impl Broker {
             .word(Field::Correlation, &passage.correlation)
             .number(Field::OfEntry, stored.entry.seq)
             .record();
-        self.keystore.record(record)?;
+        self.keystore.record_within_reserve(record)?;
         Ok(answer)
     }
 }

@@ -71,6 +71,16 @@ pub(crate) fn identify(
     }
 }
 
+/// Whether a credential that was found before is still in force.
+pub(crate) fn still_there(keystore: &Keystore, provider: &ProviderId, name: &str, now: i64) -> Result<(), Fault> {
+    let all = keystore.credentials(provider)?;
+    let live = all.iter().find(|known| known.name == name);
+    match live.is_some_and(|known| known.revoked_at.is_none() && known.expires.is_none_or(|end| now < end)) {
+        true => Ok(()),
+        false => Err(Fault::new(Code::CredentialInvalid, "credential")),
+    }
+}
+
 /// `*` stands for any text, everything else for itself.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

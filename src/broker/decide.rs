@@ -120,6 +120,15 @@ fn find<'k>(
     Ok((key, version))
 }
 
+/// The one version that a request can use: the one it names, or the one that its ciphertext names; none: the newest.
+pub(super) fn wanted_version(request: &KeyRequest) -> Option<VersionId> {
+    match (&request.key.version, &request.usage) {
+        (Some(named), _) => Some(*named),
+        (None, Usage::Unwrap { ciphertext, .. }) => written_in(ciphertext).ok(),
+        (None, _) => None,
+    }
+}
+
 /// The version that a ciphertext names inside; whatever is wrong with it has one name.
 fn written_in(ciphertext: &[u8]) -> Result<VersionId, Fault> {
     operations::version_of(ciphertext).map_err(|_| Fault::new(Code::CryptoFailed, ""))

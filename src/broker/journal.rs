@@ -12,6 +12,7 @@ use super::challenge::correlation;
 use super::error::{BrokerError, Code, Fault};
 use super::request::Seat;
 use crate::audit::{Event, Field, heads, kind};
+use crate::result::AttestationResult;
 use crate::telemetry;
 
 /// The newest signed head of each provider, by the number of its entry.
@@ -61,7 +62,7 @@ impl Broker {
             let due = self.strangers.count(seat.provider.id(), &source, code, correlation, now.secs());
             if !due.is_empty() {
                 let keystore = self.keystore.clone();
-                let store = move || due.into_iter().for_each(|record| drop(keystore.record(record)));
+                let store = move || due.into_iter().for_each(|record| drop(keystore.record_within_reserve(record)));
                 match tokio::runtime::Handle::try_current() {
                     Ok(runtime) => drop(runtime.spawn_blocking(store)),
                     Err(_) => store(),
@@ -71,14 +72,31 @@ impl Broker {
         fault.outward(correlation, false)
     }
 
-    /// Refuses a caller whose evidence held: recorded before the answer. `told`: it may learn the true code.
+    /// Whether this evidence may be told no once more in this minute, with a record.
+    ///
+    /// # Errors
+    /// `rate-limited`: it was told no often enough.
+    pub(crate) fn once_more(
+        &self,
+        seat: &Seat,
+        result: &AttestationResult,
+        correlation: &str,
+    ) -> Result<(), BrokerError> {
+        let now = self.clock.now().map_or(0, |now| now.secs());
+        match self.denials.take(seat.provider.id(), &result.evidence_digest, now) {
+            true => Ok(()),
+            false => Err(self.refuse_as(seat, &Fault::new(Code::RateLimited, ""), correlation)),
+        }
+    }
+
+    /// Refuses a caller whose evidence held: recorded before the answer, and while there is more room than releases may need. `told`: it may learn the true code.
     pub(crate) fn deny(&self, event: Event, fault: &Fault, told: bool, correlation: &str) -> BrokerError {
         let record = event
             .word(Field::Decision, "deny")
             .word(Field::Code, &fault.full_code())
             .word(Field::Detail, &fault.inner)
             .record();
-        if let Err(why) = self.keystore.record(record) {
+        if let Err(why) = self.keystore.record_within_reserve(record) {
             let unrecorded = match why {
                 KeystoreError::Overloaded => Fault::new(Code::Overloaded, ""),
                 _ => Fault::new(Code::AuditUnavailable, ""),

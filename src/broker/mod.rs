@@ -16,6 +16,7 @@ pub mod request;
 mod appraise;
 mod attest;
 mod decide;
+mod denials;
 mod describe;
 mod journal;
 mod knowledge;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub providers: Vec<ProviderSetup>,
     /// How much may run at once.
     pub limits: Limits,
+    /// Whether a deleted key waits for the end of its retention before it can be purged.
+    pub purge_protection: bool,
 }
 
 /// The service behind all doors.
@@ -76,10 +79,12 @@ pub struct Broker {
     providers: Providers,
     pool: pool::Pool,
     limits: Limits,
+    purge_protection: bool,
     strangers: Strangers,
     rules: Rules,
     stand_ins: StandIns,
     denied: Denied,
+    denials: denials::Denials,
     marks: Marks,
     heads: journal::Heads,
     noted: journal::Noted,
@@ -107,10 +112,12 @@ impl Broker {
             providers: Providers(providers),
             pool: pool::Pool::new(parts.limits),
             limits: parts.limits,
+            purge_protection: parts.purge_protection,
             strangers: Strangers::default(),
             rules: Rules::new(),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
+            denials: denials::Denials::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),
@@ -196,7 +203,7 @@ impl Broker {
         self.stopping.store(true, Ordering::Relaxed);
         self.note_fitness();
         for record in self.strangers.drain() {
-            drop(self.keystore.record(record));
+            drop(self.keystore.record_within_reserve(record));
         }
     }
 
@@ -206,7 +213,7 @@ impl Broker {
         self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
-                drop(self.keystore.record(record));
+                drop(self.keystore.record_within_reserve(record));
             }
         }
     }

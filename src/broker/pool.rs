@@ -154,7 +154,9 @@ mod tests {
         let greedy: Vec<_> = (0..100)
             .map(|_| {
                 let (pool, wait) = (Arc::clone(&pool), Arc::clone(&wait));
-                let hold = move |_permit: Permit| drop(wait.lock().unwrap().recv());
+                let hold = move |_permit: Permit| {
+                    let _ = wait.lock().unwrap().recv();
+                };
                 tokio::spawn(async move { pool.run("default", "192.0.2.0/24", hold).await })
             })
             .collect();

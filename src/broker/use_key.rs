@@ -13,14 +13,14 @@ use keygate_policies::release::FreshnessShown;
 use keygate_verifier::{CollateralId, RecipientKey, UnixTime};
 use serde_json::{Map, Value, json};
 
-use super::Broker;
 use super::appraise::{Appraised, Held, Shown};
-use super::challenge::correlation;
-use super::decide::{Verdict, authorize, wrapping_for};
+use super::challenge::{self, correlation};
+use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Usage};
+use super::{Broker, caller};
 use crate::audit::{Event, Field, kind};
 use crate::result::Receipt;
 use crate::telemetry;
@@ -55,9 +55,6 @@ impl Broker {
         let seat = &passage.request.seat;
         let source = seat.source_prefix();
         let mut held = Held::default();
-        if let Proof::Evidence(proof) = &passage.request.proof {
-            held.add_library(&self.library.known(proof.kind));
-        }
         for round in 0..=ROUNDS {
             let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
             let work = move |permit| broker.turn(&turn, held, round == 0, permit);
@@ -124,6 +121,9 @@ impl Broker {
             Proof::Evidence(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
                 if first {
+                    // Nothing is copied or parsed for a challenge that is not live.
+                    challenge::check(&self.keystore, request.seat.provider.id(), &proof.challenge, now.secs())?;
+                    held.add_library(&self.library.known(proof.kind));
                     held.add_request(&proof.endorsements)?;
                 }
                 Ok(match self.appraise_evidence(&request.seat, proof, &passage.digest, &held, now)? {
@@ -150,7 +150,13 @@ impl Broker {
             match self.decide_once(passage, shown, wrapping, &draft, now) {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(Denied { event, fault, told }) => return Err(self.deny(*event, &fault, told, correlation)),
+                Err(Denied { event, fault, told }) => {
+                    let seat = &passage.request.seat;
+                    if let Some(shown) = shown {
+                        self.once_more(seat, &shown.result, correlation)?;
+                    }
+                    return Err(self.deny(*event, &fault, told, correlation));
+                }
             }
         }
         let moved = Fault::new(Code::Overloaded, "").because("the store moved during three decisions");
@@ -169,7 +175,13 @@ impl Broker {
         let request = &passage.request;
         let provider = request.seat.provider.id();
         let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true };
-        let look = self.keystore.look(provider, &request.key.name).map_err(|e| fail(e.into()))?;
+        let wanted = wanted_version(request);
+        let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
+        let look = look.map_err(|e| fail(e.into()))?;
+        // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
+        if let Some(name) = request.caller.name() {
+            caller::still_there(&self.keystore, provider, name, now.secs()).map_err(fail)?;
+        }
         if let Some(shown) = shown {
             let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
             if denied.map_err(fail)? {
@@ -298,7 +310,7 @@ impl Broker {
             .word(Field::Correlation, &passage.correlation)
             .number(Field::OfEntry, stored.entry.seq)
             .record();
-        self.keystore.record(record)?;
+        self.keystore.record_within_reserve(record)?;
         self.answer(passage, &outcome, stored.entry, &Context::recorded(&body, &request.proof))
     }
 }

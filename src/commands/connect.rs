@@ -128,6 +128,11 @@ pub fn advice(code: &str) -> &'static str {
         "auth-required" | "token-invalid" => "name a live credential with --credential",
         "forbidden" => "ask an admin for the role that this needs",
         "answer-not-authentic" => "the answer is not from the provider whose CA is pinned: nothing of it was used",
+        "key-not-found" | "not-found" => "see `keygate key list` for the names there are",
+        "operation-not-allowed" => "the key's type, operations or exportable flag say no: see `keygate key show`",
+        "malformed" | "unsupported" | "too-large" => "mend what was sent: see the code in docs/errors.md",
+        "rule-invalid" => "mend the rule, or say why it must be with --force",
+        "crypto-failed" => "ciphertext, key version or aad do not belong together",
         "conflict" => "read the newest state and try again",
         _ => "",
     }

@@ -287,12 +287,12 @@ async fn audit_trail(admin: &Connection) -> Result<(), Failure> {
         let what = [text("operation"), text("key"), text("object"), text("purpose")];
         let what: Vec<String> = what.into_iter().filter(|t| !t.is_empty()).collect();
         let verdict = format!("{} {}", text("decision"), text("code"));
-        say(&format!("     {:>3}  {:<12} {:<34} {}", text("number"), text("kind"), what.join(" "), verdict.trim()));
+        say(&format!("     {:>3}  {:<12} {:<33} {}", text("number"), text("kind"), what.join(" "), verdict.trim()));
     }
     let body = serde_json::to_vec(&json!({})).unwrap_or_default();
     let (_, verdict) = admin.send(Method::POST, "/admin/v1/audit/verify", &[], Some(body)).await.map_err(failure)?;
     let word = verdict.get("verdict").map(plain).unwrap_or_default();
-    fact("verdict", &format!("{word}: {} entries, each chained to the one before and keyed", entries.len()));
+    fact("verdict", &format!("{word}: {} entries, each chained to the last, and keyed", entries.len()));
     if word == "intact" { Ok(()) } else { Err(Failure::refused("store-corrupt", "the audit trail is damaged")) }
 }
 

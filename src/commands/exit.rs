@@ -1,5 +1,6 @@
 //! How a command ends: exit codes, and errors that say what, what to do, and the stable code. Keygate's contract, section 2.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A command's end that is no failure of ours.
@@ -70,12 +71,18 @@ pub fn finish(outcome: Result<Exit, Failure>) -> ExitCode {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Refused) => ExitCode::from(1),
         Err(failure) => {
-            eprintln!("keygate: {}", failure.what);
+            let mut lines = format!("keygate: {}\n", failure.what);
             if !failure.help.is_empty() {
-                eprintln!("  do: {}", failure.help);
+                lines.push_str(&format!("  do: {}\n", failure.help));
             }
-            eprintln!("  code: {}", failure.code);
+            lines.push_str(&format!("  code: {}", failure.code));
+            complain(&lines);
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// A line on standard error. A reader that went away is no failure of the command.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -10,7 +10,7 @@ use keygate_keystore::{FileRoot, Keystore};
 use serde_json::json;
 
 use super::connect::DEFAULT_DIR;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, complain};
 use super::output::{Format, Output};
 use crate::app::{App, AppError};
 use crate::clock::{Clock, SystemClock};
@@ -44,6 +44,9 @@ pub fn run(args: &InitArgs, format: Format) -> Result<Exit, Failure> {
     make(&dir, &args.host, args.root_key.as_deref())?;
     let output = Output::new(format);
     if output.is_json() {
+        if args.root_key.is_none() {
+            complain(&copy_warning(&dir));
+        }
         output.object(&json!({
             "dir": dir.display().to_string(),
             "config": dir.join("keygate.toml").display().to_string(),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use keygate_keystore::{FileRoot, Keystore, KeystoreError};
 
 use super::exit::Failure;
+use super::init::from_app;
 use super::time::now;
+use crate::app::store_error;
 use crate::settings::Settings;
 
 /// Where a folder's store and root key are.
@@ -36,24 +38,6 @@ impl LocalStore {
 
     /// What a keystore error means to whoever runs the command.
     pub fn failure(&self, error: &KeystoreError) -> Failure {
-        let file = self.file.display();
-        let help = match error {
-            KeystoreError::Busy => "stop the service first: one process at a time has the store".to_owned(),
-            KeystoreError::WrongRootKey | KeystoreError::Sealed(_) => {
-                "give the root key that belongs to this store".to_owned()
-            }
-            KeystoreError::StoreCorrupt { .. } | KeystoreError::SchemaUnknown(_) => {
-                "keep the file as it is for an examination, and restore the newest backup".to_owned()
-            }
-            KeystoreError::Conflict(_) => "name a file that does not exist: nothing is ever overwritten".to_owned(),
-            KeystoreError::ConfigInvalid(_) => {
-                return Failure::config(
-                    format!("`{file}`: {error}"),
-                    "see the owner and the mode of store and root key",
-                );
-            }
-            _ => "see the code in docs/errors.md".to_owned(),
-        };
-        Failure::unavailable(error.code(), format!("`{file}`: {error}"), help)
+        from_app(store_error(&self.file, error))
     }
 }

@@ -83,7 +83,8 @@ impl Output {
 fn plain() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if !std::io::stdout().is_terminal() {
+    // A pipe has no width, and some terminals say none.
+    if !std::io::stdout().is_terminal() || table.width().is_none_or(|width| width < 40) {
         table.set_width(80);
     }
     table

@@ -62,6 +62,9 @@ enum Verb {
         key: String,
         /// The version.
         number: u64,
+        /// Set a rule that the linter refuses all the same, with the reason for the record.
+        #[arg(long, value_name = "TEXT")]
+        force: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
         #[command(flatten)]
@@ -120,9 +123,10 @@ pub async fn run(args: &RuleArgs, format: Format) -> Result<Exit, Failure> {
             show_difference(&output, &told);
             Ok(Exit::Done)
         }
-        Verb::Restore { key, number, change, server } => {
+        Verb::Restore { key, number, force, change, server } => {
             let path = format!("/keys/{}", key_name(key)?);
-            let body = Map::from_iter([("number".to_owned(), json!(number))]);
+            let mut body = Map::from_iter([("number".to_owned(), json!(number))]);
+            body.extend(force.iter().map(|text| ("force".to_owned(), json!(text))));
             let answer = Desk::open(server)?.change(&path, &format!("{path}/rules/restore"), body, change).await?;
             Ok(tell(&output, &answer, "key"))
         }

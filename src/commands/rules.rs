@@ -7,7 +7,7 @@ use ariadne::{Config, IndexType, Label, Report, ReportKind, Source};
 use keygate_policies::{Diagnostic, KeyRules, Limits, Severity, json};
 use serde_json::{Map, Value, json};
 
-use super::exit::Failure;
+use super::exit::{Failure, complain};
 
 /// A text and where it came from.
 pub struct RuleFile {
@@ -66,7 +66,7 @@ impl RuleFile {
         let color = std::io::stderr().is_terminal();
         for diagnostic in found {
             if diagnostic.line == 0 || !color {
-                eprintln!("{}: {}: {diagnostic}", self.name, word(diagnostic.severity));
+                complain(&format!("{}: {}: {diagnostic}", self.name, word(diagnostic.severity)));
                 continue;
             }
             let kind = match diagnostic.severity {

@@ -201,6 +201,9 @@ fn harden() {
     if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
         tracing::warn!("this process can be traced by others of the same user");
     }
+    if let Err(why) = keygate_keystore::lock_memory() {
+        tracing::warn!(%why, "secrets may reach swap");
+    }
 }
 
 /// One line on standard output. A reader that went away is no reason to stop serving.

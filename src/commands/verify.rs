@@ -10,7 +10,7 @@ use keygate_verifier::{
 };
 use serde_json::{Map, Value, json};
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, complain};
 use super::output::{Format, Output};
 use crate::app::certificates;
 use crate::clock::{Clock, SystemClock};
@@ -91,7 +91,7 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
         let (found, strange) = read_path(path)
             .map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", path.display()), "check --endorsements"))?;
         for file in strange {
-            eprintln!("keygate: not an endorsement, left out: {file}");
+            complain(&format!("keygate: not an endorsement, left out: {file}"));
         }
         held.extend(&found);
     }
@@ -108,7 +108,10 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
 /// Runs `keygate inspect`.
 pub fn inspect(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
     let bytes = read_evidence(&args.file)?;
-    let refused = |e: VerifyError| Failure::refused(&e.full_code(), e.to_string());
+    let refused = |e: VerifyError| {
+        Failure::refused(&e.full_code(), e.to_string())
+            .with_help("name the kind with --kind, and give the bytes as the hardware gave them")
+    };
     let kind = kind_of(&args.kind, &bytes).map_err(refused)?;
     let says = Verifier::inspect(&Evidence { kind, bytes: &bytes }).map_err(refused)?;
     let mut shown = Map::new();

@@ -49,7 +49,7 @@ pub fn check(request: &ServiceRequest, limit: usize) -> Result<(), Unfit> {
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return malformed("a length and a transfer coding exclude each other");
     }
-    if headers.contains_key(CONTENT_ENCODING) {
+    if headers.get_all(CONTENT_ENCODING).any(|coding| coding.as_bytes() != b"identity") {
         return Err(unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", "a body is not compressed"));
     }
     let declared = headers.get(CONTENT_LENGTH).map(|v| {

@@ -17,8 +17,8 @@ use super::{SigningFailed, jwt_provider};
 
 /// The type in the header.
 pub const TYPE: &str = "keygate-attestation";
-/// Longest token that is read, in bytes.
-const LONGEST: usize = 256 * 1_024;
+/// Longest token that is issued or read, in bytes.
+pub const LONGEST: usize = 256 * 1_024;
 /// How far ahead an issue time may lie, in seconds.
 const LEEWAY: i64 = 60;
 /// Members that are about the token; a rule does not see them, so that it sees the same in evidence and token.

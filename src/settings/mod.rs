@@ -66,6 +66,8 @@ pub struct StoreSettings {
     pub file: PathBuf,
     /// 7 to 90.
     pub retention_days: u32,
+    /// Nothing is purged before its retention is over.
+    pub purge_protection: bool,
 }
 
 /// `[root_key]`.

@@ -82,6 +82,14 @@ async fn refused_unless_forced(rules: Value, code: &str) {
     assert_eq!(forced.body["warnings"][0]["code"], code);
     let record = office.house.newest("admin");
     assert_eq!((record["forced"].as_str(), record["operation"].as_str()), (Some("a lab"), Some("rule.set")));
+    // And again where it comes back later: nothing else is easier.
+    set(&office, json!({"rules": good_rule(), "reason": "x"})).await.ok();
+    let path = "/admin/v1/keys/k/rules/restore";
+    let back = Ask::post(path, json!({"number": 2, "reason": "x"})).on("*");
+    office.by(Role::RuleOfficer, back).await.is(422, "rule-invalid");
+    let back = Ask::post(path, json!({"number": 2, "reason": "x", "force": "the lab again"})).on("*");
+    office.by(Role::RuleOfficer, back).await.ok();
+    assert_eq!(office.house.newest("admin")["forced"], "the lab again");
     // The same where a key is made with its rule.
     let made = json!({"type": "oct-256", "rules": rules, "reason": "x"});
     let by_both = Ask::post(

@@ -140,6 +140,17 @@ impl House {
         });
     }
 
+    /// A credential of this name, for a caller that tests make up.
+    pub fn employ(&self, name: &str) {
+        self.change(Change::CreateCredential {
+            name: name.to_owned(),
+            roles: vec!["key-user".to_owned()],
+            key_pattern: None,
+            expires: None,
+            token: format!("kg_{name:_<43}").into(),
+        });
+    }
+
     /// Records of a kind, oldest first, as JSON.
     pub fn records(&self, kind: &str) -> Vec<Value> {
         let entries = self.keystore.entries(None, 1, 100_000).unwrap();
@@ -169,6 +180,8 @@ fn assemble(
         require_amd_crl: false,
     };
     let parts = Parts {
+        // The harsher of the two settings.
+        purge_protection: true,
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,

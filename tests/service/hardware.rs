@@ -251,6 +251,41 @@ async fn a_denied_chip_is_revoked() {
     }
 }
 
+/// What an operator may write is what evidence is compared with, for each kind that has a platform.
+#[tokio::test]
+async fn sgx_35_a_denied_processor_and_a_denied_instance_are_revoked() {
+    let machine = Machine::new();
+    let house = &machine.house;
+    machine.key("db-key", mrtd(), json!({}));
+    machine.key("nitro", json!([{"claim": "x-ms-attestation-type", "equals": "nitro"}]), json!({}));
+    machine.shelf.put(&[machine.collateral(17).as_bytes()]);
+    let tdx = async || machine.ask(machine.tdx("db-key", house.challenge(), &[])).await;
+    let nitro = async || {
+        let question = Question { operation: "release", key: "nitro", ..Question::default() };
+        let proof = machine.workload.nitro_proof(house, house.challenge(), &question);
+        machine.ask(request(house, "nitro", Usage::Release, Proof::Evidence(Box::new(proof)))).await
+    };
+    assert!(!matches!(tdx().await, Some(Code::Revoked)) && !matches!(nitro().await, Some(Code::Revoked)));
+    let (ppid, fmspc) = (hex::encode(machine.intel.platform.ppid), hex::encode(machine.intel.platform.fmspc));
+    let module = "i-00f0f0f0f0f0f0f0f-enc019b5640fdf630d6";
+    for (value, on_tdx) in [
+        (format!("intel-ppid:{ppid}"), true),
+        (ppid, true),
+        (format!("intel-fmspc:{fmspc}"), true),
+        (format!("nitro-module:{module}"), false),
+        (module.to_owned(), false),
+        ("i-00f0f0f0f0f0f0f0f".to_owned(), false),
+    ] {
+        assert!(keygate::broker::admin::deny::Denial::parse("platform", &value).is_ok(), "{value}");
+        house.change(Change::AddDeny { kind: "platform".into(), value: value.clone() });
+        let told = (tdx().await, nitro().await);
+        let revoked = |code: &Option<Code>| matches!(code, Some(Code::Revoked));
+        assert_eq!((revoked(&told.0), revoked(&told.1)), (on_tdx, !on_tdx), "{value}: {told:?}");
+        house.change(Change::RemoveDeny { kind: "platform".into(), value });
+    }
+    assert_eq!(tdx().await, None);
+}
+
 #[tokio::test]
 async fn snp_06_evidence_of_another_privilege_level_is_denied_unless_the_rule_tests_it() {
     let machine = Machine::new();

@@ -11,4 +11,5 @@ mod idempotency;
 mod refusals;
 mod restart;
 mod sessions;
+mod strain;
 mod use_key;

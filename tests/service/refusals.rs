@@ -327,6 +327,7 @@ async fn reasons_are_told_where_the_key_says_so_and_to_roles() {
     assert_eq!(reasons[0]["path"], "software.measurement");
     assert_eq!(reasons[0]["observed"], hex::encode([1; 48]));
 
+    house.employ("op");
     let known = |roles: &[&str], pattern: &str| Caller::Known {
         name: "op".into(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
@@ -440,6 +441,7 @@ async fn an_untrusted_clock_releases_and_signs_nothing() {
 async fn without_proof_only_wrap_is_served_and_only_to_its_role() {
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
+    house.employ("op");
     let known = |role: &str| Caller::Known { name: "op".into(), roles: vec![role.into()], key_pattern: None };
     let wrap = || Usage::Wrap { alg: "A256GCM".into(), plaintext: b"x".to_vec().into(), aad: Vec::new() };
     let ask = async |usage: Usage, key: &str, caller: Caller| {

@@ -85,10 +85,7 @@ fn main() {
         &mut c,
         "parse/nitro",
         || (),
-        |()| {
-            let evidence = Evidence { kind: EvidenceKind::Nitro, bytes: &first };
-            black_box(Verifier::inspect(&evidence).expect("it parses"));
-        },
+        |()| EvidenceKind::Nitro.check_layout(black_box(&first)).expect("it parses"),
     );
     results.case(&mut c, "verify_cold/nitro", cold, |verifier| assert!(verify(&verifier, &first)));
     let warm = || {

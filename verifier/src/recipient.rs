@@ -255,6 +255,9 @@ impl RecipientKey {
             return no("`use` must be `enc`");
         }
         if let Some(ops) = jwk.get("key_ops") {
+            if !ops.as_array().is_some_and(|ops| ops.iter().all(Value::is_string)) {
+                return Err(VerifyError::malformed(PART, "member `key_ops` is no list of texts"));
+            }
             let wanted: &[&str] = match self {
                 Self::Rsa { .. } => &["encrypt", "wrapKey"],
                 Self::Ec { .. } => &["deriveKey", "deriveBits"],

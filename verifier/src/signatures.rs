@@ -84,10 +84,9 @@ impl PublicKey {
         if !sized || !modulus.is_bit_set(0) || !exponent.is_bit_set(0) {
             return None;
         }
-        let mut bytes = n.to_vec();
-        bytes.push(0xff);
-        bytes.extend_from_slice(e);
-        let digest = openssl::sha::sha256(&bytes);
+        // The length in front: no two pairs of numbers are the same bytes.
+        let length = u32::try_from(n.len()).ok()?.to_be_bytes();
+        let digest = openssl::sha::sha256(&[length.as_slice(), n, e].concat());
         let key = PKey::from_rsa(Rsa::from_public_components(modulus, exponent).ok()?).ok()?;
         Some(Self::Rsa(key, digest))
     }
@@ -162,4 +161,16 @@ fn pss_sha384(key: &PKey<Public>, message: &[u8], signature: &[u8]) -> Result<bo
     verifier.set_rsa_mgf1_md(MessageDigest::sha384())?;
     verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(48))?;
     verifier.verify_oneshot(signature, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rsa_keys_of_the_same_bytes_split_elsewhere_have_different_digests() {
+        let all = [[0xc5; 255].as_slice(), &[0x11, 0x01, 0xff, 0x03]].concat();
+        let key = |at: usize| PublicKey::from_rsa(&all[..at], &all[at..]).expect("a key").digest();
+        assert_ne!(key(256), key(258));
+    }
 }

@@ -87,7 +87,7 @@ pub struct Tcb {
     pub qe_status: TcbStatus,
     /// TDX module alone; absent for SGX.
     pub module_status: Option<TcbStatus>,
-    /// Date of the matching level, RFC 3339.
+    /// Date of the matching level, of the older one where launch and present module match two, RFC 3339.
     pub date: String,
     /// `tcbEvaluationDataNumber` of the TCB info.
     pub evaluation_number: u32,
@@ -129,7 +129,7 @@ pub enum BoundKey {
 pub struct UsedCollateral {
     /// What it was.
     pub id: CollateralId,
-    /// Its version: `tcbEvaluationDataNumber`, CRL number, or issue date in seconds. Grows with every issue.
+    /// Its version: `tcbEvaluationDataNumber`, number of Intel's lists, time of issue in seconds of AMD's. Grows with every issue.
     pub version: u64,
     /// SHA-256 of its bytes.
     pub digest: [u8; 32],
@@ -191,7 +191,7 @@ impl Genuine {
     pub fn is_debug(&self) -> bool {
         self.debug
     }
-    /// Hardware identities for deny lists: `snp-chip:<hex>`, `intel-ppid:<hex>`, `nitro-module:<id>` …
+    /// Identities for deny lists: `snp-chip:<hex>`, `snp-csp:<name>`, `intel-ppid:<hex>`, `nitro-module:<id>` …
     pub fn platforms(&self) -> &[String] {
         &self.platforms
     }

@@ -66,6 +66,11 @@ impl Verifier {
         self.memo.counts()
     }
 
+    /// About how many bytes of parsed certificates and documents are remembered: bounded, for tests and metrics.
+    pub fn remembered_bytes(&self) -> u64 {
+        self.memo.weight()
+    }
+
     /// Judges one piece of evidence. A pure function of its arguments; the memory only saves repeated signature checks.
     ///
     /// # Errors
@@ -102,7 +107,7 @@ impl Verifier {
     }
 }
 
-fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
+pub(crate) fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
     if bytes.len() > MAX_EVIDENCE {
         return Err(VerifyError::too_large("evidence", format!("{} bytes, at most {MAX_EVIDENCE}", bytes.len())));
     }

@@ -6,7 +6,7 @@
 mod dcap;
 
 use dcap::lab::{Lab, NOW};
-use keygate_forge::intel::{SgxFault, SgxQuote, TdxFault, TdxQuote, TdxVersion, Tee};
+use keygate_forge::intel::{CollateralFault, SgxFault, SgxQuote, TdxFault, TdxQuote, TdxVersion, Tee};
 use keygate_verifier::{Counts, Endorsements, EvidenceKind, Options, UnixTime};
 
 struct Counted {
@@ -112,4 +112,33 @@ fn a_wish_costs_only_the_quotes_own_signatures() {
     let (counts, verdict) = counted.cost(&counted.quote(1, 4));
     assert_eq!(verdict, "collateral-unavailable");
     assert_eq!(counts.signature_checks, 4, "PCK certificate, its CA, QE report, quote");
+}
+
+#[test]
+fn env_05_endorsements_of_strangers_are_not_kept() {
+    let counted = Counted::new(EvidenceKind::Sgx);
+    let quote = counted.quote(1, 8);
+    assert_eq!(counted.cost(&quote).1, "accepted");
+    let before = counted.lab.verifier.remembered_bytes();
+    let now = UnixTime::from_secs(NOW);
+    for round in 0..50_u32 {
+        // Genuine in form, long, signed by nobody, another text each time; and a long list of the right name.
+        let strange = counted.lab.changed(Tee::Sgx, |c| {
+            c.evaluation_number = 1_000 + round;
+            c.levels[0].advisories = (0..500).map(|n| format!("INTEL-SA-{n}")).collect();
+            c.revoked_by_ca = (0..500).map(|n| vec![1, (n / 128) as u8, (n % 128) as u8]).collect();
+            c.fault = Some(CollateralFault::TcbInfoForeignSigner);
+        });
+        let mut held = counted.held.clone();
+        held.extend(&dcap::held(strange.as_bytes()));
+        let options = Options::strict();
+        dcap::judge_with(&counted.lab.verifier, EvidenceKind::Sgx, &quote, &held, &options, now).expect("accepted");
+    }
+    // A signer's certificate for each round is all that can be left, and there is a bound for those.
+    let grown = counted.lab.verifier.remembered_bytes() - before;
+    assert!(grown < 50 * 8_192, "{grown} bytes");
+    // What the library holds was parsed once and still is.
+    let (hot, verdict) = counted.cost(&quote);
+    assert_eq!(verdict, "accepted");
+    assert_eq!((hot.certificates_parsed, hot.documents_parsed), (0, 0));
 }

@@ -257,6 +257,32 @@ fn tdx_06_the_second_svn_changes_the_status() {
 }
 
 #[test]
+fn tdx_06_advisories_of_an_older_module_in_force_count() {
+    let lab = Lab::new();
+    let collateral = lab.changed(Tee::Tdx, |c| {
+        let module = c.tdx_modules.iter_mut().find(|module| module.id == "TDX_01").expect("described");
+        let advised = SvnLevel { advisories: vec!["INTEL-SA-1".to_owned()], ..SvnLevel::new(3, "OutOfDate") };
+        module.levels = vec![SvnLevel::new(5, "UpToDate"), advised];
+        c.levels[1].date = "2024-03-13T00:00:00Z".to_owned();
+        c.levels[1].advisories = vec!["INTEL-SA-2".to_owned()];
+    });
+    // Component 0 is judged by the module's levels, component 2 by the platform's.
+    let verdict = |launched: [u8; 2], current: [u8; 2]| {
+        let mut wanted = TdxQuote { version: TdxVersion::V5Td15, ..TdxQuote::new([7; 64]) };
+        [wanted.tee_tcb_svn[0], wanted.tee_tcb_svn[2]] = launched;
+        [wanted.tee_tcb_svn2[0], wanted.tee_tcb_svn2[2]] = current;
+        let tcb = td(&lab, &wanted, &collateral).expect("shown").tcb().expect("a verdict").clone();
+        (tcb.status, tcb.advisories.join(" "), tcb.date.chars().take(4).collect::<String>())
+    };
+    let expect = |status, advisories: &str, year: &str| (status, advisories.to_owned(), year.to_owned());
+    assert_eq!(verdict([6, 5], [6, 5]), expect(TcbStatus::UpToDate, "", "2026"));
+    assert_eq!(verdict([6, 5], [3, 5]), expect(TcbStatus::OutOfDate, "INTEL-SA-1", "2026"));
+    assert_eq!(verdict([6, 5], [6, 1]), expect(TcbStatus::OutOfDate, "INTEL-SA-2", "2024"));
+    assert_eq!(verdict([6, 5], [3, 1]), expect(TcbStatus::OutOfDate, "INTEL-SA-1 INTEL-SA-2", "2024"));
+    assert_eq!(verdict([3, 5], [6, 5]), expect(TcbStatus::TDRelaunchAdvised, "INTEL-SA-1", "2026"));
+}
+
+#[test]
 fn version_2_of_tcb_info_is_read_for_sgx() {
     let lab = Lab::new();
     let collateral = lab.changed(Tee::Sgx, |c| c.tcb_info_version = 2);

@@ -204,6 +204,31 @@ fn sgx_21_chains_that_do_not_lead_to_the_anchor_are_untrusted() {
 }
 
 #[test]
+fn sgx_21_the_platforms_certificate_stands_first() {
+    let lab = Lab::new();
+    let quote = lab.intel.sgx_quote(&SgxQuote::new([7; 64]));
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    let starts: Vec<usize> = (0..quote.len()).filter(|at| quote[*at..].starts_with(begin)).collect();
+    let [leaf, ca, root] = starts[..] else { panic!("{} certificates", starts.len()) };
+    // Behind the last block stands what may only stand at the end, a NUL.
+    let end = quote.iter().rposition(|byte| *byte == b'-').expect("a block") + 1;
+    let blocks = [&quote[leaf..ca], &quote[ca..root], &quote[root..end]];
+    for (order, expected) in [
+        ([0, 1, 2], "accepted"),
+        ([0, 2, 1], "accepted"),
+        ([1, 0, 2], "chain-untrusted"),
+        ([1, 2, 0], "chain-untrusted"),
+        ([2, 0, 1], "chain-untrusted"),
+        ([2, 1, 0], "chain-untrusted"),
+    ] {
+        let mut moved = quote[..leaf].to_vec();
+        order.iter().for_each(|block| moved.extend_from_slice(blocks[*block]));
+        moved.extend_from_slice(&quote[end..]);
+        assert_eq!(code(lab.judge(EvidenceKind::Sgx, &moved, &lab.collateral(Tee::Sgx, None))), expected, "{order:?}");
+    }
+}
+
+#[test]
 fn sgx_22_an_empty_authority_key_identifier_is_untrusted() {
     row("SGX-22");
 }

@@ -364,17 +364,18 @@ fn every_bit_of_a_real_document_counts() {
     for (bytes, now) in samples {
         let verifier = Verifier::new(Anchors::vendor().unwrap());
         judge_at(&verifier, &bytes, &Binding::Unbound, now).unwrap();
-        for (at, mask) in flips(0..bytes.len(), 13) {
+        for (at, mask) in flips(0..bytes.len(), 61) {
             let mut flipped = bytes.clone();
             flipped[at] ^= mask;
             let verdict = judge_at(&verifier, &flipped, &Binding::Unbound, now);
             assert!(verdict.is_err(), "byte {at}, mask {mask:#04x}: accepted");
         }
+        support::tried("flipped bits of a nitro document", flips(0..bytes.len(), 61).count());
     }
 }
 
 #[test]
-fn no_mutation_of_a_real_document_is_accepted_or_panics() {
+fn mutations_of_real_documents_are_not_accepted_and_do_not_panic() {
     let samples = samples();
     if samples.is_empty() {
         return skipped("mutations of nitro", 2);
@@ -382,9 +383,11 @@ fn no_mutation_of_a_real_document_is_accepted_or_panics() {
     let mut random = Rng::new(0x6e69_7472_6f00_0001);
     for (bytes, now) in samples {
         let verifier = Verifier::new(Anchors::vendor().unwrap());
-        for _ in 0..mutations(3_000) / 2 {
+        let count = mutations(500, 125_000);
+        for _ in 0..count {
             let mutated = random.mutated(&bytes);
             assert!(judge_at(&verifier, &mutated, &Binding::Unbound, now).is_err(), "{}", hex::encode(&mutated));
         }
+        support::tried("mutations of a nitro document", count);
     }
 }

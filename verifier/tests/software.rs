@@ -272,7 +272,7 @@ fn every_bit_of_a_statement_counts() {
     let verifier = under(&[&software.root_der()]);
     let text = software.evidence(&SoftwareEvidence::new([9; 64])).into_bytes();
     judge_at(&verifier, &text, &Binding::Unbound, NOW).unwrap();
-    for (at, mask) in flips(0..text.len(), 7) {
+    for (at, mask) in flips(0..text.len(), 11) {
         let mut flipped = text.clone();
         flipped[at] ^= mask;
         assert!(
@@ -283,12 +283,13 @@ fn every_bit_of_a_statement_counts() {
 }
 
 #[test]
-fn no_mutation_of_a_statement_is_accepted_or_panics() {
+fn mutations_of_a_statement_are_not_accepted_and_do_not_panic() {
     let software = Software::new(NOW);
     let verifier = under(&[&software.root_der()]);
     let text = software.evidence(&SoftwareEvidence::new([9; 64])).into_bytes();
     let mut random = Rng::new(0x736f_6674_0000_0001);
-    for _ in 0..mutations(3_000) {
+    let count = mutations(2_000, 250_000);
+    for _ in 0..count {
         let mutated = random.mutated(&text);
         assert!(
             judge_at(&verifier, &mutated, &Binding::Unbound, NOW).is_err(),
@@ -296,4 +297,5 @@ fn no_mutation_of_a_statement_is_accepted_or_panics() {
             String::from_utf8_lossy(&mutated)
         );
     }
+    support::tried("mutations of a software statement", count);
 }

@@ -8,13 +8,15 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, params};
 
 use crate::authorized::Record;
+use crate::change::destroy;
 use crate::error::KeystoreError;
 use crate::seal::KeyRing;
+use crate::storage::purged::Gone;
 use crate::storage::sqlite::head::{Accumulator, HeadState};
 use crate::storage::sqlite::journal::{COLUMNS, JournalRow};
 use crate::storage::sqlite::keys::{KeyRow, RuleRow};
 use crate::storage::sqlite::policies::PolicyRow;
-use crate::storage::sqlite::row::{Row, each};
+use crate::storage::sqlite::row::{Row, each, select_one};
 use crate::storage::sqlite::service::ServiceKeyRow;
 use crate::storage::sqlite::transaction::{Tally, Transaction};
 use crate::storage::sqlite::trust::{CredentialRow, DenyRow, MarkRow, PurgedRow};
@@ -80,6 +82,41 @@ pub(super) fn reseal(
     tx.see_time(now);
     tx.append(record)?;
     tx.head.write(new, new_ring, None)
+}
+
+/// The keys of a snapshot that were purged after it was made.
+pub(super) fn brought_back(old: &Connection, gone: &Gone) -> Result<Gone, KeystoreError> {
+    let mut found = Gone::new();
+    each::<KeyRow>(old, &mut |key| {
+        if gone.contains(&key.row_id) {
+            found.insert(key.row_id);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Purges keys again in the finished `new`, which is still in its transaction. Gives the name of
+/// every key that was ever purged.
+pub(super) fn purge_again(new: &Connection, ring: &KeyRing, back: &Gone, now: i64) -> Result<Gone, KeystoreError> {
+    let tally = Tally::default();
+    let head = HeadState::read(new, ring)?;
+    let generation = head.generation;
+    let mut tx = Transaction::new(new, ring, head, &tally);
+    for row_id in back {
+        let found: Option<KeyRow> = select_one(new, ring, "WHERE row_id = ?1", &[row_id])?;
+        if let Some(key) = found {
+            destroy(&mut tx, &key, now)?;
+        }
+    }
+    tx.head.generation += 1;
+    tx.head.write(new, ring, Some(generation))?;
+    let mut ever = Gone::new();
+    each::<PurgedRow>(new, &mut |row| {
+        ever.insert(row.row_id);
+        Ok(())
+    })?;
+    Ok(ever)
 }
 
 fn insert<R: Row>(tx: &mut Transaction<'_>, mut row: R) -> Result<(), KeystoreError> {

@@ -14,6 +14,7 @@ use crate::keystore::Keystore;
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId};
 use crate::perform::{self, Kept};
+use crate::storage::purged;
 use crate::storage::sqlite::journal::acceptable;
 use crate::storage::sqlite::keys::KeyRow;
 use crate::storage::sqlite::row::select_one;
@@ -96,6 +97,7 @@ impl Keystore {
         let tried: Arc<Mutex<Option<Changed>>> = Arc::default();
         let trying = Arc::clone(&tried);
         let wanted = name.clone();
+        let ledger = purged::ledger_of(self.path());
         let done = self.writer().submit(move |tx| {
             tx.see_time(context.now);
             if let Some(repeat) = &repeat {
@@ -108,6 +110,7 @@ impl Keystore {
                     Repeated::OtherBody => return Err(other_body()),
                 }
             }
+            let gone = purged_by(tx, &context, &change)?;
             let etag = apply(tx, &context, change)?;
             let key = match &wanted {
                 Some(name) => KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?
@@ -127,6 +130,10 @@ impl Keystore {
                 let json =
                     serde_json::to_vec(&kept).map_err(|_| KeystoreError::Malformed("the answer has no JSON form"))?;
                 Kept::seal(tx.ring, &context.provider, repeat, &json)?.keep(tx, entry, context.now)?;
+            }
+            // Before the commit: a backup made earlier must never bring the key back.
+            if !gone.is_empty() {
+                purged::add(&ledger, tx.ring, &gone)?;
             }
             changed.entry = Some(entry);
             Ok(Done::Changed(Box::new(changed)))
@@ -180,6 +187,15 @@ impl Keystore {
 
 fn other_body() -> KeystoreError {
     KeystoreError::Conflict("the request key was used with another body")
+}
+
+/// The key that the change destroys.
+fn purged_by(tx: &Transaction<'_>, context: &Context, change: &Change) -> Result<purged::Gone, KeystoreError> {
+    let key = match change {
+        Change::PurgeKey { name } => KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?,
+        _ => None,
+    };
+    Ok(key.map(|key| key.row_id).into_iter().collect())
 }
 
 fn key_name(change: &Change) -> Option<&KeyName> {

@@ -277,6 +277,12 @@ pub(super) fn recover(tx: &mut Transaction<'_>, context: &Context, name: &KeyNam
 /// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays.
 pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Wanted)?;
+    destroy(tx, &key, context.now)?;
+    Ok(String::new())
+}
+
+/// Takes a key, its versions and its rules out of the store, and leaves a tombstone.
+pub(crate) fn destroy(tx: &mut Transaction<'_>, key: &KeyRow, now: i64) -> Result<(), KeystoreError> {
     let numbered = "WHERE key_id = ?1 AND number = ?2";
     for version in key.load_versions(tx.counted(), tx.ring)? {
         let number = stored(version.number);
@@ -287,14 +293,13 @@ pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName)
         let number = stored(rule.number);
         tx.delete(&rule, numbered, &[&key.row_id, &number])?;
     }
-    tx.delete(&key, "WHERE provider = ?1 AND folded = ?2", &[&key.provider.as_str(), &key.name.folded()])?;
+    tx.delete(key, "WHERE provider = ?1 AND folded = ?2", &[&key.provider.as_str(), &key.name.folded()])?;
     let mut tombstone = PurgedRow {
         row_id: key.row_id,
         provider: key.provider.clone(),
         name: key.name.as_str().to_owned(),
-        at: context.now,
+        at: now,
         mac: [0; 32],
     };
-    written_new(tx.insert(&mut tombstone)?)?;
-    Ok(String::new())
+    written_new(tx.insert(&mut tombstone)?)
 }

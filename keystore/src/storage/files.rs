@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self as unix, FlockOperation, Mode, OFlags};
 
 use crate::error::KeystoreError;
+use crate::reserve::Space;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,12 @@ pub(crate) fn resolved(path: &Path) -> Result<PathBuf, KeystoreError> {
     let resolved =
         directory.canonicalize().map_err(|e| refused(&directory, &format!("cannot be used: {}", e.kind())))?;
     Ok(resolved.join(name))
+}
+
+/// Room on the volume that a file lies on.
+pub(crate) fn space(path: &Path) -> Result<Space, KeystoreError> {
+    let stat = unix::statvfs(path).map_err(|e| failed(path, &e.into()))?;
+    Ok(Space { free: stat.f_bavail.saturating_mul(stat.f_frsize), whole: stat.f_blocks.saturating_mul(stat.f_frsize) })
 }
 
 /// `path` with something added to its last part.

@@ -177,6 +177,10 @@ impl Permit {
             Use::Wrap { .. } => Sealing::NotSealed,
             _ => Sealing::For { recipient: recipient().recipient().clone(), wrapping: Wrapping::Jwe },
         };
+        self.sealed(usage, sealing)
+    }
+
+    pub fn sealed(self, usage: Use, sealing: Sealing) -> Authorized {
         Authorized::assertion(self.target, usage, sealing, self.seen, self.spend, record("use"), self.repeat, self.now)
     }
 }

@@ -37,7 +37,8 @@ impl Denial {
                 Some(("snp-chip" | "intel-ppid" | "software-key", bare)) => digits(bare),
                 Some(("intel-fmspc", bare)) => bare.len() == 12 && bare.bytes().all(hex),
                 Some(("nitro-module", bare)) => module(bare),
-                Some(("snp-csp" | "snp-product", name)) => (1..=64).contains(&name.len()) && name.is_ascii(),
+                Some(("snp-csp", name)) => (1..=127).contains(&name.len()) && name.is_ascii(),
+                Some(("snp-product", name)) => matches!(name, "milan" | "genoa" | "turin"),
                 Some(_) => false,
                 None => digits(value) || module(value),
             },
@@ -138,11 +139,19 @@ mod tests {
             "nitro-module:i-0827e799ec9232d44-enc019b5640fdf630d6".to_owned(),
             "i-0827e799ec9232d44".to_owned(),
             format!("software-key:{}", "0c".repeat(32)),
-            "snp-product:Milan".to_owned(),
+            "snp-product:milan".to_owned(),
         ] {
             assert!(Denial::parse("platform", &value).is_ok(), "{value}");
         }
-        for value in ["", "snp-chip:", "snp-chip:XYZ", "other:0a0a0a0a0a0a0a0a", "0A0A0A0A0A0A0A0A", "i-../x"] {
+        for value in [
+            "",
+            "snp-chip:",
+            "snp-chip:XYZ",
+            "other:0a0a0a0a0a0a0a0a",
+            "0A0A0A0A0A0A0A0A",
+            "i-../x",
+            "snp-product:Milan",
+        ] {
             assert!(Denial::parse("platform", value).is_err(), "{value}");
         }
     }

@@ -385,7 +385,8 @@ impl Desk<'_> {
         self.change_key(&view, Change::RecoverKey { name }, after, reason)
     }
 
-    /// Destroys a deleted key for ever, once the retention is over.
+    /// Destroys a deleted key for ever: by another role than the one that deleted it, and where the store is protected not before
+    /// the retention is over.
     ///
     /// # Errors
     /// `key-not-found`, `conflict` for a key that is not deleted, `forbidden` before the retention is over, `rate-limited` as for
@@ -395,7 +396,7 @@ impl Desk<'_> {
         self.expected(&view.etag())?;
         match view.purge_at {
             None => return Err(KeystoreError::Conflict("the key is not deleted").into()),
-            Some(at) if self.now < at => {
+            Some(at) if self.broker.purge_protection && self.now < at => {
                 return Err(Fault::new(Code::Forbidden, "the retention of the key is not over").into());
             }
             Some(_) => {}

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeSet;
 
 use keygate_keystore::{Change, KeyName, KeyView, KeystoreError, RuleDocument, RuleVersion};
-use keygate_policies::json::Node;
-use keygate_policies::{KeyRules, Severity};
+use keygate_policies::json::{self as strict, Node};
+use keygate_policies::{KeyRules, Limits, Severity};
 use serde_json::{Value, json};
 
 use super::keys::{changed, described as described_key, state};
@@ -164,12 +164,24 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// `not-found` for a version that is not there, and as [`Desk::set_rules`].
-    pub fn restore_rules(&self, name: KeyName, number: u64, reason: Reason) -> Result<Done, Refusal> {
+    pub fn restore_rules(
+        &self,
+        name: KeyName,
+        number: u64,
+        force: Option<&Reason>,
+        reason: Reason,
+    ) -> Result<Done, Refusal> {
         let view = self.found(&name)?;
         let versions = self.broker.keystore.rule_history(&self.provider, &name)?;
         let wanted = version(&versions, number)?;
-        let document = RuleDocument { document: wanted.document.clone(), digest: wanted.digest };
-        let accepted = Accepted { document, warnings: Vec::new(), forced: None };
+        // What had to be forced once has to be forced again.
+        let damaged = || Fault::new(Code::StoreCorrupt, "").because("a stored rule does not parse");
+        let text = wanted.document.as_bytes();
+        let node = strict::parse(text, &Limits::request(text.len())).map_err(|_| damaged())?;
+        let accepted = accept(&node, force)?;
+        if accepted.document.digest != wanted.digest {
+            return Err(damaged().into());
+        }
         self.put_rules(&view, name, accepted, false, reason)
     }
 

@@ -142,7 +142,7 @@ pub(super) async fn recover(call: Call) -> HttpResponse {
         .await
 }
 
-/// Destroys a deleted key for ever, once its retention is over.
+/// Destroys a deleted key for ever, where the store is protected not before its retention is over.
 #[utoipa::path(post, path = "/admin/v1/keys/{name}/purge", tag = "keys", params(("name" = String, Path), openapi::Change, openapi::Trial),
     request_body = openapi::Why,
     responses((status = 200, description = "Done, or what would be done", body = openapi::Changed),
@@ -200,8 +200,8 @@ pub(super) async fn set_rules(call: Call) -> HttpResponse {
         (status = 428, description = "No state was named", body = openapi::Problem)))]
 pub(super) async fn restore_rules(call: Call) -> HttpResponse {
     call.change(Action::RuleRestore, "key", |desk, given| {
-        let (number, reason) = wire::read_restore(&given.body)?;
-        desk.restore_rules(key(given)?, number, reason)
+        let (number, force, reason) = wire::read_restore(&given.body)?;
+        desk.restore_rules(key(given)?, number, force.as_ref(), reason)
     })
     .await
 }

@@ -180,6 +180,8 @@ pub(super) struct NewRules {
 pub(super) struct Restore {
     /// Its number.
     number: u64,
+    /// Why rules that the linter refuses are set all the same.
+    force: Option<String>,
     /// For the audit.
     reason: String,
 }

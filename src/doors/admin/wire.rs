@@ -97,10 +97,10 @@ pub(super) fn read_rules(bytes: &[u8]) -> Result<RulesBody, Fault> {
 }
 
 /// The number of a version of rules.
-pub(super) fn read_restore(bytes: &[u8]) -> Result<(u64, Reason), Fault> {
-    let body = Body::read(bytes, &["number", "reason"])?;
+pub(super) fn read_restore(bytes: &[u8]) -> Result<(u64, Option<Reason>, Reason), Fault> {
+    let body = Body::read(bytes, &["number", "force", "reason"])?;
     let number = body.0.get("number").and_then(Node::as_integer).and_then(|n| u64::try_from(n).ok());
-    Ok((number.ok_or(malformed("member `number` is a number of a version"))?, body.reason()?))
+    Ok((number.ok_or(malformed("member `number` is a number of a version"))?, body.force()?, body.reason()?))
 }
 
 /// An entry of the deny list.

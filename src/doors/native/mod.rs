@@ -10,13 +10,18 @@ use actix_web::web::{self, ServiceConfig, get, post, resource};
 
 pub use openapi::document;
 
+/// Bytes of a body without evidence. Threat model P51.
+const WITHOUT_EVIDENCE: usize = 64 * 1_024;
+
 /// The routes of the data listener. The assembly puts a [`Seat`](crate::broker::Seat) into every request.
 pub fn routes(config: &mut ServiceConfig) {
     let only = |path: &str, route: actix_web::Route| {
         resource(path).route(route).default_service(web::to(handlers::not_allowed))
     };
     config
-        .service(only("/v1/challenges", post().to(handlers::challenge)))
+        .service(
+            only("/v1/challenges", post().to(handlers::challenge)).app_data(web::PayloadConfig::new(WITHOUT_EVIDENCE)),
+        )
         .service(only("/v1/attestations", post().to(handlers::attest)))
         .service(only("/v1/audit/head", get().to(handlers::audit_head)))
         .service(only("/.well-known/keygate", get().to(handlers::well_known)))

@@ -17,6 +17,8 @@ use crate::broker::{
 const LARGEST: usize = 1 << 20;
 /// Pieces of endorsements in one request.
 const MOST_ENDORSEMENTS: usize = 32;
+/// Largest run-time or init-time data, in bytes.
+const LARGEST_DATA: usize = 64 * 1_024;
 /// Bytes of a member that is not evidence.
 const LARGEST_MEMBER: usize = 256 * 1_024;
 /// Characters of an audience.
@@ -148,8 +150,8 @@ impl Body {
             data: decode(data, "member `evidence.data` is not canonical base64url")?,
             challenge: self.challenge()?.ok_or(malformed("member `challenge` is missing"))?,
             recipient: self.recipient()?,
-            runtime_data: self.bytes("runtime_data")?,
-            init_data: self.bytes("init_data")?,
+            runtime_data: self.data("runtime_data")?,
+            init_data: self.data("init_data")?,
             endorsements: self.endorsements()?,
         })
     }
@@ -186,6 +188,14 @@ impl Body {
             return Err(Fault::new(Code::TooLarge, "a text member is too long"));
         }
         Ok(Some(text))
+    }
+
+    /// Data of the workload's own: it becomes a claim of the token, which has its own limit.
+    fn data(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        match self.bytes(name)? {
+            Some(bytes) if bytes.len() > LARGEST_DATA => Err(Fault::new(Code::TooLarge, "run-time or init-time data")),
+            other => Ok(other),
+        }
     }
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {

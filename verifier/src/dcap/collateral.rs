@@ -47,7 +47,7 @@ impl<'a> Held<'a> {
             .collect();
         qe_identities.sort_by_key(|(_, i)| std::cmp::Reverse((i.term.evaluation_number, i.term.issued)));
         let lists = |issuer: &[u8]| {
-            let held = given.held.crls().iter().filter_map(|bytes| memo.held_crl(bytes).ok());
+            let held = given.held.crls().iter().filter_map(|bytes| bytes.crl(memo).ok());
             let mut lists: Vec<_> = held.filter(|list| list.issuer() == issuer && list.in_force(now)).collect();
             lists.sort_by_key(|list| std::cmp::Reverse((list.number(), list.this_update())));
             lists

@@ -116,12 +116,12 @@ impl SignedDocument {
     }
 
     pub(crate) fn as_tcb_info(&self, memo: &Memo) -> Result<Arc<TcbInfo>, VerifyError> {
-        let read = || memo.document(&self.digest, || TcbInfo::parse(&self.text));
+        let read = || memo.parsed(|| TcbInfo::parse(&self.text));
         self.reading.tcb_info.get_or_init(read).clone()
     }
 
     pub(crate) fn as_qe_identity(&self, memo: &Memo) -> Result<Arc<QeIdentity>, VerifyError> {
-        let read = || memo.document(&self.digest, || QeIdentity::parse(&self.text));
+        let read = || memo.parsed(|| QeIdentity::parse(&self.text));
         self.reading.qe_identity.get_or_init(read).clone()
     }
 

@@ -51,7 +51,8 @@ impl PckChain {
         anchors: impl Iterator<Item = &'a Anchor> + Clone,
         memo: &Memo,
     ) -> Result<Arc<Self>, VerifyError> {
-        memo.document(&openssl::sha::sha256(text), || Self::parse(text, anchors, memo))
+        let weight = text.len().saturating_mul(4);
+        memo.document(&openssl::sha::sha256(text), weight, || Self::parse(text, anchors, memo))
     }
 
     fn parse<'a>(
@@ -60,9 +61,9 @@ impl PckChain {
         memo: &Memo,
     ) -> Result<Self, VerifyError> {
         let mut certificates = Vec::new();
-        for der in pem::certificates(text, PART)? {
-            // The root that quotes carry along is a pinned anchor already, and the path ends there.
-            if anchors.clone().all(|anchor| anchor.certificate().der() != der) {
+        for (place, der) in pem::certificates(text, PART)?.into_iter().enumerate() {
+            // The root that quotes carry behind the leaf is a pinned anchor already, and the path ends there.
+            if place == 0 || anchors.clone().all(|anchor| anchor.certificate().der() != der) {
                 certificates.push(memo.certificate(&der)?);
             }
         }

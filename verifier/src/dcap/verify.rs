@@ -236,6 +236,8 @@ fn judge(quote: &Quote<'_>, pck: &PckChain, info: &TcbInfo, identity: &QeIdentit
             if let Some((current_svn, _)) = &report.newer {
                 let current = TdVerdict::find(content, pck, current_svn)?.verdict.with_part(qe);
                 verdict.status = after_relaunch_check(verdict.status, current.status);
+                verdict.date = verdict.date.min(current.date);
+                verdict.advisories.extend(current.advisories);
             }
             (verdict, launch.module_status)
         }

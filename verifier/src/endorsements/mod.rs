@@ -7,9 +7,12 @@ mod archive;
 mod id;
 mod recognise;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::dcap::Reading;
+use crate::error::VerifyError;
+use crate::formats::x509::Crl;
+use crate::memo::Memo;
 
 pub use id::{AmdProduct, AmdSigner, AmdTcb, CollateralId, IntelTee, PckCa};
 
@@ -47,12 +50,19 @@ impl SignedDocument {
 pub(crate) struct Bytes {
     pub der: Vec<u8>,
     pub digest: [u8; 32],
+    /// The same as a revocation list, read once when first wanted.
+    crl: OnceLock<Result<Arc<Crl>, VerifyError>>,
 }
 
 impl Bytes {
     /// The bytes with their digest.
     pub fn new(der: &[u8]) -> Self {
-        Self { der: der.to_vec(), digest: openssl::sha::sha256(der) }
+        Self { der: der.to_vec(), digest: openssl::sha::sha256(der), crl: OnceLock::new() }
+    }
+
+    /// Its reading as a revocation list. Goes when the bytes go: a list that came with a request is not kept beyond it.
+    pub fn crl(&self, memo: &Memo) -> Result<Arc<Crl>, VerifyError> {
+        self.crl.get_or_init(|| memo.parsed(|| Crl::parse(&self.der))).clone()
     }
 }
 
@@ -141,7 +151,7 @@ fn add_document(list: &mut Vec<Arc<SignedDocument>>, document: Arc<SignedDocumen
 fn add_bytes(list: &mut Vec<Arc<Bytes>>, der: &[u8]) {
     let digest = openssl::sha::sha256(der);
     if list.iter().all(|b| b.digest != digest) && list.len() < MAX_PIECES {
-        list.push(Arc::new(Bytes { der: der.to_vec(), digest }));
+        list.push(Arc::new(Bytes { der: der.to_vec(), digest, crl: OnceLock::new() }));
     }
 }
 

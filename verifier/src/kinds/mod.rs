@@ -6,6 +6,7 @@ pub(crate) mod snp;
 pub(crate) mod software;
 pub(crate) mod tdx;
 
+use crate::error::VerifyError;
 use crate::scheme::Scheme;
 
 /// A kind of evidence, as it stands in requests and claims.
@@ -48,6 +49,15 @@ impl EvidenceKind {
         let mut fitting = Self::ALL.iter().copied().filter(|k| k.scheme().looks_like(bytes));
         let first = fitting.next()?;
         fitting.next().is_none().then_some(first)
+    }
+
+    /// Whether these bytes parse as this kind. Says nothing about trust: no signature, no date is looked at.
+    ///
+    /// # Errors
+    /// `malformed`, `unsupported` or `too-large`, as [`crate::Verifier::verify`] would refuse them.
+    pub fn check_layout(self, bytes: &[u8]) -> Result<(), VerifyError> {
+        crate::verify::bounded(bytes)?;
+        self.scheme().parse(bytes).map(drop)
     }
 
     pub(crate) fn scheme(self) -> &'static dyn Scheme {

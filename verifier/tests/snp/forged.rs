@@ -117,11 +117,40 @@ fn snp_06_a_masked_chip_id_is_a_claim_and_its_certificate_must_be_at_hand() {
     let shown = verified(judge_forged(&amd, &evidence.report, &chain(&evidence)));
     assert_eq!(shown.claims()["x-ms-sevsnpvm-chipid"], "00".repeat(64));
     assert_eq!(shown.claims()["x-ms-sevsnpvm-signing-key"], "vcek");
-    assert!(shown.platforms().is_empty());
+    assert_eq!(shown.platforms(), ["snp-product:genoa"]);
     assert_eq!(code(judge_forged(&amd, &evidence.report, &Endorsements::default())), "collateral-unavailable");
     let named = amd.evidence(&report());
     let chip = format!("snp-chip:{}", hex::encode(amd.chip_id));
-    assert_eq!(verified(judge_forged(&amd, &named.report, &chain(&named))).platforms(), [chip]);
+    let names = verified(judge_forged(&amd, &named.report, &chain(&named))).platforms().to_vec();
+    assert_eq!(names, [chip, "snp-product:genoa".to_owned()]);
+    // Under a provider's key the chip is masked: the provider is named.
+    let lent = amd.evidence(&SnpReport { signing_key: SigningKey::Vlek, ..report() });
+    let shown = verified(judge_forged(&amd, &lent.report, &chain(&lent)));
+    let provider = shown.claims()["x-ms-sevsnpvm-csp-id"].as_str().unwrap().to_owned();
+    assert_eq!(shown.platforms(), [format!("snp-csp:{provider}"), "snp-product:genoa".to_owned()]);
+}
+
+#[test]
+fn snp_24_what_cannot_be_the_last_word_is_wished_for() {
+    // The folder holds the certificate of another chip, or of this chip at another level.
+    let amd = Amd::new(Product::Milan, NOW);
+    let evidence = amd.evidence(&report());
+    let other = Amd::new(Product::Milan, NOW).evidence(&report()).vek;
+    let lower = amd.vcek_der(Tcb { microcode: 115, ..Tcb::default() });
+    for (held, refused) in [(other, "chain-untrusted"), (lower, "tcb-rejected")] {
+        let mut endorsements = Endorsements::default();
+        endorsements.add_certificate(&held);
+        let judged = |nothing_more: bool| {
+            let options = Options { nothing_more, ..Options::strict() };
+            judge(&forge_verifier(&amd), &evidence.report, &endorsements, &options, UnixTime::from_secs(NOW))
+        };
+        let wanted = judged(false);
+        let Ok(Outcome::Wants(wishes)) = wanted else { panic!("{wanted:?}") };
+        let levels = "040018db";
+        assert_eq!(wishes.len(), 1);
+        assert_eq!(wishes[0].to_string(), format!("amd-milan-vcek-{}-{levels}", hex::encode(amd.chip_id)));
+        assert_eq!(code(judged(true)), refused);
+    }
 }
 
 #[test]

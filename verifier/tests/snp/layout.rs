@@ -10,7 +10,7 @@ use sev::firmware::guest::AttestationReport;
 use sev::firmware::host::TcbVersion;
 use sev::parser::ByteParser;
 
-use crate::support::{Rng, cases, mutations};
+use crate::support::{Rng, cases, mutations, tried};
 use crate::{NOW, chain, code, judge_forged};
 
 const R: usize = 0x2a0;
@@ -145,11 +145,12 @@ fn another_reader_sees_the_same_in_every_sound_report() {
 }
 
 #[test]
-fn another_reader_sees_the_same_in_whatever_both_read() {
+fn mutations_look_the_same_to_another_reader_where_both_read_them() {
     let reports = forged();
     let mut random = Rng::new(5);
     let mut both = 0;
-    for round in 0..mutations(3_000) {
+    let count = mutations(2_000, 250_000);
+    for round in 0..count {
         let mut report = reports[round % reports.len()].clone();
         for _ in 0..=random.below(3) {
             let at = random.below(R);
@@ -160,7 +161,8 @@ fn another_reader_sees_the_same_in_whatever_both_read() {
             both += 1;
         }
     }
-    assert!(both > 500, "{both}");
+    assert!(both > 300, "{both}");
+    tried("mutations of a report beside the crate `sev`", count);
 }
 
 #[test]

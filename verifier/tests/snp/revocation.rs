@@ -2,8 +2,9 @@
 //!
 //! Bad inputs, section 9; threat model P10.
 
-use keygate_forge::amd::{Amd, Product, SigningKey, SnpEvidence, SnpReport};
+use keygate_forge::amd::{Amd, GUID_CRL, GUID_VCEK, Product, SigningKey, SnpEvidence, SnpReport, certificate_table};
 use keygate_forge::keys;
+use keygate_forge::x509::Crl;
 use keygate_verifier::{Options, Outcome, UnixTime, VerifyError};
 
 use crate::{NOW, chain, code, forge_verifier, judge, verified};
@@ -48,10 +49,24 @@ fn a_list_in_force_is_used_and_bounds_the_verdict() {
         let genuine = verified(with(&amd, &evidence, std::slice::from_ref(&list), &options));
         assert_eq!(genuine.claims()["keygate"]["revocation"], "checked");
         let [used] = genuine.used() else { panic!("{:?}", genuine.used()) };
-        assert_eq!((used.id.to_string().as_str(), used.version), ("amd-milan-vcek-crl", 41));
+        assert_eq!(used.id.to_string(), "amd-milan-vcek-crl");
         assert_eq!(used.digest, keys::sha256(&list));
         assert_eq!(genuine.not_after(), UnixTime::from_secs(NOW + 90 * DAY));
     }
+}
+
+#[test]
+fn x509_11_lists_with_and_without_a_number_have_one_scale() {
+    let (amd, evidence) = milan();
+    let version = |list: &Crl| {
+        let genuine = verified(with(&amd, &evidence, &[amd.sign_crl(list)], &demanding()));
+        genuine.used().first().expect("a list was used").version
+    };
+    let mut unnumbered = amd.crl().dated(NOW - DAY, NOW + DAY);
+    unnumbered.extensions.remove(0);
+    assert_eq!(version(&unnumbered), (NOW - DAY) as u64);
+    assert_eq!(version(&amd.crl().numbered(5).dated(NOW - 1, NOW + DAY)), (NOW - 1) as u64);
+    assert_eq!(version(&amd.crl().numbered(u64::MAX).dated(NOW - 2, NOW + DAY)), (NOW - 2) as u64);
 }
 
 #[test]
@@ -107,6 +122,40 @@ fn x509_10_a_list_of_another_issuer_with_the_same_name() {
     // Beside a good one it changes nothing.
     let good = amd.sign_crl(&amd.crl());
     assert_eq!(code(with(&amd, &evidence, &[foreign, good], &demanding())), "verified");
+}
+
+#[test]
+fn snp_14_a_list_in_the_hosts_table_is_never_a_reason_to_refuse() {
+    let (amd, evidence) = milan();
+    let ended = amd.sign_crl(&amd.crl().dated(NOW - 9 * DAY, NOW - 1));
+    let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+    let foreign = amd.crl().sign(&key);
+    let judged = |list: &[u8], options: &Options| {
+        let table = certificate_table(&[(GUID_VCEK, &evidence.vek), (GUID_CRL, list)], None);
+        let report = [evidence.report.as_slice(), &table].concat();
+        judge(&forge_verifier(&amd), &report, &chain(&evidence), options, UnixTime::from_secs(NOW))
+    };
+    for list in [&ended, &foreign, &b"0no list".to_vec()] {
+        let shown = verified(judged(list, &Options::strict()));
+        assert_eq!(shown.claims()["keygate"]["revocation"], "not-checked");
+        assert_ne!(code(judged(list, &demanding())), "verified");
+    }
+    // The same list, held: its fault is told.
+    assert_eq!(code(with(&amd, &evidence, &[ended], &Options::strict())), "collateral-unavailable");
+    // One that holds is believed, also where it hurts.
+    let sound = amd.sign_crl(&amd.crl());
+    assert_eq!(verified(judged(&sound, &demanding())).claims()["keygate"]["revocation"], "checked");
+    let revoking = amd.sign_crl(&amd.crl().revoking(&amd.ask_serial()));
+    assert_eq!(code(judged(&revoking, &Options::strict())), "revoked");
+}
+
+#[test]
+fn bytes_that_are_no_list_are_nobodys_list() {
+    let (amd, evidence) = milan();
+    let broken = b"0no list".to_vec();
+    let shown = verified(with(&amd, &evidence, std::slice::from_ref(&broken), &Options::strict()));
+    assert_eq!(shown.claims()["keygate"]["revocation"], "not-checked");
+    assert_eq!(code(with(&amd, &evidence, &[broken], &demanding())), "wants");
 }
 
 #[test]

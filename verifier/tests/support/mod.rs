@@ -128,9 +128,17 @@ pub fn flips(bytes: std::ops::Range<usize>, step: usize) -> impl Iterator<Item =
     (bytes.start * 8..bytes.end * 8).step_by(step).map(|bit| (bit / 8, 1 << (bit % 8)))
 }
 
-/// How many mutations to try: `few` by default, 250,000 with `KEYGATE_FULL=1`.
-pub fn mutations(few: usize) -> usize {
-    if full() { 250_000 } else { few }
+/// How many mutations to try: `few` by default, `many` with `KEYGATE_FULL=1`. The million of all kinds together:
+/// `KEYGATE_FULL=1 cargo test --release -p keygate-verifier mutations`. Each test says how many it tried.
+pub fn mutations(few: usize, many: usize) -> usize {
+    if full() { many } else { few }
+}
+
+/// Says loudly, in the long form of a test, how many changes of `what` were tried.
+pub fn tried(what: &str, count: usize) {
+    if full() {
+        loudly(&format!("TRIED {count} {what}\n"));
+    }
 }
 
 /// A small deterministic generator (xorshift64*): the same seed gives the same run.

@@ -157,6 +157,31 @@ impl KeyRow {
         complete.then_some(rows).ok_or_else(|| damaged(&self.place()))
     }
 
+    /// The version named, verified.
+    fn load_version(
+        &self,
+        conn: &Connection,
+        ring: &KeyRing,
+        id: &VersionId,
+    ) -> Result<Option<VersionRow>, KeystoreError> {
+        let condition = "WHERE key_id = ?1 AND row_id = ?2";
+        select_one(conn, ring, condition, &[&self.row_id, id.as_bytes()])
+    }
+
+    /// The newest version that is on, verified. One missing or touched on the way to it is
+    /// `store-corrupt`: an older one is never taken for it.
+    fn load_newest(&self, conn: &Connection, ring: &KeyRing) -> Result<Option<VersionRow>, KeystoreError> {
+        let condition = "WHERE key_id = ?1 AND number = ?2";
+        for number in (1..=self.versions).rev() {
+            let ids: [&dyn rusqlite::ToSql; 2] = [&self.row_id, &stored(number)];
+            let row: VersionRow = select_one(conn, ring, condition, &ids)?.ok_or_else(|| damaged(&self.place()))?;
+            if row.enabled {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
     /// The rule in force, verified against what the key is bound to.
     pub(crate) fn load_rule(&self, conn: &Connection, ring: &KeyRing) -> Result<Option<RuleRow>, KeystoreError> {
         let Some(contents) = self.rule_contents else {
@@ -174,6 +199,25 @@ impl KeyRow {
     pub(crate) fn view(self, conn: &Connection, ring: &KeyRing) -> Result<KeyView, KeystoreError> {
         let versions = self.load_versions(conn, ring)?;
         let rule = self.load_rule(conn, ring)?;
+        self.shown(versions, rule)
+    }
+
+    /// What is shown of it for one use: at most one version, that named or else the newest on.
+    pub(crate) fn view_version(
+        self,
+        conn: &Connection,
+        ring: &KeyRing,
+        wanted: Option<&VersionId>,
+    ) -> Result<KeyView, KeystoreError> {
+        let version = match wanted {
+            Some(id) => self.load_version(conn, ring, id)?,
+            None => self.load_newest(conn, ring)?,
+        };
+        let rule = self.load_rule(conn, ring)?;
+        self.shown(version.into_iter().collect(), rule)
+    }
+
+    fn shown(self, versions: Vec<VersionRow>, rule: Option<RuleRow>) -> Result<KeyView, KeystoreError> {
         Ok(KeyView {
             versions: versions.into_iter().map(VersionRow::view).collect::<Result<_, _>>()?,
             rule: rule.map(RuleRow::view),

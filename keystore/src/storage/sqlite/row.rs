@@ -94,6 +94,28 @@ pub(crate) fn select<R: Row>(
     Ok(found)
 }
 
+/// The rows that match and verify; those that are not what was written are passed over.
+pub(crate) fn select_whole<R: Row>(
+    conn: &Connection,
+    ring: &KeyRing,
+    condition: &str,
+    params: &[&dyn ToSql],
+) -> Result<Vec<R>, KeystoreError> {
+    let failed = unreadable(R::TABLE.name());
+    let sql = format!("SELECT {} FROM {} {condition}", R::COLUMNS, R::TABLE.name());
+    let mut statement = conn.prepare_cached(&sql).map_err(&failed)?;
+    let mut rows = statement.query(params).map_err(&failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(&failed)? {
+        if let Ok(row) = R::read(row)
+            && row.verify(ring).is_ok()
+        {
+            found.push(row);
+        }
+    }
+    Ok(found)
+}
+
 /// The one row that matches, verified.
 pub(crate) fn select_one<R: Row>(
     conn: &Connection,

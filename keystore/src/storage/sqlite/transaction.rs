@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::head::HeadState;
-use super::row::{Row, select};
+use super::row::{Row, select, select_whole};
 use super::spent::{AnswerRow, ChallengeRow};
 use super::trust::SessionRow;
 use super::{journal, unwritable};
@@ -21,6 +21,7 @@ use crate::views::Counters;
 const GRACE: i64 = 300;
 /// Most rows forgotten in one commit, per table.
 const PRUNED_AT_ONCE: i64 = 4096;
+const ENDED: &str = "WHERE until <= ?1 ORDER BY until DESC LIMIT ?2";
 
 /// Counts what the writer does.
 #[derive(Default)]
@@ -152,6 +153,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// Forgets challenges, answers and sessions that ended a while before the highest time seen.
+    /// An answer or session that is not what was written stays, for a check to find: it is worth
+    /// nothing to anybody, and others go on. A spent challenge that was touched is `store-corrupt`.
     pub(crate) fn prune(&mut self) -> Result<(), KeystoreError> {
         let through = self.head.newest_time.saturating_sub(GRACE);
         if through <= self.head.pruned_through {
@@ -161,16 +164,21 @@ impl<'a> Transaction<'a> {
         for row in self.ended::<ChallengeRow>(through)? {
             self.delete(&row, "WHERE digest = ?1", &[&row.digest])?;
         }
-        for row in self.ended::<AnswerRow>(through)? {
+        for row in self.ended_whole::<AnswerRow>(through)? {
             self.delete(&row, "WHERE request = ?1", &[&row.request])?;
         }
-        for row in self.ended::<SessionRow>(through)? {
+        for row in self.ended_whole::<SessionRow>(through)? {
             self.delete(&row, "WHERE jti = ?1", &[&row.jti])?;
         }
         Ok(())
     }
 
     fn ended<R: Row>(&self, through: i64) -> Result<Vec<R>, KeystoreError> {
-        select(self.counted(), self.ring, "WHERE until <= ?1 LIMIT ?2", &[&through, &PRUNED_AT_ONCE])
+        select(self.counted(), self.ring, ENDED, &[&through, &PRUNED_AT_ONCE])
+    }
+
+    fn ended_whole<R: Row>(&self, through: i64) -> Result<Vec<R>, KeystoreError> {
+        let params: [&dyn ToSql; 2] = [&through, &PRUNED_AT_ONCE];
+        select_whole(self.counted(), self.ring, ENDED, &params)
     }
 }

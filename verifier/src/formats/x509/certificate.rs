@@ -116,6 +116,10 @@ impl Certificate {
     pub fn der(&self) -> &[u8] {
         &self.der
     }
+    /// About how many bytes the parsed form takes: names, extensions and signature stand a second time, the key with OpenSSL.
+    pub fn weight(&self) -> usize {
+        self.der.len().saturating_mul(4).saturating_add(2_048)
+    }
     /// The bytes that are signed.
     pub fn signed_bytes(&self) -> &[u8] {
         self.der.get(self.signed.clone()).unwrap_or_default()

@@ -29,7 +29,9 @@ pub(super) fn verify(
     let product = candidate.vek.product;
     let rules = ChainRules { part: PART, algorithms: &[Algorithm::PssSha384], intermediates: 1, now: given.now };
     let mut refused = None;
-    for issuer in certificates.issuers(candidate, given)? {
+    let held = certificates.issuers(candidate).into_iter();
+    let embedded = std::iter::once_with(|| certificates.embedded_issuer(candidate, given)).flatten();
+    for issuer in held.chain(embedded) {
         if issuer.common_name().as_deref() != Some(issuer_name(product, candidate.signer).as_str()) {
             refused.get_or_insert(VerifyError::chain(PART, "the issuer is not the product's authority of such keys"));
             continue;
@@ -76,8 +78,9 @@ pub(super) struct Looked {
 /// Looks every link up on the lists of its issuer. AMD's list is the ARK's; it names ASKs and ASVKs.
 ///
 /// # Errors
-/// `revoked` if any list in force says so; `collateral-unavailable` when a list is demanded and none is held; the fault of the
-/// first list when none of those held can be used.
+/// `revoked` if any list in force says so; `collateral-unavailable` when a list is demanded and none is at hand; the fault of the
+/// first held list when none can be used. A list that the host put beside the report is a hint: it can revoke, its faults refuse
+/// nothing.
 pub(super) fn look_up(
     chain: &VerifiedChain,
     candidate: &Candidate,
@@ -86,13 +89,14 @@ pub(super) fn look_up(
 ) -> Result<Looked, VerifyError> {
     let mut looked = Looked { revocation: Revocation::NotChecked, used: None, not_after: UnixTime::FOREVER };
     let mut refused = None;
-    let lists = lists(table, given, &mut refused);
+    let lists = lists(table, given);
     for (certificate, issuer) in chain.issued().filter(|(_, issuer)| issuer.may_sign_crl()) {
-        for crl in lists.iter().filter(|crl| crl.issuer() == issuer.subject()).take(MAX_LISTS) {
-            match check_crl(certificate, issuer, crl, CRL_PART, given.now, given.memo) {
-                Ok(()) => looked.note(crl, candidate),
+        for list in lists.iter().filter(|list| list.crl.issuer() == issuer.subject()).take(MAX_LISTS) {
+            match check_crl(certificate, issuer, &list.crl, CRL_PART, given.now, given.memo) {
+                Ok(()) => looked.note(&list.crl, candidate),
                 Err(why) if why.kind() == Code::Revoked => return Err(why),
-                Err(why) => drop(refused.get_or_insert(why)),
+                Err(why) if list.held => drop(refused.get_or_insert(why)),
+                Err(_) => {}
             }
         }
     }
@@ -110,35 +114,32 @@ pub(super) fn lacks_list(product: AmdProduct, table: &Table, given: &Given<'_>) 
     if !given.options.require_amd_crl {
         return false;
     }
-    let mut broken = None;
-    let lists = lists(table, given, &mut broken);
+    let lists = lists(table, given);
     let usable = |anchor: &Anchor| {
         let name = anchor.certificate().subject();
-        lists.iter().any(|crl| crl.issuer() == name && crl.in_force(given.now))
+        lists.iter().any(|list| list.crl.issuer() == name && list.crl.in_force(given.now))
     };
     !given.anchors.of(AnchorScope::Amd(product)).any(usable)
 }
 
-fn lists(table: &Table, given: &Given<'_>, broken: &mut Option<VerifyError>) -> Vec<Arc<Crl>> {
-    let held = given.held.crls().iter().map(|bytes| given.memo.held_crl(bytes));
-    let hints = table.crls.iter().map(|der| given.memo.crl(der));
-    let mut lists = Vec::new();
-    for list in held.chain(hints) {
-        match list {
-            Ok(crl) => lists.push(crl),
-            Err(why) => *broken = broken.take().or(Some(why)),
-        }
-    }
-    lists
+/// A revocation list, and whether it is held or came in the host's table.
+struct List {
+    crl: Arc<Crl>,
+    held: bool,
+}
+
+/// The lists at hand, the held ones first. Bytes that are no list are nobody's list.
+fn lists(table: &Table, given: &Given<'_>) -> Vec<List> {
+    let held = given.held.crls().iter().filter_map(|bytes| bytes.crl(given.memo).ok());
+    let hints = table.crls.iter().filter_map(|der| given.memo.parsed(|| Crl::parse(der)).ok());
+    held.map(|crl| List { crl, held: true }).chain(hints.map(|crl| List { crl, held: false })).collect()
 }
 
 impl Looked {
     /// The newest list counts as the one that was used; the look lasts until the last of them ends.
     fn note(&mut self, crl: &Crl, candidate: &Candidate) {
-        let version = match crl.number() {
-            0 => u64::try_from(crl.this_update().secs()).unwrap_or_default(),
-            number => number,
-        };
+        // The time of issue, never the number: AMD need not number its lists, and one scale has to hold for all of them.
+        let version = u64::try_from(crl.this_update().secs()).unwrap_or_default();
         self.revocation = Revocation::Checked;
         if self.used.as_ref().is_some_and(|used| used.version >= version) {
             return;

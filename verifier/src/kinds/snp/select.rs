@@ -18,6 +18,8 @@ const PART: &str = "vek-certificate";
 const MAX_FITTING: usize = 8;
 /// The most issuers of the same name that are tried.
 const MAX_ISSUERS: usize = 4;
+/// Bytes that the reading of a VEK's extensions takes, about.
+const VEK_WEIGHT: usize = 512;
 
 /// A certificate that speaks of the report's product, key, chip and patch level. Its chain is not looked at yet.
 #[derive(Clone)]
@@ -97,18 +99,19 @@ impl Certificates {
         Found::Fitting(fitting)
     }
 
-    /// Certificates with the name of the candidate's issuer; the embedded ASK stands last.
-    pub fn issuers(&self, candidate: &Candidate, given: &Given<'_>) -> Result<Vec<Arc<Certificate>>, VerifyError> {
-        let mut issuers: Vec<_> = self.held.iter().chain(&self.hints).map(Arc::clone).collect();
-        if candidate.signer == AmdSigner::Vcek {
-            let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product))?;
-            if issuers.iter().all(|c| c.digest() != embedded.digest()) {
-                issuers.push(embedded);
-            }
+    /// Certificates at hand with the name of the candidate's issuer.
+    pub fn issuers(&self, candidate: &Candidate) -> Vec<Arc<Certificate>> {
+        let named = |c: &&Arc<Certificate>| c.subject() == candidate.certificate.issuer();
+        self.held.iter().chain(&self.hints).filter(named).take(MAX_ISSUERS).map(Arc::clone).collect()
+    }
+
+    /// The embedded ASK, where it may be the candidate's issuer. Asked for when nothing at hand was: reading it costs.
+    pub fn embedded_issuer(&self, candidate: &Candidate, given: &Given<'_>) -> Option<Arc<Certificate>> {
+        if candidate.signer != AmdSigner::Vcek {
+            return None;
         }
-        issuers.retain(|c| c.subject() == candidate.certificate.issuer());
-        issuers.truncate(MAX_ISSUERS);
-        Ok(issuers)
+        let embedded = given.memo.held_certificate(roots::amd_ask(candidate.vek.product)).ok()?;
+        (embedded.subject() == candidate.certificate.issuer()).then_some(embedded)
     }
 
     /// Why some held bytes are no certificate, if there were such.
@@ -162,7 +165,7 @@ fn fit(
     if certs::signer(certificate)? != signer {
         return Err(VerifyError::chain(PART, "the report names the other sort of signing key"));
     }
-    let vek = given.memo.document(&certificate.digest(), || Vek::read(certificate))?;
+    let vek = given.memo.document(&certificate.digest(), VEK_WEIGHT, || Vek::read(certificate))?;
     match &vek.holder {
         Holder::Chip(id) if !report.chip_masked() && id != report.chip_id => {
             return Err(VerifyError::chain(PART, "the certificate is for another chip"));

@@ -39,7 +39,7 @@ pub(super) fn wants(report: &Report<'_>, table: &Table, given: &Given<'_>) -> Re
                 wishes.push(id);
             }
         };
-        if signer == AmdSigner::Vlek && certificates.issuers(candidate, given)?.is_empty() {
+        if signer == AmdSigner::Vlek && certificates.issuers(candidate).is_empty() {
             add(CollateralId::AmdIssuer { product, signer });
         }
         if chain::lacks_list(product, table, given) {
@@ -111,14 +111,23 @@ fn judge(
     genuine.revocation = revocation;
     // Reports of this family can be made in software: residual risk R6 of the threat model.
     genuine.known_forgeable = product == AmdProduct::Milan;
-    if !report.chip_masked() {
-        genuine.platforms = vec![format!("snp-chip:{}", hex::encode(report.chip_id))];
-    }
+    genuine.platforms = platforms(report, candidate);
     genuine.measurements = vec![hex::encode(report.measurement)];
     genuine.not_after = chain.not_after.min(not_after);
     genuine.used = used.into_iter().collect();
     genuine.init_data = InitDataSlot::Field(report.host_data.to_vec());
     Ok(genuine)
+}
+
+/// Names for deny lists: the chip where it is named, the provider whose key signed, and the product line.
+fn platforms(report: &Report<'_>, candidate: &Candidate) -> Vec<String> {
+    let chip = (!report.chip_masked()).then(|| format!("snp-chip:{}", hex::encode(report.chip_id)));
+    let provider = match &candidate.vek.holder {
+        Holder::Provider(name) => Some(format!("snp-csp:{name}")),
+        Holder::Chip(_) => None,
+    };
+    let product = format!("snp-product:{}", candidate.vek.product.as_str().to_ascii_lowercase());
+    chip.into_iter().chain(provider).chain([product]).collect()
 }
 
 /// Firmware runs at or above what is committed, and reports at most what is committed.
