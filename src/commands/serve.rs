@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::connect::DEFAULT_DIR;
 use super::exit::{Exit, Failure};
@@ -79,11 +79,17 @@ pub(super) struct Serving {
     tasks: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
     failed: Arc<AtomicBool>,
     wake: Arc<tokio::sync::Notify>,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Serving {
     /// Binds both listeners and starts to serve.
     pub fn start(app: App) -> Result<Self, Failure> {
+        // Before anybody is told that we listen: whoever ends us from then on gets a drain.
+        let no_signal = |e: std::io::Error| Failure::unavailable("unreachable", e.to_string(), "");
+        let terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
         let settings = &app.settings;
         let now = SystemClock::new(0)
             .now()
@@ -133,7 +139,7 @@ impl Serving {
             bell.notify_one();
         }));
         let tasks = vec![tokio::spawn(data), tokio::spawn(admin)];
-        Ok(Self { data: data_address, admin: admin_address, handles, tasks, failed, wake, app })
+        Ok(Self { data: data_address, admin: admin_address, handles, tasks, failed, wake, terminate, interrupt, app })
     }
 
     /// What it listens on and how it is sealed, in one line.
@@ -145,13 +151,10 @@ impl Serving {
     }
 
     /// Serves until SIGTERM, SIGINT or a store that failed; then drains.
-    pub async fn until_stopped(self) -> Result<Exit, Failure> {
-        let no_signal = |e: std::io::Error| Failure::unavailable("unreachable", e.to_string(), "");
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+    pub async fn until_stopped(mut self) -> Result<Exit, Failure> {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
             () = self.wake.notified() => {}
         }
         self.stop().await
