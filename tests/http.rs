@@ -125,7 +125,7 @@ fn http_04_a_body_beyond_the_limit_is_refused_before_it_is_read() {
     assert_eq!(exact.post(CHALLENGES, &body).status, 200, "the limit itself is allowed");
 
     let mut endless = Raw::open(&server);
-    endless.send("POST /v1/challenges HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    endless.send("POST /v1/attestations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(4096));
     for _ in 0..8 {
         assert!(endless.send(&chunk));
