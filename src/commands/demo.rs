@@ -329,7 +329,10 @@ fn plain(value: &Value) -> String {
 }
 
 fn shortened(hex: &str) -> String {
-    if hex.len() <= 24 { hex.to_owned() } else { format!("{}…{}", &hex[..12], &hex[hex.len() - 8..]) }
+    match (hex.get(..12), hex.len().checked_sub(8).and_then(|from| hex.get(from..))) {
+        (Some(head), Some(tail)) if hex.len() > 24 => format!("{head}…{tail}"),
+        _ => hex.to_owned(),
+    }
 }
 
 /// The end of a long value, where two of them differ.
