@@ -126,7 +126,9 @@ pub(crate) fn refuse_network(file: &File, path: &Path) -> Result<(), KeystoreErr
 }
 
 /// Exclusive hold on a store, by a lock on a file beside it. Dropped with its owner.
-pub(crate) struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+pub(crate) struct Lock {
+    _held: File,
+}
 
 impl Lock {
     /// Takes the lock, or fails at once as [`KeystoreError::Busy`].
@@ -139,7 +141,7 @@ impl Lock {
             Err(e) => return Err(failed(&path, &e.into())),
         };
         match unix::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(File::from(fd))),
+            Ok(()) => Ok(Self { _held: File::from(fd) }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(KeystoreError::Busy),
             Err(e) => Err(failed(&path, &e.into())),
         }
