@@ -368,6 +368,14 @@ fn http_17_answers_repeat_nothing_and_are_kept_nowhere() {
 }
 
 #[test]
+fn http_09_a_query_is_no_part_of_the_data_interface() {
+    let server = server();
+    let answer = Raw::open(&server).ask("POST", "/v1/challenges?x=1", &[], b"{}").unwrap();
+    answer.is(400, "malformed");
+    assert_eq!(Raw::open(&server).ask("POST", CHALLENGES, &[], b"{}").unwrap().status, 200);
+}
+
+#[test]
 fn http_18_other_methods_are_refused() {
     let server = server();
     for method in ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "PROPFIND"] {

@@ -67,6 +67,10 @@ impl Gate {
         {
             return Err(refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path"));
         }
+        // The data interface has no query: what would be ignored is refused, as an unknown member is.
+        if request.uri().query().is_some() && !path.starts_with("/admin/") {
+            return Err(refuse(StatusCode::BAD_REQUEST, "malformed", "a query is no part of this interface"));
+        }
         Ok(Some(Seat { provider, source }))
     }
 }
