@@ -77,6 +77,23 @@ codes! {
 }
 
 impl Code {
+    /// What the sender of evidence or of a token can do, where a part of it is at fault.
+    const fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Malformed => "send the bytes whole, as the hardware or the issuer gave them",
+            Self::Unsupported => "see the kinds, versions and algorithms that are served here",
+            Self::SignatureInvalid => "attest again; what is signed was changed on its way",
+            Self::ChainUntrusted => "the certificates lead to no anchor of this service, or are outside of their dates",
+            Self::Revoked => "this platform or certificate opens nothing any more",
+            Self::CollateralUnavailable => "send endorsements that are in force, or come again later",
+            Self::TcbRejected => "bring the platform to a newer patch level",
+            Self::DebugRejected => "run the workload without debug mode",
+            Self::BindingMismatch => "make the evidence for this very request, host and recipient",
+            Self::FreshnessFailed => "take a new challenge and attest again",
+            _ => return None,
+        })
+    }
+
     /// Seconds after which asking again makes sense, for what passes by itself.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
@@ -150,10 +167,20 @@ impl Fault {
         let reasons = with_reasons.then(|| self.failed.iter().map(reason).collect::<Vec<_>>());
         BrokerError {
             code: self.code,
-            detail: if self.part.is_empty() { self.code.title().to_owned() } else { self.part.to_owned() },
+            detail: self.told(),
             retry_after: self.code.retry_after(),
             reasons: reasons.filter(|reasons| !reasons.is_empty()),
             correlation: correlation.to_owned(),
+        }
+    }
+
+    /// The part at fault and what to do about it. A phrase of ours stands for itself.
+    fn told(&self) -> String {
+        match (self.part, self.code.advice()) {
+            ("", _) => self.code.title().to_owned(),
+            (phrase, _) if phrase.contains(' ') => phrase.to_owned(),
+            (part, None) => part.to_owned(),
+            (part, Some(advice)) => format!("{part}: {advice}"),
         }
     }
 
