@@ -15,7 +15,8 @@ use super::challenge::{self, correlation, draw};
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{AttestAnswer, AttestRequest};
-use super::use_key::{ROUNDS, Turn, repeat_key};
+use super::turns::Turn;
+use super::use_key::repeat_key;
 use crate::audit::{Event, Field, kind};
 use crate::result::{NewToken, token};
 
@@ -36,25 +37,10 @@ impl Broker {
     /// Any refusal; the code is about the caller's own evidence.
     pub async fn attest(self: &Arc<Self>, request: AttestRequest) -> Result<AttestAnswer, BrokerError> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
-        let seat = &passage.request.seat;
-        let source = seat.source_prefix();
-        let mut held = Held::default();
-        for round in 0..=ROUNDS {
-            let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
-            let work = move |permit| broker.attest_turn(&turn, held, round == 0, permit);
-            let turn = self.pool.run(seat.provider.id().as_str(), &source, work).await;
-            match turn.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?? {
-                Turn::Answered(answer) => return Ok(answer),
-                Turn::Wants(ids, so_far) => {
-                    held = *so_far;
-                    let brought = self.library.fetch(&ids, &source).await;
-                    let brought = brought.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?;
-                    held.add_library(&brought);
-                }
-            }
-        }
-        let missing = Fault::new(Code::CollateralUnavailable, "").because("still missing after three rounds");
-        Err(self.refuse_as(seat, &missing, &passage.correlation))
+        let (seat, correlation) = (&passage.request.seat, &passage.correlation);
+        let turn =
+            |broker: &Self, passage: &Passage, held, first, permit| broker.attest_turn(passage, held, first, permit);
+        self.in_turns(seat, correlation, &passage, turn).await
     }
 
     fn attest_turn(

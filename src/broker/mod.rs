@@ -21,6 +21,7 @@ mod describe;
 mod journal;
 mod knowledge;
 mod signers;
+mod turns;
 mod use_key;
 
 use std::sync::Arc;

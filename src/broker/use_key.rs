@@ -20,23 +20,14 @@ use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Usage};
+use super::turns::Turn;
 use super::{Broker, caller};
 use crate::audit::{Event, Field, kind};
 use crate::result::Receipt;
 use crate::telemetry;
 
-/// Times that missing endorsements are brought for one request.
-pub(crate) const ROUNDS: usize = 3;
 /// Times a decision is made, where the store moves meanwhile. Threat model P25.
 const DECISIONS: usize = 3;
-
-/// What came of a turn on a worker.
-pub(crate) enum Turn<T> {
-    /// Endorsements are missing.
-    Wants(Vec<CollateralId>, Box<Held>),
-    /// Done.
-    Answered(T),
-}
 
 /// One request on its way: what stays the same over its turns.
 struct Passage {
@@ -52,25 +43,9 @@ impl Broker {
     /// Any refusal. What a caller learns of keys is one answer, see `native-api.md` section 3.
     pub async fn use_key(self: &Arc<Self>, request: KeyRequest) -> Result<Answer, BrokerError> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
-        let seat = &passage.request.seat;
-        let source = seat.source_prefix();
-        let mut held = Held::default();
-        for round in 0..=ROUNDS {
-            let (broker, turn) = (Arc::clone(self), Arc::clone(&passage));
-            let work = move |permit| broker.turn(&turn, held, round == 0, permit);
-            let turn = self.pool.run(seat.provider.id().as_str(), &source, work).await;
-            match turn.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?? {
-                Turn::Answered(answer) => return Ok(answer),
-                Turn::Wants(ids, so_far) => {
-                    held = *so_far;
-                    let brought = self.library.fetch(&ids, &source).await;
-                    let brought = brought.map_err(|fault| self.refuse_as(seat, &fault, &passage.correlation))?;
-                    held.add_library(&brought);
-                }
-            }
-        }
-        let missing = Fault::new(Code::CollateralUnavailable, "").because("still missing after three rounds");
-        Err(self.refuse_as(seat, &missing, &passage.correlation))
+        let (seat, correlation) = (&passage.request.seat, &passage.correlation);
+        let turn = |broker: &Self, passage: &Passage, held, first, permit| broker.turn(passage, held, first, permit);
+        self.in_turns(seat, correlation, &passage, turn).await
     }
 
     fn turn(&self, passage: &Passage, held: Held, first: bool, permit: Permit) -> Result<Turn<Answer>, BrokerError> {
