@@ -44,10 +44,11 @@ impl Broker {
             let work = move |permit| turn(&broker, &passage, held, round == 0, permit);
             match self.pool.run(seat.provider.id().as_str(), &source, work).await.map_err(refuse)?? {
                 Turn::Answered(answer) => return Ok(answer),
-                Turn::Wants(ids, so_far) => {
+                Turn::Wants(ids, so_far) if round < ROUNDS => {
                     held = *so_far;
                     held.add_library(&self.library.fetch(&ids, &source).await.map_err(refuse)?);
                 }
+                Turn::Wants(..) => break,
             }
         }
         Err(refuse(Fault::new(Code::CollateralUnavailable, "").because("still missing after three rounds")))

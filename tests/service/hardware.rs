@@ -155,6 +155,18 @@ async fn what_cannot_be_brought_is_unavailable_and_spends_nothing() {
 }
 
 #[tokio::test]
+async fn a_library_that_never_brings_it_is_asked_three_times_and_nothing_is_spent() {
+    let machine = Machine::new();
+    machine.key("db-key", mrtd(), json!({}));
+    machine.shelf.put(&[]);
+    let challenge = machine.house.challenge();
+    assert_eq!(machine.ask(machine.tdx("db-key", challenge, &[])).await, Some(Code::CollateralUnavailable));
+    assert_eq!(machine.shelf.fetches(), 3);
+    machine.shelf.put(&[machine.collateral(17).as_bytes()]);
+    assert_eq!(machine.ask(machine.tdx("db-key", challenge, &[])).await, None);
+}
+
+#[tokio::test]
 async fn endorsements_of_a_request_serve_that_request_only() {
     let machine = Machine::new();
     machine.key("db-key", mrtd(), json!({}));
