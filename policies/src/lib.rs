@@ -48,6 +48,7 @@
 
 pub mod canonical;
 mod diagnostic;
+pub mod fuel;
 pub mod json;
 mod limits;
 pub mod release;
