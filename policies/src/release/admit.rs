@@ -4,7 +4,7 @@
 pub(crate) mod options;
 
 use super::authority::RuleAuthority;
-use super::nearest::nearest;
+use crate::nearest::nearest;
 use super::operand::{Operand, Operator};
 use super::path::ClaimPath;
 use super::rule::{Alternative, Condition, Group, Join, ReleaseRule, Test};
