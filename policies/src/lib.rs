@@ -48,6 +48,8 @@
 
 pub mod canonical;
 mod diagnostic;
+pub mod fuel;
+pub mod jmespath;
 pub mod json;
 mod limits;
 pub mod release;
