@@ -50,6 +50,7 @@ pub mod attestation;
 pub mod canonical;
 mod diagnostic;
 pub mod fuel;
+pub mod jmespath;
 pub mod json;
 mod limits;
 mod nearest;

@@ -79,9 +79,8 @@ fn condition(condition: &Condition, bound: &[&str]) -> Result<(), Diagnostic> {
 /// An order needs integers; `type`, `valueType` and `issuer` are strings and have none.
 fn comparison(test: &Test) -> Result<(), Diagnostic> {
     let operator = test.operator.node;
-    let fault = |message: String, help: &str| {
-        Err(meaningless(test.operator.span, operator.as_str(), message).help(help))
-    };
+    let fault =
+        |message: String, help: &str| Err(meaningless(test.operator.span, operator.as_str(), message).help(help));
     if operator.orders() && test.property != Property::Value {
         let message = format!("operator '{}' does not compare '{}'", operator.as_str(), test.property);
         return fault(message, "write `==` or `!=`: only values that are integers have an order");

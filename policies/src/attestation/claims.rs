@@ -278,8 +278,9 @@ impl ClaimSet {
     }
 
     fn spread(&mut self, name: &str, value: &Value, issuer: Issuer) {
-        let scalars =
-            value.as_array().filter(|elements| !elements.iter().any(|element| element.is_array() || element.is_object()));
+        let scalars = value
+            .as_array()
+            .filter(|elements| !elements.iter().any(|element| element.is_array() || element.is_object()));
         match (value, scalars) {
             (_, Some(elements)) => elements.iter().for_each(|element| self.spread(name, element, issuer)),
             (Value::Null, _) => {}

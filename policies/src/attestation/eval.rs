@@ -4,7 +4,6 @@
 //! One pass decides, spends and writes the trace. Every claim that a condition looks at is a step, so that what was traced
 //! costs the same as what was not. The operand of a test is worked out once per condition, before claims are looked at.
 
-
 use serde_json::{Map, Value};
 
 use super::ast::{Operator, Policy, Section, Verb};
@@ -99,12 +98,8 @@ impl<'p> Machine<'p, '_> {
 
     fn configure(&mut self, configuration: &Configuration) -> Result<(), EvalFault> {
         for (name, value) in &configuration.values {
-            let claim = Claim {
-                kind: name.clone(),
-                value: value.clone(),
-                issuer: Issuer::AttestationPolicy,
-                mark: Mark::Free,
-            };
+            let claim =
+                Claim { kind: name.clone(), value: value.clone(), issuer: Issuer::AttestationPolicy, mark: Mark::Free };
             let index = self.take_in(claim)?;
             self.properties.push(index);
         }

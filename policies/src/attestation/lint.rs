@@ -107,7 +107,8 @@ fn rule(section: Section, rule: &Rule, found: &mut Vec<Diagnostic>) {
     let Action::Make(verb, Made::New { kind, .. }) = &rule.action else { return };
     let Expr::Literal(ClaimValue::Text(name)) = &kind.node else { return };
     if *verb == Verb::Issue && is_reserved(name) {
-        let message = format!("'{}' is the service's own: what is issued under it is ignored", super::lexer::shown(name));
+        let message =
+            format!("'{}' is the service's own: what is issued under it is ignored", super::lexer::shown(name));
         found.push(
             warning(RESERVED_NAME, kind.span, section, " > rule > action", message)
                 .symbol(name)
@@ -135,9 +136,9 @@ fn never_meets(section: Section, condition: &Condition, found: &mut Vec<Diagnost
             continue;
         }
         let always = if test.operator.node == Operator::Equal { "no claim" } else { "every claim" };
-        let message = format!("{always} meets this test: there is no {} '{}'", test.property, super::lexer::shown(written));
-        let finding =
-            warning(NEVER_MEETS, test.operand.span, section, " > rule > condition", message).symbol(written);
+        let message =
+            format!("{always} meets this test: there is no {} '{}'", test.property, super::lexer::shown(written));
+        let finding = warning(NEVER_MEETS, test.operand.span, section, " > rule > condition", message).symbol(written);
         found.push(match nearest(written, known) {
             Some(name) => finding.help(format!("write `{name}`")),
             None => finding.help(format!("write one of {}", known.join(", "))),

@@ -75,11 +75,19 @@ pub(super) fn of_token(
         return Some("versions are 1.0, 1.1 and 1.2".to_owned());
     }
     match expected {
-        [Expected::Sign(";")] => Some("write `;` after the version, after every rule and after the `}` of a section".to_owned()),
-        [Expected::Sign("version")] => Some("a policy begins with `version=1.0;`, `version=1.1;` or `version=1.2;`".to_owned()),
+        [Expected::Sign(";")] => {
+            Some("write `;` after the version, after every rule and after the `}` of a section".to_owned())
+        }
+        [Expected::Sign("version")] => {
+            Some("a policy begins with `version=1.0;`, `version=1.1;` or `version=1.2;`".to_owned())
+        }
         [.., Expected::End] => Some("a policy ends after its sections, each of which stands once".to_owned()),
-        _ if could("authorizationrules") => Some("`authorizationrules{…};` is required, also where it is empty".to_owned()),
-        _ if could("type") && could("issuer") => Some("a condition tests `type`, `value`, `valueType` or `issuer`".to_owned()),
+        _ if could("authorizationrules") => {
+            Some("`authorizationrules{…};` is required, also where it is empty".to_owned())
+        }
+        _ if could("type") && could("issuer") => {
+            Some("a condition tests `type`, `value`, `valueType` or `issuer`".to_owned())
+        }
         _ => None,
     }
 }
@@ -99,7 +107,9 @@ fn of_word(
     }
     let is_section = Section::ALL.iter().any(|section| word.eq_ignore_ascii_case(section.as_str()));
     if is_section && expected.contains(&Expected::End) {
-        return Some("sections stand once each, in the order configurationrules, authorizationrules, issuancerules".to_owned());
+        return Some(
+            "sections stand once each, in the order configurationrules, authorizationrules, issuancerules".to_owned(),
+        );
     }
     if is_section && could("version") {
         return Some("a policy begins with `version=1.0;`, `version=1.1;` or `version=1.2;`".to_owned());
@@ -159,7 +169,8 @@ fn of_expression(found: &Token<'_>, version: Version) -> Option<String> {
                 None => format!("write a string as `\"{}\"`, a claim's value as `{}.value`", found.text, found.text),
             }
         }
-        _ => "write a string in double quotes, an integer, `true`, `false`, or `c.value` of a claim bound as `c`".to_owned(),
+        _ => "write a string in double quotes, an integer, `true`, `false`, or `c.value` of a claim bound as `c`"
+            .to_owned(),
     };
     Some(help)
 }

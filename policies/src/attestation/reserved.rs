@@ -3,9 +3,32 @@
 
 /// Names as they are: those of RFC 7519 section 4.1, RFC 7800, and what the service says in every token or of some kind.
 pub const RESERVED: &[&str] = &[
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "nonce", "rp_data", "ver", "policy_hash", "policy_signer",
-    "maa-policyHash", "maa-ehd", "aas-ehd", "maa-attestationcollateral", "eat_profile", "intuse", "dbgstat",
-    "attester_tcb_status", "keygate", "nitro", "software", "tpm", "cca",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "cnf",
+    "nonce",
+    "rp_data",
+    "ver",
+    "policy_hash",
+    "policy_signer",
+    "maa-policyHash",
+    "maa-ehd",
+    "aas-ehd",
+    "maa-attestationcollateral",
+    "eat_profile",
+    "intuse",
+    "dbgstat",
+    "attester_tcb_status",
+    "keygate",
+    "nitro",
+    "software",
+    "tpm",
+    "cca",
 ];
 
 /// Beginnings of names: Azure's for claims of evidence, and those of trust domains.

@@ -174,7 +174,9 @@ impl<'a> Parser<'a> {
             }
         }
         if arguments.len() < function.arity() {
-            return Err(self.fault(Manner::Mismatched, &[Expected::Sign(",")]).help(format!("write `{}`", function.form())));
+            return Err(self
+                .fault(Manner::Mismatched, &[Expected::Sign(",")])
+                .help(format!("write `{}`", function.form())));
         }
         let end = self.take()?.span.end;
         Ok(Placed::new(Expr::Call(function, arguments), Span { end, ..begins }))
