@@ -13,7 +13,8 @@ use keygate_keystore::{Epoch, Keystore, PolicyVersion, ProviderId};
 use keygate_policies::attestation::{
     AttestationPolicy, ClaimSet, DenyReason, Evaluation, Outcome, Tracing, default_text, policy_hash,
 };
-use keygate_policies::{Fuel, json};
+use keygate_policies::fuel::Fuel;
+use keygate_policies::json;
 use keygate_verifier::tokens::read_embedded;
 use keygate_verifier::{AZURE_DEFAULT, Baseline, EvidenceKind};
 use moka::sync::Cache;
