@@ -4,6 +4,7 @@
 //! translate an [`Answer`] or a [`BrokerError`] back.
 
 pub mod admin;
+pub mod azure;
 pub mod caller;
 pub mod challenge;
 pub mod endorser;
@@ -30,6 +31,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
+pub use azure::{
+    AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, HeldData,
+};
 pub use caller::Caller;
 pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
