@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn http_11_a_version_is_named_once_and_exactly() {
-        let named = |query| ApiVersion::of_query(query).map(|version| version.map(|version| version.0));
+        let named = |query: &str| ApiVersion::of_query(query).map(|version| version.map(|version| version.0));
         for known in ApiVersion::ALL {
             assert_eq!(named(&format!("api-version={known}")), Ok(Some(known)));
         }
