@@ -20,9 +20,9 @@ use crate::telemetry;
 /// Asks for the evaluation beside the token.
 const TRACE: &str = "x-ms-keygate-trace";
 /// Who may read policies, and what they did.
-const READER: &str = "attestation-reader";
+const READERS: [&str; 3] = ["attestation-reader", "attestation-contributor", "auditor"];
 /// Who may write policies.
-const CONTRIBUTOR: &str = "attestation-contributor";
+const WRITERS: [&str; 1] = ["attestation-contributor"];
 /// Characters of a client's own id.
 const LONGEST_ID: usize = 128;
 
@@ -137,12 +137,12 @@ impl Call {
 
     /// A caller who may read policies.
     pub(super) fn reader(&self) -> Result<Caller, Refusal> {
-        self.caller_with(READER)
+        self.caller_with(&READERS)
     }
 
-    fn caller_with(&self, role: &str) -> Result<Caller, Refusal> {
+    fn caller_with(&self, roles: &[&str]) -> Result<Caller, Refusal> {
         let caller = self.broker.caller(&self.seat, self.bearer().as_ref().map(|token| token.as_str()))?;
-        match caller.has(role) {
+        match roles.iter().any(|role| caller.has(role)) {
             true => Ok(caller),
             false => Err(self.refuse(&Fault::new(Code::Forbidden, "credential"))),
         }
@@ -165,7 +165,7 @@ impl Call {
             self.body(body).and_then(|body| super::wire::read_jws(&body, member).map_err(|fault| self.refuse(&fault)));
         match read {
             Ok(jws) => Ok(jws),
-            Err(refusal) => self.caller_with(CONTRIBUTOR).and(Err(refusal)),
+            Err(refusal) => self.caller_with(&WRITERS).and(Err(refusal)),
         }
     }
 
