@@ -14,15 +14,12 @@ use zeroize::Zeroizing;
 
 use super::error::{self, CLIENT_REQUEST_ID, Refusal};
 use super::version::ApiVersion;
+use crate::broker::admin::Action;
 use crate::broker::{AttestationType, AzureFault, Broker, Caller, Code, Fault, Seat};
 use crate::telemetry;
 
 /// Asks for the evaluation beside the token.
 const TRACE: &str = "x-ms-keygate-trace";
-/// Who may read policies, and what they did.
-const READERS: [&str; 3] = ["attestation-reader", "attestation-contributor", "auditor"];
-/// Who may write policies.
-const WRITERS: [&str; 1] = ["attestation-contributor"];
 /// Characters of a client's own id.
 const LONGEST_ID: usize = 128;
 
@@ -137,12 +134,12 @@ impl Call {
 
     /// A caller who may read policies.
     pub(super) fn reader(&self) -> Result<Caller, Refusal> {
-        self.caller_with(&READERS)
+        self.caller_who_may(Action::PolicyShow)
     }
 
-    fn caller_with(&self, roles: &[&str]) -> Result<Caller, Refusal> {
+    fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
         let caller = self.broker.caller(&self.seat, self.bearer().as_ref().map(|token| token.as_str()))?;
-        match roles.iter().any(|role| caller.has(role)) {
+        match action.roles().iter().any(|role| caller.has(role.as_str())) {
             true => Ok(caller),
             false => Err(self.refuse(&Fault::new(Code::Forbidden, "credential"))),
         }
@@ -165,7 +162,7 @@ impl Call {
             self.body(body).and_then(|body| super::wire::read_jws(&body, member).map_err(|fault| self.refuse(&fault)));
         match read {
             Ok(jws) => Ok(jws),
-            Err(refusal) => self.caller_with(&WRITERS).and(Err(refusal)),
+            Err(refusal) => self.caller_who_may(Action::PolicySet).and(Err(refusal)),
         }
     }
 

@@ -9,8 +9,7 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
-use crate::broker::{AzureFault, AzureFaultKind, BrokerError, Code};
-use crate::doors::problem;
+use crate::broker::{AzureFault, AzureFaultKind, BrokerError};
 
 /// The id of an answer: a W3C traceparent whose trace id is the correlation id of the audit.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -118,7 +117,6 @@ fn code(status: StatusCode) -> &'static str {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "UnsupportedMediaType",
         StatusCode::MISDIRECTED_REQUEST => "MisdirectedRequest",
         StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
-        StatusCode::INTERNAL_SERVER_ERROR => "InternalServerError",
         StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
         _ => "InvalidParameter",
     }
@@ -129,7 +127,6 @@ const fn of_kind(kind: AzureFaultKind) -> (StatusCode, &'static str) {
     match kind {
         Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
         Kind::InvalidParameter => (StatusCode::BAD_REQUEST, "InvalidParameter"),
-        Kind::InvalidQuote => (StatusCode::BAD_REQUEST, "InvalidQuote"),
         Kind::InvalidOperation => (StatusCode::BAD_REQUEST, "InvalidOperation"),
         Kind::PolicyParsingError => (StatusCode::BAD_REQUEST, "PolicyParsingError"),
         Kind::PolicyEvaluationError => (StatusCode::BAD_REQUEST, "PolicyEvaluationError"),
@@ -139,7 +136,6 @@ const fn of_kind(kind: AzureFaultKind) -> (StatusCode, &'static str) {
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
         Kind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     }
 }
 
@@ -153,31 +149,14 @@ impl From<AzureFault> for Refusal {
 
 impl From<BrokerError> for Refusal {
     fn from(error: BrokerError) -> Self {
-        let status = match problem::status(error.code) {
-            // This dialect has no 403: a credential that does not allow it is none for it.
-            StatusCode::FORBIDDEN if error.code == Code::Forbidden => StatusCode::UNAUTHORIZED,
-            status @ (StatusCode::UNAUTHORIZED
-            | StatusCode::NOT_FOUND
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::MISDIRECTED_REQUEST
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::SERVICE_UNAVAILABLE) => status,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Self {
-            status,
-            code: code(status),
-            message: error.detail,
-            correlation: error.correlation,
-            retry_after: error.retry_after,
-            trace: None,
-        }
+        AzureFault::from(error).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Code;
 
     #[test]
     fn the_request_id_is_the_correlation_id_as_a_traceparent() {
@@ -196,7 +175,7 @@ mod tests {
                 correlation: crate::broker::correlation(),
             };
             let refusal = Refusal::from(error);
-            assert!(matches!(refusal.status.as_u16(), 400 | 401 | 404 | 413 | 421 | 429 | 503), "{known:?}");
+            assert!(matches!(refusal.status.as_u16(), 400 | 401 | 404 | 413 | 429 | 503), "{known:?}");
         }
     }
 }
