@@ -20,6 +20,9 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
+const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// A certificate extension as it stands: its id, whether it is critical, its value in DER.
@@ -97,7 +100,7 @@ impl Certificate {
             not_before: unix(validity.not_before),
             not_after: unix(validity.not_after),
             key: public_key(tbs.subject_public_key_info())?,
-            algorithm: algorithm(parsed.signature_algorithm()),
+            algorithm: algorithm(parsed.signature_algorithm()).or_else(|| pkcs1(parsed.signature_algorithm())),
             signature: parsed
                 .signature()
                 .as_bytes()
@@ -156,7 +159,7 @@ impl Certificate {
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
-    /// The algorithm of the issuer's signature; `None`: one that attestation does not use.
+    /// The algorithm of the issuer's signature; `None`: one that neither attestation nor tokens use.
     pub fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
@@ -267,6 +270,17 @@ pub(crate) fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
         let e = der::asn1::UintRef::decode(reader)?;
         Ok((n.as_bytes(), e.as_bytes()))
     })
+}
+
+/// RSASSA-PKCS1-v1_5 as it stands on certificates of token and policy signers. No technology of attestation uses it: each fixes
+/// its own list.
+fn pkcs1(id: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Algorithm> {
+    match id.oid {
+        RSA_SHA256 => Some(Algorithm::Pkcs1Sha256),
+        RSA_SHA384 => Some(Algorithm::Pkcs1Sha384),
+        RSA_SHA512 => Some(Algorithm::Pkcs1Sha512),
+        _ => None,
+    }
 }
 
 /// The algorithm of a signature by its identifier; for RSASSA-PSS the parameters must be SHA-384 with salt 48.
