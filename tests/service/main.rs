@@ -3,6 +3,7 @@
 //! `architecture.md` section 12. One binary, one file a topic; `broker.rs` has the house they share.
 
 mod audit;
+mod azure;
 mod broker;
 mod door;
 mod hardware;

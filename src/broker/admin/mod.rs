@@ -11,6 +11,7 @@ mod pace;
 pub mod papers;
 pub mod roles;
 pub mod rules;
+pub mod signing_keys;
 pub mod store;
 
 use std::cell::Cell;
