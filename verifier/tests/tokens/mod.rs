@@ -1,6 +1,8 @@
 //! An issuer of tokens for tests: throw-away keys, and signatures over whatever header and payload a test writes.
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
+pub mod certificates;
+
 use std::sync::LazyLock;
 
 use base64::Engine as _;
