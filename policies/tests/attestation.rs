@@ -164,6 +164,7 @@ cases! {
     raw_evidence_stays_where_it_is => "read-only",
     what_is_only_unwise_is_told => "warnings",
     pol_01_a_text_that_says_nothing_is_refused => "pol-01",
+    pol_07_values_of_different_types_are_different => "pol-07",
     pol_08_a_claim_issued_twice_is_a_list => "pol-08",
     pol_09_names_of_the_service_are_ignored_and_warned_of => "pol-09",
     pol_10_nothing_of_the_world_can_be_asked_for => "pol-10",
@@ -171,4 +172,5 @@ cases! {
     pol_13_deceiving_characters_stand_in_strings_only => "pol-13",
     pol_14_ends_of_lines_mean_one_thing => "pol-14",
     pol_18_values_are_never_patterns => "pol-18",
+    pol_20_each_test_in_both_senses => "pol-20",
 }
