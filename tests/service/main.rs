@@ -9,6 +9,7 @@ mod hardware;
 mod hosts;
 mod idempotency;
 mod maa_door;
+mod maa_flow;
 mod refusals;
 mod restart;
 mod sessions;
