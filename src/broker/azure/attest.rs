@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Binding, Evidence, EvidenceKind, Genuine, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
+use keygate_verifier::{Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
