@@ -32,7 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
-pub use azure::{AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, HeldData};
+pub use azure::{
+    AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, AzureToken, HeldData,
+};
 pub use caller::Caller;
 pub use challenge::Challenge;
 pub(crate) use challenge::correlation;

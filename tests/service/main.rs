@@ -11,6 +11,7 @@ mod hosts;
 mod idempotency;
 mod isolated;
 mod maa_door;
+mod maa_flow;
 mod refusals;
 mod restart;
 mod sessions;

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::error::{self, CLIENT_REQUEST_ID, Refusal};
 use super::version::ApiVersion;
 use crate::broker::admin::Action;
-use crate::broker::{AttestationType, AzureFault, Broker, Caller, Code, Fault, Seat};
+use crate::broker::{AttestationType, AzureFault, AzureToken, Broker, Caller, Code, Fault, Seat};
 use crate::telemetry;
 
 /// Asks for the evaluation beside the token.
@@ -51,7 +51,7 @@ pub(super) async fn served(
     let call = Call { broker: Arc::clone(&broker), seat, correlation: crate::broker::correlation(), http };
     let mut response = match work(&call).await {
         Ok(response) => {
-            telemetry::answered(operation, "ok", &call.correlation, began.elapsed());
+            telemetry::answered(operation, "ok", "", began.elapsed());
             response
         }
         Err(mut refusal) => {
@@ -169,12 +169,13 @@ impl Call {
     /// A use case of the management, on a thread that may block; its token is the answer.
     pub(super) async fn token<W>(&self, work: W) -> Outcome
     where
-        W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<String, AzureFault> + Send + 'static,
+        W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<AzureToken, AzureFault> + Send + 'static,
     {
         let (broker, seat, bearer) = (Arc::clone(&self.broker), self.seat.clone(), self.bearer());
         let done = web::block(move || work(&broker, &seat, bearer.as_ref().map(|token| token.as_str()))).await;
         let done = done.map_err(|_| self.refuse(&Fault::new(Code::DependencyUnavailable, "")))?;
-        Ok(self.ok(&json!({"token": done?})))
+        let told = done?;
+        Ok(error::ok(&json!({"token": told.token}), &told.correlation))
     }
 
     /// An answer with a body.

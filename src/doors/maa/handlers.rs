@@ -55,10 +55,11 @@ async fn attested(call: &Call, kind: AttestationType, body: Body) -> Outcome {
         trace,
     };
     let answer = call.broker.azure_attest(request).await?;
-    Ok(call.ok(&match answer.trace {
+    let told = match answer.trace {
         Some(trace) => json!({"token": answer.token, "trace": trace}),
         None => json!({"token": answer.token}),
-    }))
+    };
+    Ok(error::ok(&told, &answer.correlation))
 }
 
 /// The policy of a type.
