@@ -13,7 +13,8 @@ use super::output::{Format, Output};
 use super::policies::{PolicyFile, show_lines};
 use super::policy_try::{self, TryArgs};
 use crate::broker::admin::lines::difference;
-use crate::broker::admin::policies::PolicyType;
+use crate::broker::AttestationType;
+use crate::broker::admin::policies::policy_type;
 
 /// Arguments of `keygate policy`.
 #[derive(Debug, Clone, Args)]
@@ -37,7 +38,7 @@ enum Verb {
     /// What is in force for a type.
     #[command(after_help = "Example:\n  keygate policy get SgxEnclave --text > sgx.policy")]
     Get {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, Nitro, Software or Tpm; without it all of them, without their texts.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm; without it all of them, without their texts.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: Option<String>,
         /// Another version than the one in force.
@@ -120,8 +121,8 @@ enum Verb {
 
 /// The name of a type in its one form.
 pub(super) fn type_name(text: &str) -> Result<String, String> {
-    PolicyType::parse(text).map(|kind| kind.as_str().to_owned()).map_err(|_| {
-        let known: Vec<_> = PolicyType::ALL.iter().map(|kind| kind.as_str()).collect();
+    policy_type(text).map(|kind| kind.as_str().to_owned()).map_err(|_| {
+        let known: Vec<_> = AttestationType::ALL.iter().filter(|kind| kind.has_policy()).map(|kind| kind.as_str()).collect();
         format!("one of {}", known.join(", "))
     })
 }

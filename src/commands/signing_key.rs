@@ -1,4 +1,4 @@
-//! `keygate signing-key`: the keys that sign tokens, listed and rotated. Keygate's contract, section 2.
+//! `keygate signing-key`: the keys that sign at the attestation door, listed and rotated. Keygate's contract, section 2.
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -20,10 +20,11 @@ pub struct SigningKeyArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum Verb {
-    /// The keys that sign tokens and receipts, oldest first.
+    /// The keys in the order they were made.
     #[command(after_help = "Example:\n  keygate signing-key list")]
     List,
-    /// Make a fresh key that signs tokens from now on; the one before stays published for as long as its tokens may live.
+    /// Make a successor: published now, signing once clients had time to read it; the one before stays published for as long as
+    /// its tokens may live.
     #[command(after_help = "Example:\n  keygate signing-key rotate --reason 'yearly'")]
     Rotate {
         #[command(flatten)]
@@ -38,14 +39,14 @@ pub async fn run(args: &SigningKeyArgs, format: Format) -> Result<Exit, Failure>
     match &args.verb {
         Verb::List => {
             let (_, told) = desk.get("/signing-keys").await?;
-            let keys = told.get("signing_keys").and_then(Value::as_array).cloned().unwrap_or_default();
-            let columns = [("purpose", "/purpose"), ("state", "/state"), ("created_at", "/created"), ("kid", "/kid")];
+            let keys = told.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
+            let columns = [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
             output.list(&columns, &keys);
             Ok(Exit::Done)
         }
         Verb::Rotate { change } => {
             let answer = desk.change("/signing-keys", "/signing-keys/rotate", Map::new(), change).await?;
-            Ok(tell(&output, &answer, "signing_key"))
+            Ok(tell(&output, &answer, "signing_keys"))
         }
     }
 }

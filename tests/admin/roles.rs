@@ -90,7 +90,7 @@ fn routes() -> Vec<Route> {
             &["attestation-contributor"],
             || json!({"number": 1, "reason": "x"}),
         ),
-        get("/admin/v1/signing-keys", "signing-key.list", &["trust-officer", "auditor"]),
+        get("/admin/v1/signing-keys", "signing-key.list", &["trust-officer", "attestation-reader", "auditor"]),
         post("/admin/v1/signing-keys/rotate", "signing-key.rotate", &["trust-officer"], why),
         get("/admin/v1/deny", "deny.list", &["trust-officer", "auditor"]),
         post("/admin/v1/deny/add", "deny.add", &["trust-officer"], denial),

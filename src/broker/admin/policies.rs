@@ -7,7 +7,7 @@
 //! is put into an unsecured one. A version without a document stands for the default. The digest is that of the text.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{Change, IfMatch, KeystoreError, PolicyVersion};
 use keygate_policies::attestation::{AttestationPolicy, default_text, policy_hash};
 use openssl::sha::sha256;
@@ -15,42 +15,21 @@ use serde_json::{Value, json};
 
 use super::lines::difference;
 use super::{Desk, Done, Plan, Precondition, Reason, Refusal, values};
+use crate::broker::azure::{Signers, read_upload, unsecured};
 use crate::broker::error::{Code, Fault};
+use crate::broker::policy_book::unpacked;
+use crate::broker::{AttestationType, TrustModel};
 
-/// `{"alg":"none"}`.
-const UNSECURED: &str = "eyJhbGciOiJub25lIn0";
 /// Longest document, in bytes: 64 KiB of text, encoded twice, with room for a signature and its certificates.
 const LONGEST_DOCUMENT: usize = 256 * 1_024;
 
-/// What a policy is for, by the name that Azure's contract gives it where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PolicyType(&'static str);
-
-impl PolicyType {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[
-        Self("SgxEnclave"),
-        Self("OpenEnclave"),
-        Self("SevSnpVm"),
-        Self("TdxVm"),
-        Self("Nitro"),
-        Self("Software"),
-        Self("Tpm"),
-    ];
-
-    /// Reads a name, without regard to case.
-    ///
-    /// # Errors
-    /// `not-found`: attested here, but not under a policy of its own.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let found = Self::ALL.iter().copied().find(|known| known.0.eq_ignore_ascii_case(text));
-        found.ok_or(Fault::new(Code::NotFound, "no such type of attestation"))
-    }
-
-    /// The name outside.
-    pub const fn as_str(self) -> &'static str {
-        self.0
-    }
+/// Reads the name of a type that has a policy here, without regard to case.
+///
+/// # Errors
+/// `not-found`.
+pub fn policy_type(text: &str) -> Result<AttestationType, Fault> {
+    let found = AttestationType::parse(text).filter(|kind| kind.has_policy());
+    found.ok_or(Fault::new(Code::NotFound, "no such type of attestation"))
 }
 
 /// A policy as it came.
@@ -62,23 +41,9 @@ pub enum NewPolicy {
     Jws(String),
 }
 
-/// The unsecured JWS around a text.
-pub fn unsecured(text: &str) -> String {
-    let payload = json!({"AttestationPolicy": URL_SAFE_NO_PAD.encode(text)});
-    format!("{UNSECURED}.{}.", URL_SAFE_NO_PAD.encode(payload.to_string()))
-}
-
-/// The text inside a JWS; none where it has none. Nothing is verified.
+/// The text inside a JWS around a policy; none where it has none.
 pub fn text_of(document: &str) -> Option<String> {
-    let payload = decoded(document.split('.').nth(1)?)?;
-    let payload: Value = serde_json::from_slice(&payload).ok()?;
-    let text = decoded(payload.get("AttestationPolicy")?.as_str()?)?;
-    String::from_utf8(text).ok()
-}
-
-/// Azure's clients write any of the four forms of base64.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    [URL_SAFE_NO_PAD, URL_SAFE, STANDARD_NO_PAD, STANDARD].iter().find_map(|form| form.decode(text).ok())
+    unpacked(document).map(|(text, _)| text)
 }
 
 fn is_signed(document: &str) -> bool {
@@ -91,16 +56,16 @@ fn digest(text: Option<&str>) -> [u8; 32] {
 }
 
 /// What a version says, or what holds where there is none.
-fn described(kind: PolicyType, version: Option<&PolicyVersion>) -> Value {
+fn described(kind: AttestationType, version: Option<&PolicyVersion>) -> Value {
     let document = version.map(|version| version.document.as_str()).unwrap_or_default();
-    let text = if document.is_empty() { default_text(kind.0).map(str::to_owned) } else { text_of(document) };
+    let text = if document.is_empty() { default_text(kind.as_str()).map(str::to_owned) } else { text_of(document) };
     let state = match version {
         None => "default",
         Some(_) if document.is_empty() => "reset",
         Some(_) => "set",
     };
     let mut told = json!({
-        "type": kind.0,
+        "type": kind.as_str(),
         "number": version.map_or(0, |version| version.number),
         "state": state,
         "digest": URL_SAFE_NO_PAD.encode(version.map_or_else(|| digest(text.as_deref()), |version| version.digest)),
@@ -127,19 +92,20 @@ struct Accepted {
 }
 
 impl Accepted {
-    fn read(document: String) -> Result<Self, Refusal> {
-        let unreadable = || Fault::new(Code::PolicyInvalid, "the signed policy is no JWS around a policy");
-        let text = text_of(&document).ok_or_else(unreadable)?;
-        let policy = AttestationPolicy::parse(&text).map_err(|found| {
+    /// Reads a document as the attestation door does; what does not parse is told with its place.
+    fn read(document: String, signers: Option<&Signers>) -> Result<Self, Refusal> {
+        if let Some(Err(found)) = text_of(&document).map(|text| AttestationPolicy::parse(&text)) {
             let too_large = found.iter().any(|diagnostic| diagnostic.code == "too-large");
             let code = if too_large { Code::TooLarge } else { Code::PolicyInvalid };
-            Refusal::diagnosed(code, "the policy does not parse", &found)
-        })?;
-        Ok(Self { digest: digest(Some(&text)), warnings: values(policy.warnings()), document })
+            return Err(Refusal::diagnosed(code, "the policy does not parse", &found));
+        }
+        let upload = read_upload(&document, signers).map_err(|refused| refused.fault)?;
+        let text = upload.text.ok_or(Fault::new(Code::PolicyInvalid, "the signed policy is no JWS around a policy"))?;
+        Ok(Self { digest: digest(Some(&text)), warnings: values(&upload.warnings), document })
     }
 
-    fn default(kind: PolicyType) -> Self {
-        Self { document: String::new(), digest: digest(default_text(kind.0)), warnings: Vec::new() }
+    fn default(kind: AttestationType) -> Self {
+        Self { document: String::new(), digest: digest(default_text(kind.as_str())), warnings: Vec::new() }
     }
 }
 
@@ -149,8 +115,8 @@ impl Desk<'_> {
     /// # Errors
     /// The store cannot be read.
     pub fn list_policies(&self) -> Result<Vec<Value>, Refusal> {
-        let all = PolicyType::ALL.iter().map(|kind| {
-            let newest = self.broker.keystore.policy(&self.provider, kind.0)?;
+        let all = AttestationType::ALL.iter().filter(|kind| kind.has_policy()).map(|kind| {
+            let newest = self.broker.keystore.policy(&self.provider, kind.as_str())?;
             let mut told = described(*kind, newest.as_ref());
             if let Some(members) = told.as_object_mut() {
                 members.retain(|name, _| name != "text" && name != "jws");
@@ -164,19 +130,19 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn show_policy(&self, kind: PolicyType) -> Result<(String, Value), Refusal> {
-        let newest = self.broker.keystore.policy(&self.provider, kind.0)?;
-        Ok((etag(newest.as_ref()), json!({"type": kind.0, "policy": described(kind, newest.as_ref())})))
+    pub fn show_policy(&self, kind: AttestationType) -> Result<(String, Value), Refusal> {
+        let newest = self.broker.keystore.policy(&self.provider, kind.as_str())?;
+        Ok((etag(newest.as_ref()), json!({"type": kind.as_str(), "policy": described(kind, newest.as_ref())})))
     }
 
     /// Every version, oldest first.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn policy_history(&self, kind: PolicyType) -> Result<(String, Value), Refusal> {
-        let versions = self.broker.keystore.policy_history(&self.provider, kind.0)?;
+    pub fn policy_history(&self, kind: AttestationType) -> Result<(String, Value), Refusal> {
+        let versions = self.broker.keystore.policy_history(&self.provider, kind.as_str())?;
         let told: Vec<Value> = versions.iter().map(|version| described(kind, Some(version))).collect();
-        Ok((etag(versions.last()), json!({"type": kind.0, "versions": told})))
+        Ok((etag(versions.last()), json!({"type": kind.as_str(), "versions": told})))
     }
 
     /// What differs between two versions, line by line; without numbers between the last two. Number 0 is the default.
@@ -185,11 +151,11 @@ impl Desk<'_> {
     /// `not-found` for a version that is not there.
     pub fn policy_difference(
         &self,
-        kind: PolicyType,
+        kind: AttestationType,
         from: Option<u64>,
         to: Option<u64>,
     ) -> Result<(String, Value), Refusal> {
-        let versions = self.broker.keystore.policy_history(&self.provider, kind.0)?;
+        let versions = self.broker.keystore.policy_history(&self.provider, kind.as_str())?;
         let newest = versions.last().map_or(0, |version| version.number);
         let to = to.unwrap_or(newest);
         let from = from.unwrap_or(to.saturating_sub(1));
@@ -202,14 +168,14 @@ impl Desk<'_> {
             Ok::<_, Refusal>(told.get("text").and_then(Value::as_str).unwrap_or_default().to_owned())
         };
         let lines = difference(&text(from)?, &text(to)?);
-        Ok((etag(versions.last()), json!({"type": kind.0, "from": from, "to": to, "lines": lines})))
+        Ok((etag(versions.last()), json!({"type": kind.as_str(), "from": from, "to": to, "lines": lines})))
     }
 
     /// Sets a policy: a further version, in force from the next attestation on.
     ///
     /// # Errors
     /// `policy-invalid` with what is wrong and where; `operation-not-allowed` where only registered signers set policies.
-    pub fn set_policy(&self, kind: PolicyType, policy: NewPolicy, reason: Reason) -> Result<Done, Refusal> {
+    pub fn set_policy(&self, kind: AttestationType, policy: NewPolicy, reason: Reason) -> Result<Done, Refusal> {
         let document = match policy {
             NewPolicy::Text(text) => unsecured(&text),
             NewPolicy::Jws(jws) => jws,
@@ -217,19 +183,22 @@ impl Desk<'_> {
         if document.len() > LONGEST_DOCUMENT {
             return Err(Fault::new(Code::TooLarge, "the policy is too long").into());
         }
-        self.admit_document(&document)?;
-        self.put_policy(kind, Accepted::read(document)?, reason)
+        let signers = self.policy_signers(is_signed(&document))?;
+        self.put_policy(kind, Accepted::read(document, signers.as_ref())?, reason)
     }
 
     /// Takes a type back to its default, as a further version without a document. `order` is a signed order for it.
     ///
     /// # Errors
     /// `operation-not-allowed` where only registered signers set policies and the order is not theirs.
-    pub fn reset_policy(&self, kind: PolicyType, order: Option<&str>, reason: Reason) -> Result<Done, Refusal> {
-        if order.is_some_and(|order| order.split('.').nth(1).is_none_or(|payload| !payload.is_empty())) {
-            return Err(Fault::new(Code::PolicyInvalid, "a signed reset is a JWS with an empty payload").into());
+    pub fn reset_policy(&self, kind: AttestationType, order: Option<&str>, reason: Reason) -> Result<Done, Refusal> {
+        let signers = self.policy_signers(order.is_some_and(is_signed))?;
+        if let Some(order) = order {
+            let upload = read_upload(order, signers.as_ref()).map_err(|refused| refused.fault)?;
+            if upload.text.is_some() {
+                return Err(Fault::new(Code::PolicyInvalid, "a signed reset is a JWS with an empty payload").into());
+            }
         }
-        self.admit_document(order.unwrap_or_default())?;
         self.put_policy(kind, Accepted::default(kind), reason)
     }
 
@@ -237,14 +206,14 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// `not-found` for a version that is not there, and as [`Desk::set_policy`].
-    pub fn restore_policy(&self, kind: PolicyType, number: u64, reason: Reason) -> Result<Done, Refusal> {
-        let versions = self.broker.keystore.policy_history(&self.provider, kind.0)?;
+    pub fn restore_policy(&self, kind: AttestationType, number: u64, reason: Reason) -> Result<Done, Refusal> {
+        let versions = self.broker.keystore.policy_history(&self.provider, kind.as_str())?;
         let wanted = version(&versions, number)?;
-        self.admit_document(&wanted.document)?;
+        let signers = self.policy_signers(is_signed(&wanted.document))?;
         if wanted.document.is_empty() {
             return self.put_policy(kind, Accepted::default(kind), reason);
         }
-        let accepted = Accepted::read(wanted.document.clone())?;
+        let accepted = Accepted::read(wanted.document.clone(), signers.as_ref())?;
         if accepted.digest != wanted.digest {
             return Err(Fault::new(Code::StoreCorrupt, "")
                 .because("a stored policy is not the one of its digest")
@@ -255,22 +224,22 @@ impl Desk<'_> {
 
     /// What is in force for a type by its name: for the answer to a repeated change.
     pub(super) fn policy_now(&self, name: &str) -> Result<Value, Refusal> {
-        let kind = PolicyType::parse(name)?;
-        Ok(described(kind, self.broker.keystore.policy(&self.provider, kind.0)?.as_ref()))
+        let kind = policy_type(name)?;
+        Ok(described(kind, self.broker.keystore.policy(&self.provider, kind.as_str())?.as_ref()))
     }
 
-    fn put_policy(&self, kind: PolicyType, accepted: Accepted, reason: Reason) -> Result<Done, Refusal> {
-        let newest = self.broker.keystore.policy(&self.provider, kind.0)?;
+    fn put_policy(&self, kind: AttestationType, accepted: Accepted, reason: Reason) -> Result<Done, Refusal> {
+        let newest = self.broker.keystore.policy(&self.provider, kind.as_str())?;
         let if_match = self.expected_policy(newest.as_ref())?;
         let before = described(kind, newest.as_ref());
-        let state = |digest: &[u8; 32], is_default: bool| json!({"type": kind.0, "digest": URL_SAFE_NO_PAD.encode(digest), "default": is_default});
+        let state = |digest: &[u8; 32], is_default: bool| json!({"type": kind.as_str(), "digest": URL_SAFE_NO_PAD.encode(digest), "default": is_default});
         let was = match &newest {
             Some(version) => state(&version.digest, version.document.is_empty()),
-            None => state(&digest(default_text(kind.0)), true),
+            None => state(&digest(default_text(kind.as_str())), true),
         };
         let after = state(&accepted.digest, accepted.document.is_empty());
         let next = PolicyVersion {
-            kind: kind.0.to_owned(),
+            kind: kind.as_str().to_owned(),
             number: newest.as_ref().map_or(0, |version| version.number).saturating_add(1),
             at: self.now,
             author: self.author().to_owned(),
@@ -279,7 +248,7 @@ impl Desk<'_> {
             document: accepted.document.clone(),
         };
         let Accepted { document, digest, warnings } = accepted;
-        let change = Change::SetPolicy { kind: kind.0.to_owned(), document, digest };
+        let change = Change::SetPolicy { kind: kind.as_str().to_owned(), document, digest };
         let changed = self.change(Plan { change, if_match, reason, before: was, after, forced: None })?;
         Ok(Done { warnings, ..self.done(&changed, before, described(kind, Some(&next))) })
     }
@@ -294,10 +263,16 @@ impl Desk<'_> {
         }
     }
 
-    /// Whether the provider takes this document at all: an isolated one only what a registered signer signed (POL-12).
-    fn admit_document(&self, document: &str) -> Result<(), Refusal> {
-        let _ = document;
-        Ok(())
+    /// Whose signature counts: nobody's in particular, or on an isolated provider that of a registered signer, and there only what is
+    /// signed is looked at (POL-12).
+    fn policy_signers(&self, is_signed: bool) -> Result<Option<Signers>, Refusal> {
+        let refused = |phrase: &'static str| Err(Fault::new(Code::OperationNotAllowed, phrase).into());
+        match self.ask.seat.provider.setup().trust_model {
+            TrustModel::Aad => Ok(None),
+            TrustModel::Shared => refused("the policies of a shared provider cannot be changed"),
+            TrustModel::Isolated if !is_signed => refused("an isolated provider takes only what a registered signer signed"),
+            TrustModel::Isolated => Ok(Some(Signers::of(&self.broker.keystore, &self.provider)?)),
+        }
     }
 }
 

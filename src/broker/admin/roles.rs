@@ -88,6 +88,9 @@ words! {
         PolicySet = "policy.set",
         PolicyReset = "policy.reset",
         PolicyRestore = "policy.restore",
+        SignerList = "signer.list",
+        SignerAdd = "signer.add",
+        SignerRemove = "signer.remove",
         SigningKeyList = "signing-key.list",
         SigningKeyRotate = "signing-key.rotate",
         DenyList = "deny.list",
@@ -126,11 +129,13 @@ impl Action {
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
             Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
-            Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff => {
+            Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
                 &[AttestationReader, AttestationContributor, Auditor]
             }
-            Self::PolicySet | Self::PolicyReset | Self::PolicyRestore => &[AttestationContributor],
-            Self::SigningKeyList => &[TrustOfficer, Auditor],
+            Self::PolicySet | Self::PolicyReset | Self::PolicyRestore | Self::SignerAdd | Self::SignerRemove => {
+                &[AttestationContributor]
+            }
+            Self::SigningKeyList => &[TrustOfficer, AttestationReader, Auditor],
             Self::SigningKeyRotate => &[TrustOfficer],
             Self::DenyList => &[TrustOfficer, Auditor],
             Self::DenyAdd | Self::DenyRemove => &[TrustOfficer],
@@ -154,6 +159,7 @@ impl Action {
                 | Self::PolicyShow
                 | Self::PolicyHistory
                 | Self::PolicyDiff
+                | Self::SignerList
                 | Self::SigningKeyList
                 | Self::DenyList
                 | Self::CredentialList

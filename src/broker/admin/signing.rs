@@ -1,46 +1,37 @@
-//! The keys that sign attestation tokens: listed, and followed by a fresh one.
+//! The keys that sign at the attestation door: listed, and followed by a fresh one.
 //!
-//! `native-api.md` section 2; threat model P18. A key that signs no more stays published for as long as what it signed may live.
+//! `native-api.md` section 2, `maa-rest-api.md` section 7; threat model P18. A fresh key is published before it signs, and one that signs
+//! no more for as long as what it signed may live.
 
-use keygate_keystore::ServicePurpose;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Desk, Done, Reason, Refusal};
-use crate::broker::error::{Code, Fault};
 
 impl Desk<'_> {
-    /// The keys that sign tokens and receipts, oldest first, and the entity tag of the one that signs tokens now.
+    /// The keys in the order they were made, and the entity tag of that list: its newest key.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// None; the keys are in memory.
     pub fn list_signing_keys(&self) -> Result<(String, Value), Refusal> {
-        let mut told = Vec::new();
-        let mut newest = String::new();
-        for purpose in [ServicePurpose::AttestationToken, ServicePurpose::Receipt] {
-            let keys = self.broker.keystore.service_keys(&self.provider, purpose)?;
-            let count = keys.len();
-            for (place, key) in keys.into_iter().enumerate() {
-                let signs = place + 1 == count;
-                told.push(json!({
-                    "kid": key.kid, "purpose": purpose.as_str(), "created": key.created,
-                    "state": if signs { "signing" } else { "published" },
-                }));
-                if signs && purpose == ServicePurpose::AttestationToken {
-                    newest = key.kid;
-                }
-            }
-        }
-        Ok((newest, json!({"signing_keys": told})))
+        let told = self.ask.seat.provider.signers().azure().line().described(self.now);
+        let newest = told.get("keys").and_then(Value::as_array).and_then(|keys| keys.last());
+        let newest = newest.and_then(|key| key.get("kid")).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok((newest, told))
     }
-}
 
-impl Desk<'_> {
-    /// Makes a fresh key that signs tokens from now on.
+    /// Makes a successor of the key that signs: published now, signing once clients had time to read it.
     ///
     /// # Errors
-    /// `unsupported` for now.
+    /// `conflict` while a successor waits, or where another list of keys was named.
     pub fn rotate_signing_key(&self, reason: Reason) -> Result<Done, Refusal> {
-        let _ = reason;
-        Err(Fault::new(Code::Unsupported, "signing keys are not rotated by command yet").into())
+        let (etag, before) = self.list_signing_keys()?;
+        self.expected(&etag)?;
+        let keys = self.ask.seat.provider.signers().azure();
+        if !self.ask.dry_run {
+            keys.rotate(&self.broker.keystore, self.ask.seat.provider.setup(), self.now)?;
+        }
+        self.note(&reason)?;
+        let (etag, after) = self.list_signing_keys()?;
+        Ok(Done { object: after, before, etag, dry_run: self.ask.dry_run, ..Done::default() })
     }
 }

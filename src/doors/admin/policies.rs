@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::call::{Call, Given, Told};
 use super::{openapi, wire};
-use crate::broker::Fault;
 use crate::broker::admin::Action;
-use crate::broker::admin::policies::PolicyType;
+use crate::broker::admin::policies::policy_type;
+use crate::broker::{AttestationType, Fault};
 
-fn kind(given: &Given) -> Result<PolicyType, Fault> {
-    PolicyType::parse(given.name())
+fn kind(given: &Given) -> Result<AttestationType, Fault> {
+    policy_type(given.name())
 }
 
 /// Every type of attestation with the policy in force, without its text.
@@ -91,21 +91,21 @@ pub(super) async fn restore(call: Call) -> HttpResponse {
     .await
 }
 
-/// The keys that sign tokens and receipts, oldest first.
+/// The keys that sign at the attestation door, in the order they were made.
 #[utoipa::path(get, path = "/admin/v1/signing-keys", tag = "signing-keys",
     responses((status = 200, description = "Their public sides", body = openapi::policies::SigningKeys)))]
 pub(super) async fn list_signing_keys(call: Call) -> HttpResponse {
     call.read(Action::SigningKeyList, &[], |desk, _| Ok(Told::object(desk.list_signing_keys()?))).await
 }
 
-/// Makes a fresh key that signs tokens from now on; the one before stays published for as long as its tokens may live.
+/// Makes a successor: published now, signing once clients had time to read it. `If-Match` is the `ETag` of the list.
 #[utoipa::path(post, path = "/admin/v1/signing-keys/rotate", tag = "signing-keys", params(openapi::Change, openapi::Trial),
     request_body = openapi::Why,
     responses((status = 200, description = "Done, or what would be done", body = openapi::Changed),
         (status = 409, description = "Not in that state", body = openapi::Problem),
         (status = 428, description = "No state was named", body = openapi::Problem)))]
 pub(super) async fn rotate_signing_key(call: Call) -> HttpResponse {
-    call.change(Action::SigningKeyRotate, "signing_key", |desk, given| {
+    call.change(Action::SigningKeyRotate, "signing_keys", |desk, given| {
         desk.rotate_signing_key(wire::read_reason(&given.body)?)
     })
     .await

@@ -40,7 +40,7 @@ pub(in super::super) struct PolicyRestore {
 /// A policy: a version of it, or the default.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct Policy {
-    /// `SgxEnclave`, `OpenEnclave`, `SevSnpVm`, `TdxVm`, `Nitro`, `Software` or `Tpm`.
+    /// `SgxEnclave`, `OpenEnclave`, `SevSnpVm`, `TdxVm`, `AzureGuest`, `Nitro`, `Software` or `Tpm`.
     r#type: String,
     /// From 1; 0 where nothing was ever set.
     number: u64,
@@ -105,10 +105,14 @@ pub(in super::super) struct PolicyDifference {
 
 type Object = BTreeMap<String, String>;
 
-/// The keys that sign tokens and receipts.
+/// The keys that sign at the attestation door.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct SigningKeys {
-    /// `kid`, `purpose`, `created`, `state`; oldest first.
+    /// `kid`, `created`, `signs_from`, and `state`: `retiring`, `signing` or `published`. In the order they were made.
     #[schema(value_type = Vec<Object>)]
-    signing_keys: Vec<Value>,
+    keys: Vec<Value>,
+    /// Age at which a key gets a successor.
+    rotate_seconds: u64,
+    /// How long a key is published before it signs.
+    publish_seconds: u64,
 }
