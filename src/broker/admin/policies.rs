@@ -184,7 +184,7 @@ impl Desk<'_> {
             return Err(Fault::new(Code::TooLarge, "the policy is too long").into());
         }
         let signers = self.policy_signers(is_signed(&document))?;
-        self.put_policy(kind, Accepted::read(document, signers.as_ref())?, reason)
+        self.put_version(kind, Accepted::read(document, signers.as_ref())?, reason)
     }
 
     /// Takes a type back to its default, as a further version without a document. `order` is a signed order for it.
@@ -199,7 +199,7 @@ impl Desk<'_> {
                 return Err(Fault::new(Code::PolicyInvalid, "a signed reset is a JWS with an empty payload").into());
             }
         }
-        self.put_policy(kind, Accepted::default(kind), reason)
+        self.put_version(kind, Accepted::default(kind), reason)
     }
 
     /// Sets an earlier version again, as a further version.
@@ -211,7 +211,7 @@ impl Desk<'_> {
         let wanted = version(&versions, number)?;
         let signers = self.policy_signers(is_signed(&wanted.document))?;
         if wanted.document.is_empty() {
-            return self.put_policy(kind, Accepted::default(kind), reason);
+            return self.put_version(kind, Accepted::default(kind), reason);
         }
         let accepted = Accepted::read(wanted.document.clone(), signers.as_ref())?;
         if accepted.digest != wanted.digest {
@@ -219,7 +219,7 @@ impl Desk<'_> {
                 .because("a stored policy is not the one of its digest")
                 .into());
         }
-        self.put_policy(kind, accepted, reason)
+        self.put_version(kind, accepted, reason)
     }
 
     /// What is in force for a type by its name: for the answer to a repeated change.
@@ -228,7 +228,7 @@ impl Desk<'_> {
         Ok(described(kind, self.broker.keystore.policy(&self.provider, kind.as_str())?.as_ref()))
     }
 
-    fn put_policy(&self, kind: AttestationType, accepted: Accepted, reason: Reason) -> Result<Done, Refusal> {
+    fn put_version(&self, kind: AttestationType, accepted: Accepted, reason: Reason) -> Result<Done, Refusal> {
         let newest = self.broker.keystore.policy(&self.provider, kind.as_str())?;
         let if_match = self.expected_policy(newest.as_ref())?;
         let before = described(kind, newest.as_ref());
