@@ -90,7 +90,11 @@ fn policies_and_rules_are_applied_from_a_folder_the_difference_first() {
     assert_eq!((&done["applied"][0]["number"], done["applied"][0]["entry"].is_u64()), (&json!(1), true));
     let shown = server.admin_ok(&["policy", "get", "SgxEnclave"]);
     assert_eq!((&shown["text"], &shown["reason"]), (&json!(FLOOR), &json!("merged")));
-    assert_eq!(server.admin_ok(&["apply", "-f", &folder])["applied"], json!([]), "a second time there is nothing to do");
+    assert_eq!(
+        server.admin_ok(&["apply", "-f", &folder])["applied"],
+        json!([]),
+        "a second time there is nothing to do"
+    );
     // Beside keys; what does not parse stops everything before anything is changed.
     std::fs::create_dir_all(format!("{folder}/keys")).unwrap();
     server.admin_ok(&["key", "create", "db-key", "--type", "oct-256"]);
@@ -104,7 +108,8 @@ fn policies_and_rules_are_applied_from_a_folder_the_difference_first() {
     assert_eq!(server.admin_ok(&["key", "show", "db-key"])["rule"], Value::Null);
     std::fs::write(format!("{folder}/policies/TdxVm.policy"), FIRST).unwrap();
     let done = server.admin_ok(&["apply", "-f", &folder]);
-    let names: Vec<_> = done["applied"].as_array().unwrap().iter().map(|one| one["policy"].as_str().or(one["key"].as_str())).collect();
+    let names: Vec<_> =
+        done["applied"].as_array().unwrap().iter().map(|one| one["policy"].as_str().or(one["key"].as_str())).collect();
     assert_eq!(names, [Some("TdxVm"), Some("db-key")]);
     std::fs::write(format!("{folder}/policies/Other.policy"), FIRST).unwrap();
     ends(&server.admin(&["apply", "-f", &folder]), 2, "usage");
@@ -173,13 +178,34 @@ fn a_trace_reads_on_a_terminal() {
     let old = json!([{"type": "x-ms-sgx-svn", "value": 1, "issuer": "AttestationService"}]).to_string();
     let old = server.file("old.json", &old);
     let shown = offline("table", &["policy", "try", &policy, "--claims", &good]);
-    assert_eq!(String::from_utf8(shown.stdout).unwrap(), "\
-authorization rules
-");
+    assert_eq!(
+        String::from_utf8(shown.stdout).unwrap(),
+        "\
+authorizationrules
+  ✓ line 3: permit
+      ✓ [type==\"x-ms-sgx-svn\", issuer==\"AttestationService\", value>=2]
+          x-ms-sgx-svn = 3 (AttestationService)
+issuancerules
+  ✓ line 6: issue
+      ✓ c:[type==\"x-ms-sgx-svn\"]
+          x-ms-sgx-svn = 3 (AttestationService)
+      → svn = 3
+issued
+  svn = 3
+permit
+"
+    );
     let shown = offline("table", &["policy", "try", &policy, "--claims", &old]);
-    assert_eq!(String::from_utf8(shown.stdout).unwrap(), "\
-authorization rules
-");
+    assert_eq!(
+        String::from_utf8(shown.stdout).unwrap(),
+        "\
+authorizationrules
+  ✗ line 3: permit
+      ✗ [type==\"x-ms-sgx-svn\", issuer==\"AttestationService\", value>=2]
+          no claim fits
+deny: no rule permitted
+"
+    );
 }
 
 /// A server that believes a software identity, and that identity.
@@ -227,9 +253,16 @@ authorizationrules{{
     let draft = server.file("draft.policy", &draft);
     let changed = server.admin(&["policy", "try", &draft, "--against", "audit", "--type", "Software", "--since", "1h"]);
     let told = read(&changed);
-    assert_eq!((changed.status.code(), &told["decisions"], &told["changed"]), (Some(1), &json!(3), &json!(1)), "{told}");
+    assert_eq!(
+        (changed.status.code(), &told["decisions"], &told["changed"]),
+        (Some(1), &json!(3), &json!(1)),
+        "{told}"
+    );
     let one = &told["changes"][0];
-    assert_eq!((&one["before"], &one["after"], &one["kind"]), (&json!("permit"), &json!("deny"), &json!("attestation")));
+    assert_eq!(
+        (&one["before"], &one["after"], &one["kind"]),
+        (&json!("permit"), &json!("deny"), &json!("attestation"))
+    );
     assert_eq!(read(&server.admin(&["audit", "show", &one["entry"].to_string()]))["body"]["decision"], "permit");
     assert_eq!(server.admin(&["policy", "try", &draft, "--against", "audit"]).status.code(), Some(2), "of which type?");
 }

@@ -220,7 +220,9 @@ impl Broker {
     pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Appraised, Fault> {
         let kind = policy_kind(shown.result.kind);
         let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
-        let missing = || Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default");
+        let missing = || {
+            Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
+        };
         let in_force = in_force.ok_or_else(missing)?;
         match shown.under {
             Some(under) if under != in_force.facts.digest => {

@@ -114,7 +114,8 @@ impl PolicyBook {
                 InForce::new(policy, signer)
             }
             _ => {
-                let policy = AttestationPolicy::parse(source).map_err(|_| damaged("a default policy does not parse"))?;
+                let policy =
+                    AttestationPolicy::parse(source).map_err(|_| damaged("a default policy does not parse"))?;
                 InForce::new(policy, None)
             }
         };

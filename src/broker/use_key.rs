@@ -163,7 +163,8 @@ impl Broker {
                 return Err(fail(Fault::new(Code::Revoked, "deny-list")));
             }
         }
-        let appraised = shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
+        let appraised =
+            shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
         let seen = shown.zip(appraised.as_ref());
         let judged = self.judge(request, seen, wrapping, &look, now.secs()).map_err(fail)?;
         let mut event = draft.clone();

@@ -12,8 +12,8 @@ use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
 use super::policies::{PolicyFile, show_lines};
 use super::policy_try::{self, TryArgs};
-use crate::broker::admin::lines::difference;
 use crate::broker::AttestationType;
+use crate::broker::admin::lines::difference;
 use crate::broker::admin::policies::policy_type;
 
 /// Arguments of `keygate policy`.
@@ -122,7 +122,8 @@ enum Verb {
 /// The name of a type in its one form.
 pub(super) fn type_name(text: &str) -> Result<String, String> {
     policy_type(text).map(|kind| kind.as_str().to_owned()).map_err(|_| {
-        let known: Vec<_> = AttestationType::ALL.iter().filter(|kind| kind.has_policy()).map(|kind| kind.as_str()).collect();
+        let known: Vec<_> =
+            AttestationType::ALL.iter().filter(|kind| kind.has_policy()).map(|kind| kind.as_str()).collect();
         format!("one of {}", known.join(", "))
     })
 }

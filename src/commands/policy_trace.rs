@@ -1,8 +1,6 @@
 //! An evaluation for a person: each rule, each condition with the claims that met it, what was made. Keygate's contract, section 7.
 
-use keygate_policies::attestation::{
-    ClaimTrace, ConditionTrace, DenyReason, Evaluation, Outcome, RuleTrace,
-};
+use keygate_policies::attestation::{ClaimTrace, ConditionTrace, DenyReason, Evaluation, Outcome, RuleTrace};
 use serde_json::{Map, Value};
 
 /// Longest value or condition that is shown, in characters.
@@ -23,9 +21,13 @@ pub fn lines(evaluation: &Evaluation) -> Vec<String> {
         lines.extend(members("issued", issued));
         lines.extend(members("properties", properties));
     }
-    lines.push(match reason(&evaluation.outcome) {
-        None => "permit".to_owned(),
-        Some(reason) => format!("{}: {reason}", word(&evaluation.outcome)),
+    let denied = evaluation.trace.0.iter().find(|rule| rule.fired && rule.action == "deny");
+    lines.push(match (reason(&evaluation.outcome), denied) {
+        (None, _) => "permit".to_owned(),
+        (Some(_), Some(rule)) if evaluation.outcome == Outcome::Deny(DenyReason::Denied) => {
+            format!("deny: the rule on line {} denied", rule.line)
+        }
+        (Some(reason), _) => format!("{}: {reason}", word(&evaluation.outcome)),
     });
     lines
 }
@@ -55,7 +57,12 @@ fn rule_lines(rule: &RuleTrace) -> Vec<String> {
     lines.extend(rule.made.iter().map(|claim| format!("      → {} = {}", claim.kind, shown(&claim.value.to_value()))));
     let ignored = rule.ignored.iter();
     lines.extend(ignored.map(|claim| format!("      → {} is a name of the service: left out", claim.kind)));
-    if rule.fired && rule.fault.is_none() && makes_claims(rule.action) && rule.made.is_empty() && rule.ignored.is_empty() {
+    if rule.fired
+        && rule.fault.is_none()
+        && makes_claims(rule.action)
+        && rule.made.is_empty()
+        && rule.ignored.is_empty()
+    {
         lines.push("      → no claim: the value is empty".to_owned());
     }
     lines.extend(rule.fault.iter().map(|fault| format!("      ! {fault}")));
@@ -136,12 +143,38 @@ issuancerules{
     #[test]
     fn each_rule_shows_its_conditions_and_what_it_made() {
         let permitted = told(r#"[{"type": "svn", "value": 3, "issuer": "AttestationService"}]"#);
-        assert_eq!(permitted, "");
+        let wanted = r#"authorizationrules
+  ✗ line 3: deny
+      ✗ [type=="debug", value==true]
+          no claim fits
+  ✓ line 4: permit
+      ✓ s:[type=="svn", issuer=="AttestationService"]
+          svn = 3 (AttestationService)
+      ✓ [type=="svn", value>=2]
+          svn = 3 (AttestationService)
+  ✓ line 6: add
+      ✓ ![type=="role"]
+          no claim fits
+      → role = "none"
+issuancerules
+  ✓ line 9: issue
+      ✓ c:[type=="svn"]
+          svn = 3 (AttestationService)
+      → svn = 3
+  ✓ line 10: issue
+      → iss is a name of the service: left out
+issued
+  svn = 3
+permit"#;
+        assert_eq!(permitted, wanted);
     }
 
     #[test]
     fn a_denial_says_why() {
         let denied = told(r#"[{"type": "svn", "value": 3}, {"type": "debug", "value": true}]"#);
-        assert_eq!(denied, "");
+        assert!(denied.contains("  ✓ line 3: deny\n"), "{denied}");
+        assert!(denied.ends_with("\ndeny: the rule on line 3 denied"), "{denied}");
+        let nobody = told("[]");
+        assert!(!nobody.contains("issuancerules") && nobody.ends_with("\ndeny: no rule permitted"), "{nobody}");
     }
 }

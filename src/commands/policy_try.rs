@@ -8,6 +8,8 @@ use clap::Args;
 use keygate_policies::attestation::{AttestationPolicy, ClaimSet, Evaluation, Outcome, Tracing};
 use keygate_policies::fuel::Fuel;
 use keygate_policies::{Limits, json};
+use keygate_verifier::{AZURE_DEFAULT, Baseline, EvidenceKind};
+use openssl::sha::sha256;
 use serde_json::{Map, Value, json};
 
 use super::admin::Desk;
@@ -38,7 +40,7 @@ pub struct TryArgs {
     against: Option<String>,
     #[command(flatten)]
     judging: JudgingArgs,
-    /// A JSON object that the workload says of itself: custom claims beside those of the evidence.
+    /// What the workload holds and the evidence names by its digest; a JSON object becomes the custom claim `x-ms-runtime`.
     #[arg(long, value_name = "FILE", requires = "evidence")]
     runtime_data: Option<PathBuf>,
     /// For `--against`: which policy is to be another one.
@@ -57,9 +59,9 @@ pub(super) async fn run(args: &TryArgs, output: &Output) -> Result<Exit, Failure
     let policy = file.parsed(output)?;
     let claims = match (&args.claims, &args.evidence, &args.kind_of_policy) {
         (Some(path), ..) => claims_of(path, output)?,
-        (None, Some(path), _) => match genuine(path, &args.judging)? {
-            Ok(shown) => ClaimSet::from_objects(&shown.claims(), &presented(args.runtime_data.as_deref())?),
-            Err(why) => return Ok(not_genuine(output, &why.full_code(), &why.to_string())),
+        (None, Some(path), _) => match shown(path, &policy, args)? {
+            Ok(claims) => claims,
+            Err((code, message)) => return Ok(not_asked(output, &code, &message)),
         },
         (None, None, Some(kind)) => return against(&policy, kind, args, output).await,
         (None, None, None) => {
@@ -93,7 +95,7 @@ fn told(evaluation: &Evaluation) -> Value {
     told
 }
 
-fn not_genuine(output: &Output, code: &str, message: &str) -> Exit {
+fn not_asked(output: &Output, code: &str, message: &str) -> Exit {
     if output.is_json() {
         output.object(&json!({
             "decision": "error", "code": code, "message": message, "issued": {}, "properties": {}, "trace": [],
@@ -119,15 +121,34 @@ fn claims_of(path: &Path, output: &Output) -> Result<ClaimSet, Failure> {
     })
 }
 
-/// What the workload says of itself, under the one name that it may stand under.
-fn presented(path: Option<&Path>) -> Result<Map<String, Value>, Failure> {
-    let Some(path) = path else { return Ok(Map::new()) };
-    let node = json::parse(&read(path)?, &Limits::CLAIMS).map(|node| node.to_value());
-    match node {
-        Ok(claim @ Value::Object(_)) => Ok(Map::from_iter([(RUNTIME.to_owned(), claim)])),
-        // Other bytes are bound all the same and stand under no claim.
-        _ => Ok(Map::new()),
+/// The claims of evidence, or why the policy is not asked: it is not genuine, does not hold the run-time data, or is below the TCB
+/// baseline that the policy's configuration demands.
+fn shown(
+    path: &Path,
+    policy: &AttestationPolicy,
+    args: &TryArgs,
+) -> Result<Result<ClaimSet, (String, String)>, Failure> {
+    let held = args.runtime_data.as_deref().map(read).transpose()?;
+    let shown = match genuine(path, &args.judging, held.as_deref().map(sha256))? {
+        Ok(shown) => shown,
+        Err(why) => return Ok(Err((why.full_code(), why.to_string()))),
+    };
+    if let (Some(wanted), Some(tcb)) = (policy.configuration().sgx_tcb_identifier(), shown.tcb())
+        && shown.kind() == EvidenceKind::Sgx
+        && wanted != AZURE_DEFAULT
+    {
+        match Baseline::find(wanted) {
+            None => return Ok(Err(("policy-error".into(), format!("`{wanted}` is no TCB baseline")))),
+            Some(baseline) if !baseline.is_met_by(tcb) => {
+                return Ok(Err(("tcb-rejected".into(), format!("the platform is below the baseline `{wanted}`"))));
+            }
+            Some(_) => {}
+        }
     }
+    // Other bytes than those of an object are held all the same, and stand under no claim.
+    let said = held.as_deref().and_then(|bytes| json::parse(bytes, &Limits::CLAIMS).ok()).map(|node| node.to_value());
+    let said = said.filter(Value::is_object).map(|said| (RUNTIME.to_owned(), said));
+    Ok(Ok(ClaimSet::from_objects(&shown.claims(), &said.into_iter().collect())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -40,7 +40,8 @@ pub async fn run(args: &SigningKeyArgs, format: Format) -> Result<Exit, Failure>
         Verb::List => {
             let (_, told) = desk.get("/signing-keys").await?;
             let keys = told.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
-            let columns = [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
+            let columns =
+                [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
             output.list(&columns, &keys);
             Ok(Exit::Done)
         }

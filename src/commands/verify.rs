@@ -81,18 +81,24 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
         })?;
         options.accept_tcb.insert(status);
     }
-    let report = args.judging.judge(&bytes, &options)?;
+    let report = args.judging.judge(&bytes, &Binding::Unbound, &options)?;
     let good = report.verdict == "verified";
     Output::new(format).object(&report.to_json());
     Ok(if good { Exit::Done } else { Exit::Refused })
 }
 
-/// What genuine evidence says, whatever its patch level and debug bit: those are for a policy to judge. Else why it is not genuine.
+/// What genuine evidence says, whatever its patch level and debug bit: those are for a policy to judge. Else why it is not genuine, or
+/// does not hold these run-time data.
 ///
 /// # Errors
 /// Usage: a file that cannot be read.
-pub(super) fn genuine(file: &Path, judging: &JudgingArgs) -> Result<Result<Genuine, VerifyError>, Failure> {
-    let report = judging.judge(&read_evidence(file)?, &Options::show_all())?;
+pub(super) fn genuine(
+    file: &Path,
+    judging: &JudgingArgs,
+    runtime_sha256: Option<[u8; 32]>,
+) -> Result<Result<Genuine, VerifyError>, Failure> {
+    let binding = Binding::HeldData { runtime_sha256 };
+    let report = judging.judge(&read_evidence(file)?, &binding, &Options::show_all())?;
     let missing = || VerifyError::new(keygate_verifier::Code::Malformed, "evidence", "nothing was concluded");
     Ok(match (report.refusal, report.shown) {
         (None, Some(shown)) => Ok(shown),
@@ -119,7 +125,7 @@ pub fn inspect(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
 }
 
 impl JudgingArgs {
-    fn judge(&self, bytes: &[u8], options: &Options) -> Result<Report, Failure> {
+    fn judge(&self, bytes: &[u8], binding: &Binding, options: &Options) -> Result<Report, Failure> {
         let now = match &self.at {
             Some(text) => UnixTime::from_rfc3339(text).ok_or_else(|| {
                 Failure::usage(format!("`{text}` is no RFC 3339 time"), "write it like 2025-07-04T10:28:44Z")
@@ -143,7 +149,7 @@ impl JudgingArgs {
             held.extend(&found);
         }
         Ok(match kind_of(&self.kind, bytes) {
-            Ok(kind) => judge(&Verifier::new(anchors), kind, bytes, &held, options, now),
+            Ok(kind) => judge(&Verifier::new(anchors), &Evidence { kind, bytes }, binding, &held, options, now),
             Err(refused) => Report::refused(None, &refused),
         })
     }
@@ -206,13 +212,14 @@ struct Report {
 
 fn judge(
     verifier: &Verifier,
-    kind: EvidenceKind,
-    bytes: &[u8],
+    evidence: &Evidence<'_>,
+    binding: &Binding,
     held: &Endorsements,
     options: &Options,
     now: UnixTime,
 ) -> Report {
-    match verifier.verify(&Evidence { kind, bytes }, &Binding::Unbound, held, options, now) {
+    let kind = evidence.kind;
+    match verifier.verify(evidence, binding, held, options, now) {
         Ok(Outcome::Verified(verified)) => {
             Report { verdict: "verified", kind: Some(kind), refusal: None, shown: Some((*verified).clone()) }
         }

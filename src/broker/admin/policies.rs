@@ -270,7 +270,9 @@ impl Desk<'_> {
         match self.ask.seat.provider.setup().trust_model {
             TrustModel::Aad => Ok(None),
             TrustModel::Shared => refused("the policies of a shared provider cannot be changed"),
-            TrustModel::Isolated if !is_signed => refused("an isolated provider takes only what a registered signer signed"),
+            TrustModel::Isolated if !is_signed => {
+                refused("an isolated provider takes only what a registered signer signed")
+            }
             TrustModel::Isolated => Ok(Some(Signers::of(&self.broker.keystore, &self.provider)?)),
         }
     }

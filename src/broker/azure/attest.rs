@@ -106,7 +106,8 @@ impl Broker {
         permit: Permit,
     ) -> Result<Turn<Answered>, BrokerError> {
         let request = &passage.request;
-        let stranger = |refused: Refused| Turn::Answered(Err(self.stranger(&request.seat, refused, &passage.correlation)));
+        let stranger =
+            |refused: Refused| Turn::Answered(Err(self.stranger(&request.seat, refused, &passage.correlation)));
         let judged = self.fit().and_then(|now| {
             if first {
                 held.add_library(&self.library.known(kind_of(request.attestation_type)));
@@ -246,7 +247,9 @@ fn unpacked(request: AzureAttestRequest, correlation: &str) -> Result<Passage, R
             return Err(malformed("a quote has no header of Open Enclave; attest it as OpenEnclave"));
         }
         AttestationType::OpenEnclave if !request.evidence.starts_with(&OPEN_ENCLAVE) => {
-            return Err(malformed("a report of Open Enclave begins with its header; attest a bare quote as SgxEnclave"));
+            return Err(malformed(
+                "a report of Open Enclave begins with its header; attest a bare quote as SgxEnclave",
+            ));
         }
         AttestationType::SgxEnclave | AttestationType::OpenEnclave | AttestationType::TdxVm => request.evidence.clone(),
         AttestationType::SevSnpVm => {

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use keygate_keystore::{IfMatch, KeystoreError, PolicyVersion};
 use keygate_policies::attestation::{AttestationPolicy, default_text};
 use keygate_policies::{Limits, json as strict};
-use keygate_verifier::tokens::{EmbeddedFault, EmbeddedJws, EmbeddedSigner, read_embedded};
 use keygate_verifier::tcb_baselines;
+use keygate_verifier::tokens::{EmbeddedFault, EmbeddedJws, EmbeddedSigner, read_embedded};
 use openssl::sha::sha256;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -79,9 +79,7 @@ impl Broker {
             let result = ("x-ms-policy-result", json!("Updated"));
             match upload.signer {
                 None => desk.token([result, ("x-ms-policy-token-hash", hash)]),
-                Some(signer) => {
-                    desk.token([result, ("x-ms-policy-signer", signer), ("x-ms-policy-token-hash", hash)])
-                }
+                Some(signer) => desk.token([result, ("x-ms-policy-signer", signer), ("x-ms-policy-token-hash", hash)]),
             }
         })
     }
@@ -320,7 +318,8 @@ fn shown(kind: &str, stored: Option<&PolicyVersion>) -> String {
 /// A policy text as an unsecured upload.
 pub(crate) fn unsecured(text: &str) -> String {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let payload = Value::Object(Map::from_iter([("AttestationPolicy".to_owned(), json!(URL_SAFE_NO_PAD.encode(text)))]));
+    let payload =
+        Value::Object(Map::from_iter([("AttestationPolicy".to_owned(), json!(URL_SAFE_NO_PAD.encode(text)))]));
     format!("eyJhbGciOiJub25lIn0.{}.", URL_SAFE_NO_PAD.encode(payload.to_string()))
 }
 
@@ -349,7 +348,9 @@ fn parameter(message: &'static str) -> Refused {
 
 fn unreadable(fault: EmbeddedFault) -> Refused {
     let kind = match fault {
-        EmbeddedFault::Certificate { .. } | EmbeddedFault::NoIssuerCertificate { .. } => AzureFaultKind::InvalidParameter,
+        EmbeddedFault::Certificate { .. } | EmbeddedFault::NoIssuerCertificate { .. } => {
+            AzureFaultKind::InvalidParameter
+        }
         EmbeddedFault::TooLarge => AzureFaultKind::TooLarge,
         _ => AzureFaultKind::InvalidOperation,
     };
