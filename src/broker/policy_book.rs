@@ -13,9 +13,10 @@ use keygate_keystore::{Epoch, Keystore, PolicyVersion, ProviderId};
 use keygate_policies::attestation::{
     AttestationPolicy, ClaimSet, DenyReason, Evaluation, Outcome, Tracing, default_text, policy_hash,
 };
-use keygate_policies::{Fuel, json};
+use keygate_policies::fuel::Fuel;
+use keygate_policies::json;
 use keygate_verifier::tokens::read_embedded;
-use keygate_verifier::{EvidenceKind, meets_baseline};
+use keygate_verifier::{AZURE_DEFAULT, Baseline, EvidenceKind};
 use moka::sync::Cache;
 use openssl::sha::sha256;
 use serde_json::{Value, json};
@@ -194,10 +195,11 @@ fn baseline_met(
 ) -> Result<(), Fault> {
     let Some(wanted) = policy.configuration().sgx_tcb_identifier() else { return Ok(()) };
     let (EvidenceKind::Sgx, Some(tcb)) = (result.kind, &result.tcb) else { return Ok(()) };
-    let met = meets_baseline(tcb, wanted, default_baseline)
-        .map_err(|_| Fault::new(Code::PolicyDenied, "baseline").because("the policy names an unknown baseline"))?;
-    match met {
+    let named = if wanted == AZURE_DEFAULT { default_baseline } else { Some(wanted) };
+    let Some(named) = named else { return Ok(()) };
+    let unknown = || Fault::new(Code::PolicyDenied, "baseline").because("the policy names an unknown baseline");
+    match Baseline::find(named).ok_or_else(unknown)?.is_met_by(tcb) {
         true => Ok(()),
-        false => Err(Fault::new(Code::TcbRejected, "baseline").because(format!("below the baseline `{wanted}`"))),
+        false => Err(Fault::new(Code::TcbRejected, "baseline").because(format!("below the baseline `{named}`"))),
     }
 }

@@ -66,7 +66,7 @@ struct Charged<'f> {
 impl Charged<'_> {
     fn node<E: Error>(&mut self, text: usize) -> Result<(), E> {
         self.nodes += 1;
-        let step = u64::from(self.nodes % NODES_A_STEP == 0);
+        let step = u64::from(self.nodes.is_multiple_of(NODES_A_STEP));
         let paid = self.fuel.step(step).and_then(|()| self.fuel.bytes(NODE_BYTES + text as u64));
         paid.map_err(|exhausted| self.refuse(Unreadable::Exhausted(exhausted)))
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::ast::{Operator, Policy, Section, Verb};
 use super::calls::{Item, Purse, Scene, equal};
 use super::claim_json::Texts;
-use super::claims::{Claim, ClaimSet, ClaimValue, Issuer, Mark, Property, Scalar};
+use super::claims::{Claim, ClaimSet, ClaimValue, Issuer, Mark, Scalar};
 use super::configuration::{self, Configuration};
 use super::outcome::{DenyReason, EvalError, EvalFault, Evaluation, Outcome};
 use super::program::{Action, Condition, Expr, Program, Rule, Test};

@@ -105,7 +105,9 @@ impl<'a> Lexer<'a> {
         if first == '"' {
             return self.string();
         }
-        if first.is_ascii_digit() || (first == '-' && rest.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit())) {
+        if first.is_ascii_digit()
+            || (first == '-' && rest.as_bytes().get(1).copied().is_some_and(|byte| byte.is_ascii_digit()))
+        {
             return self.number();
         }
         if first.is_ascii_alphabetic() || first == '_' {

@@ -60,10 +60,10 @@ pub(super) fn of_token(
     if found.is("!") && could("[") && version < Version::V1_2 {
         return Some(format!("negated conditions {ONLY_1_2}"));
     }
-    if found.kind == Kind::Word {
-        if let Some(help) = of_word(found.text, expected, &could, version, section) {
-            return Some(help);
-        }
+    if found.kind == Kind::Word
+        && let Some(help) = of_word(found.text, expected, &could, version, section)
+    {
+        return Some(help);
     }
     if expected.contains(&Expected::Text) {
         return of_expression(found, version);

@@ -17,14 +17,13 @@ use super::{check, mend};
 pub(super) fn parse(source: &str) -> Result<Policy, Diagnostic> {
     let mut lexer = Lexer::new(source);
     let current = lexer.next().map_err(|fault| fault.at("policy > versionInfo"))?;
-    let mut parser = Parser { lexer, current, source, version: Version::V1_0, section: None, part: None };
+    let mut parser = Parser { lexer, current, version: Version::V1_0, section: None, part: None };
     parser.policy()
 }
 
 pub(super) struct Parser<'a> {
     lexer: Lexer<'a>,
     current: Token<'a>,
-    source: &'a str,
     version: Version,
     /// `None` within the version.
     section: Option<Section>,

@@ -149,19 +149,19 @@ impl<'s> Recorder<'s> {
 
     pub(super) fn made(&mut self, index: usize, claim: &Claim) {
         let full = self.rules.last().is_none_or(|rule| rule.made.len() >= TRACED_CLAIMS);
-        if let (false, Some(shown)) = (full, self.claim(Some(index), claim)) {
-            if let Some(rule) = self.rules.last_mut() {
-                rule.made.push(shown);
-            }
+        if let (false, Some(shown)) = (full, self.claim(Some(index), claim))
+            && let Some(rule) = self.rules.last_mut()
+        {
+            rule.made.push(shown);
         }
     }
 
     pub(super) fn ignored(&mut self, claim: &Claim) {
         let full = self.rules.last().is_none_or(|rule| rule.ignored.len() >= TRACED_CLAIMS);
-        if let (false, Some(shown)) = (full, self.claim(None, claim)) {
-            if let Some(rule) = self.rules.last_mut() {
-                rule.ignored.push(shown);
-            }
+        if let (false, Some(shown)) = (full, self.claim(None, claim))
+            && let Some(rule) = self.rules.last_mut()
+        {
+            rule.ignored.push(shown);
         }
     }
 

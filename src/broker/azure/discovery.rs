@@ -61,8 +61,8 @@ impl Broker {
                 "tcbIdentifier": baseline.identifier,
                 "tcbEvaluationDataNumber": baseline.evaluation_number,
                 "tcbReleaseDate": baseline.recovery_date,
-                "minimumPswLinuxVersion": baseline.psw_linux,
-                "minimumPswWindowsVersion": baseline.psw_windows,
+                "minimumPswLinuxVersion": baseline.minimum_psw_linux,
+                "minimumPswWindowsVersion": baseline.minimum_psw_windows,
                 "isSelectedTcb": selected == Some(baseline.identifier),
             })
         });

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use keygate_keystore::{IfMatch, KeystoreError, PolicyVersion};
 use keygate_policies::attestation::{AttestationPolicy, default_text};
 use keygate_policies::{Limits, json as strict};
-use keygate_verifier::tcb_baselines;
 use keygate_verifier::tokens::{EmbeddedFault, EmbeddedJws, EmbeddedSigner, read_embedded};
+use keygate_verifier::{AZURE_DEFAULT, Baseline};
 use openssl::sha::sha256;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -277,8 +277,8 @@ pub(crate) fn read_upload(jws: &str, signers: Option<&Signers>) -> Result<Upload
     let text = text.ok_or_else(|| operation("the required claim AttestationPolicy was not found in the policy"))?;
     let policy = AttestationPolicy::parse(&text).map_err(|found| not_parsed(&found))?;
     if let Some(wanted) = policy.configuration().sgx_tcb_identifier()
-        && wanted != "azuredefault"
-        && !tcb_baselines().iter().any(|baseline| baseline.identifier == wanted)
+        && wanted != AZURE_DEFAULT
+        && Baseline::find(wanted).is_none()
     {
         return Err(parameter("the policy names an unknown TCB baseline"));
     }
