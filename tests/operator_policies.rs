@@ -4,6 +4,15 @@ mod running;
 
 use std::process::Output;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keygate_forge::software::{Software, SoftwareEvidence};
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use openssl::x509::{X509, X509NameBuilder};
 use running::{Running, keygate};
 use serde_json::{Value, json};
 
@@ -208,6 +217,103 @@ deny: no rule permitted
     );
 }
 
+#[test]
+fn a_policy_is_tried_over_evidence_that_is_genuine() {
+    let server = Running::init("");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let lab = Software::new(i64::try_from(now).unwrap());
+    let evidence = server.file("evidence", &lab.evidence(&SoftwareEvidence::new([7; 64])));
+    let root = server.file("root.der", "");
+    std::fs::write(&root, lab.root_der()).unwrap();
+    let anchor = format!("software={root}");
+    let policy =
+        server.file("kind.policy", "version=1.0;\nauthorizationrules{\n  [type==\"keygate\"] => permit();\n};\n");
+    let run = |more: &[&str]| {
+        let tried = offline("json", &[&["policy", "try", &policy, "--evidence", &evidence], more].concat());
+        (tried.status.code(), read(&tried))
+    };
+    let (exit, told) = run(&["--kind", "software", "--trust-anchor", &anchor]);
+    assert_eq!((exit, &told["decision"]), (Some(0), &json!("permit")), "{told}");
+    assert_eq!(told["trace"][0]["conditions"][0]["claims"][0]["issuer"], "AttestationService");
+    // What is not genuine, or does not hold the data, is no question for a policy.
+    let (exit, told) = run(&["--kind", "software"]);
+    let words = (told["decision"].as_str(), told["trace"].as_array().map(Vec::len));
+    assert_eq!((exit, words), (Some(1), (Some("error"), Some(0))), "{told}");
+    assert!(told["code"].as_str().unwrap().starts_with("chain-untrusted"), "{told}");
+    let data = server.file("runtime.json", "{\"role\": \"db\"}");
+    let (exit, told) = run(&["--kind", "software", "--trust-anchor", &anchor, "--runtime-data", &data]);
+    assert_eq!((exit, &told["decision"]), (Some(1), &json!("error")), "{told}");
+}
+
+fn certificate(key: &PKey<Private>) -> X509 {
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "policy signer").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(30).unwrap()).unwrap();
+    builder.sign(key, MessageDigest::sha256()).unwrap();
+    builder.build()
+}
+
+/// A JWS as Azure's tools make it, over these bytes.
+fn signed(key: &PKey<Private>, payload: &str) -> String {
+    let certificate = STANDARD.encode(certificate(key).to_der().unwrap());
+    let header = json!({"alg": "RS256", "x5c": [certificate]}).to_string();
+    let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
+    let signature = signer.sign_oneshot_to_vec(input.as_bytes()).unwrap();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn around(text: &str) -> String {
+    json!({"AttestationPolicy": URL_SAFE_NO_PAD.encode(text)}).to_string()
+}
+
+#[test]
+fn pol_12_an_isolated_provider_takes_only_what_a_registered_signer_signed() {
+    let (registered, foreign) = (
+        PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap(),
+        PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap(),
+    );
+    let mut server = Running::init("trust_model = \"isolated\"\npolicy_signers = [\"../signer.pem\"]\n");
+    server.file("signer.pem", &String::from_utf8(certificate(&registered).to_pem().unwrap()).unwrap());
+    server.start();
+    let plain = server.file("plain.policy", FIRST);
+    ends(&server.admin(&["policy", "set", "SgxEnclave", &plain]), 1, "operation-not-allowed");
+    ends(&server.admin(&["policy", "reset", "SgxEnclave"]), 1, "operation-not-allowed");
+    let strange = server.file("strange.jws", &signed(&foreign, &around(FIRST)));
+    ends(&server.admin(&["policy", "set", "SgxEnclave", &strange]), 1, "policy-invalid");
+    let jws = signed(&registered, &around(FIRST));
+    let changed = jws.replacen(&URL_SAFE_NO_PAD.encode(around(FIRST)), &URL_SAFE_NO_PAD.encode(around(FLOOR)), 1);
+    let changed = server.file("changed.jws", &changed);
+    ends(&server.admin(&["policy", "set", "SgxEnclave", &changed]), 1, "policy-invalid");
+    assert_eq!(server.admin_ok(&["policy", "get", "SgxEnclave"])["state"], "default", "nothing of it was set");
+    let good = server.file("good.jws", &jws);
+    let set = server.admin_ok(&["policy", "set", "SgxEnclave", &good]);
+    assert_eq!((&set["policy"]["signed"], &set["policy"]["jws"]), (&json!(true), &json!(jws)));
+    let order = server.file("reset.jws", &signed(&registered, ""));
+    server.admin_ok(&["policy", "reset", "SgxEnclave", "--jws", &order]);
+    ends(&server.admin(&["policy", "reset", "SgxEnclave", "--jws", &good]), 1, "policy-invalid");
+    server.admin_ok(&["policy", "restore", "SgxEnclave", "1"]);
+    ends(&server.admin(&["policy", "restore", "SgxEnclave", "2"]), 1, "operation-not-allowed");
+    assert_eq!(server.admin_ok(&["policy", "get", "SgxEnclave"])["number"], 3);
+}
+
+#[test]
+fn pol_12_on_a_shared_provider_policies_do_not_change() {
+    let mut server = Running::init("trust_model = \"shared\"\n");
+    server.start();
+    let plain = server.file("plain.policy", FIRST);
+    ends(&server.admin(&["policy", "set", "SgxEnclave", &plain]), 1, "operation-not-allowed");
+    ends(&server.admin(&["policy", "reset", "SgxEnclave"]), 1, "operation-not-allowed");
+    assert_eq!(server.admin_ok(&["policy", "get", "SgxEnclave"])["state"], "default");
+}
+
 /// A server that believes a software identity, and that identity.
 fn laboratory() -> (Running, String) {
     let mut server = Running::init("");
@@ -268,9 +374,22 @@ authorizationrules{{
 }
 
 #[test]
-fn the_keys_that_sign_tokens_are_listed() {
+fn the_keys_that_sign_tokens_are_listed_and_rotated() {
     let server = started();
-    let listed = server.admin_ok(&["signing-key", "list"]);
-    let keys = listed.as_array().unwrap();
-    assert!(keys.iter().any(|key| key["state"] == "signing" && key["kid"].is_string()), "{listed}");
+    let states = || {
+        let listed = server.admin_ok(&["signing-key", "list"]);
+        listed.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["signing"]);
+    server.admin_ok(&["signing-key", "rotate", "--dry-run"]);
+    assert_eq!(states(), ["signing"]);
+    let rotated = server.admin_ok(&["signing-key", "rotate", "--reason", "yearly"]);
+    assert_eq!(rotated["signing_keys"]["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(states(), ["signing", "published"]);
+    ends(&server.admin(&["signing-key", "rotate"]), 1, "conflict");
+    let recorded = server.admin_ok(&["audit", "list", "--kind", "admin"]);
+    let reasons =
+        recorded.as_array().unwrap().iter().filter(|entry| entry["body"]["operation"] == "signing-key.rotate");
+    let reasons: Vec<_> = reasons.map(|entry| entry["body"]["reason"].as_str().unwrap_or("-")).collect();
+    assert_eq!(reasons, ["asked for on the command line", "yearly", "-"]);
 }

@@ -97,7 +97,10 @@ pub(super) fn genuine(
     judging: &JudgingArgs,
     runtime_sha256: Option<[u8; 32]>,
 ) -> Result<Result<Genuine, VerifyError>, Failure> {
-    let binding = Binding::HeldData { runtime_sha256 };
+    let binding = match runtime_sha256 {
+        Some(_) => Binding::HeldData { runtime_sha256 },
+        None => Binding::Unbound,
+    };
     let report = judging.judge(&read_evidence(file)?, &binding, &Options::show_all())?;
     let missing = || VerifyError::new(keygate_verifier::Code::Malformed, "evidence", "nothing was concluded");
     Ok(match (report.refusal, report.shown) {
