@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
-use keygate_verifier::{Anchors, Endorsements, EvidenceKind, Verifier};
+use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
 use crate::broker::{Broker, Limits, Parts, ProviderSetup, Schedule, TrustModel};
 use crate::clock::{Clock as _, SystemClock};
@@ -238,6 +238,8 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
         trust_model: TrustModel::Aad.as_str().to_owned(),
         policy_signers: Vec::new(),
         default_baseline: String::new(),
+        uvm_issuers: None,
+        uvm_minimum_svn: 0,
     }];
     let named = if settings.providers.is_empty() { &fallback[..] } else { &settings.providers[..] };
     named
@@ -257,6 +259,8 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 trust_model: TrustModel::parse(&p.trust_model).unwrap_or_default(),
                 policy_signers: policy_signers(settings, p)?,
                 default_baseline: Some(p.default_baseline.clone()).filter(|baseline| !baseline.is_empty()),
+                uvm_issuers: p.uvm_issuers.clone().unwrap_or_else(|| vec![MICROSOFT_UVM_ISSUER.to_owned()]),
+                uvm_minimum_svn: p.uvm_minimum_svn,
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),

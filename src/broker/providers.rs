@@ -31,6 +31,10 @@ pub struct ProviderSetup {
     pub policy_signers: Vec<Vec<u8>>,
     /// What the TCB baseline `azuredefault` means here; none: nothing beyond a platform that is not revoked.
     pub default_baseline: Option<String>,
+    /// Whose endorsements of utility VMs count, as `did:x509` each.
+    pub uvm_issuers: Vec<String>,
+    /// The least security version number of an endorsed utility VM.
+    pub uvm_minimum_svn: u64,
     /// How keys of the attestation door come and go.
     pub schedule: Schedule,
 }

@@ -36,6 +36,12 @@ pub struct ProviderSettings {
     /// What the TCB baseline `azuredefault` means: `10` to `15`; empty: nothing beyond a platform that is not revoked.
     #[serde(default)]
     pub default_baseline: String,
+    /// Whose endorsements of utility VMs count, as `did:x509` each; absent: Microsoft's.
+    #[serde(default)]
+    pub uvm_issuers: Option<Vec<String>>,
+    /// The least security version number of an endorsed utility VM.
+    #[serde(default)]
+    pub uvm_minimum_svn: u64,
 }
 
 impl ProviderSettings {

@@ -181,6 +181,8 @@ fn assemble(
         trust_model: TrustModel::Aad,
         policy_signers: Vec::new(),
         default_baseline: None,
+        uvm_issuers: Vec::new(),
+        uvm_minimum_svn: 0,
         schedule: Schedule::default(),
     };
     let parts = Parts {

@@ -22,6 +22,8 @@ pub enum AnchorScope {
     Nitro,
     /// The software attester; no built-in anchor exists.
     Software,
+    /// Endorsements of a utility VM: the root that a trusted did:x509 names by its fingerprint. Never among a verifier's own.
+    UvmIssuer,
 }
 
 /// One root certificate, what it may vouch for, and the name under which claims speak of it.
@@ -40,6 +42,10 @@ impl Anchor {
     /// What it may vouch for.
     pub fn scope(&self) -> AnchorScope {
         self.scope
+    }
+    /// A root that the caller's trusted issuer names, for one verification.
+    pub(crate) fn of_issuer(did: &str, root: Arc<Certificate>) -> Self {
+        Self { name: did.to_owned(), scope: AnchorScope::UvmIssuer, certificate: root }
     }
     pub(crate) fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate

@@ -47,7 +47,7 @@ pub use endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId, Endorsements
 pub use error::{Code, VerifyError};
 pub use kinds::EvidenceKind;
 pub use kinds::sgx::baselines::{AZURE_DEFAULT, Baseline, UnknownBaseline, meets_baseline, tcb_baselines};
-pub use kinds::snp::SnpDocument;
+pub use kinds::snp::{MICROSOFT_UVM_ISSUER, SnpDocument, UvmEndorsement, UvmTrust};
 pub use memo::Counts;
 pub use options::Options;
 pub use recipient::{RecipientCurve, RecipientKey};

@@ -61,6 +61,10 @@ impl Verifier {
         &self.anchors
     }
 
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
     /// How much work was done so far: exact counts, for tests and metrics.
     pub fn counts(&self) -> Counts {
         self.memo.counts()

@@ -14,7 +14,7 @@ pub mod policies;
 pub mod recorded;
 pub mod roles;
 pub mod rules;
-pub mod signing;
+pub mod signing_keys;
 pub mod store;
 
 use std::cell::Cell;

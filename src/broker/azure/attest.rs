@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Binding, Evidence, EvidenceKind, Genuine, Options, Outcome, SnpDocument, UnixTime};
+use keygate_verifier::{Binding, Evidence, EvidenceKind, Genuine, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -156,10 +156,14 @@ impl Broker {
         if let Some(data) = &request.runtime {
             present(&mut presented, RUNTIME, data, "runtime-data")?;
         }
-        let endorsed = endorsements_of(passage, &genuine, now)?;
+        let setup = request.seat.provider.setup();
+        let issuers: Vec<&str> = setup.uvm_issuers.iter().map(String::as_str).collect();
+        let trust = UvmTrust { issuers: &issuers, minimum_svn: setup.uvm_minimum_svn };
+        let endorsed = self.verifier.find_uvm(&passage.uvm, &genuine, &trust, now)?;
         let mut result = result_of(&genuine, presented, sha256(&request.evidence), None);
         if let Some(endorsement) = endorsed {
-            result.attested.extend(endorsement);
+            result.attested.extend(endorsement.claims());
+            result.not_after = result.not_after.min(endorsement.not_after());
         }
         let epoch = self.keystore.epoch()?;
         if self.denied.holds(&self.keystore, request.seat.provider.id(), epoch, &result.identities)? {
@@ -300,14 +304,6 @@ fn present(claims: &mut Map<String, Value>, name: &str, data: &HeldData, part: &
     let claim = claim.ok_or_else(|| Fault::new(Code::Malformed, part).because("data of type JSON is an object"))?;
     claims.insert(name.to_owned(), claim);
     Ok(())
-}
-
-/// The first endorsement of the utility VM that vouches for this report. One that is sent must hold.
-fn endorsements_of(passage: &Passage, _genuine: &Genuine, _now: UnixTime) -> Result<Option<Map<String, Value>>, Fault> {
-    match passage.uvm.is_empty() {
-        true => Ok(None),
-        false => Err(Fault::new(Code::Unsupported, "uvm-endorsement")),
-    }
 }
 
 /// The record, as far as it is known before the policy is looked at.

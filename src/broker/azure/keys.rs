@@ -82,6 +82,17 @@ impl KeyLine {
         }
     }
 
+    /// Whether a successor may be made.
+    ///
+    /// # Errors
+    /// `conflict` while one waits: a second would only put off the first.
+    pub(crate) fn may_rotate(&self, now: i64) -> Result<(), Fault> {
+        match self.active(now).saturating_add(1) < self.keys.len() {
+            true => Err(Fault::new(Code::Conflict, "a successor is published already and will sign soon")),
+            false => Ok(()),
+        }
+    }
+
     /// What operators are told: each key with its state.
     pub(crate) fn described(&self, now: i64) -> Value {
         let active = self.active(now);
@@ -139,10 +150,7 @@ impl AzureKeys {
     /// # Errors
     /// `conflict` while a successor waits.
     pub(crate) fn rotate(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
-        let line = self.line();
-        if line.active(now).saturating_add(1) < line.keys.len() {
-            return Err(Fault::new(Code::Conflict, "a successor is published already and will sign soon"));
-        }
+        self.line().may_rotate(now)?;
         make(keystore, setup, now, "rotate")?;
         self.reread(keystore, setup)
     }

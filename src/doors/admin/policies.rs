@@ -106,7 +106,7 @@ pub(super) async fn list_signing_keys(call: Call) -> HttpResponse {
         (status = 428, description = "No state was named", body = openapi::Problem)))]
 pub(super) async fn rotate_signing_key(call: Call) -> HttpResponse {
     call.change(Action::SigningKeyRotate, "signing_keys", |desk, given| {
-        desk.rotate_signing_key(wire::read_reason(&given.body)?)
+        desk.rotate_signing_key(&wire::read_reason(&given.body)?)
     })
     .await
 }

@@ -115,6 +115,15 @@ pub fn sign(key: &Key, algorithm: SigAlg, message: &[u8]) -> Vec<u8> {
     signer.sign_oneshot_to_vec(message).unwrap()
 }
 
+/// RSASSA-PSS with MGF1 of the same digest and a salt of its length.
+pub fn sign_pss(key: &Key, digest: MessageDigest, message: &[u8]) -> Vec<u8> {
+    let mut signer = Signer::new(digest, key).unwrap();
+    signer.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+    signer.set_rsa_mgf1_md(digest).unwrap();
+    signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH).unwrap();
+    signer.sign_oneshot_to_vec(message).unwrap()
+}
+
 /// ECDSA signature as fixed-width big-endian r ‖ s; `width` is 32 for P-256, 48 for P-384.
 pub fn ecdsa_fixed(key: &Key, algorithm: SigAlg, message: &[u8], width: i32) -> Vec<u8> {
     let der = sign(key, algorithm, message);

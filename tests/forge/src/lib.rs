@@ -36,4 +36,5 @@ pub mod intel;
 pub mod keys;
 pub mod nitro;
 pub mod software;
+pub mod uvm;
 pub mod x509;

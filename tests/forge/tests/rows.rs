@@ -5,6 +5,7 @@ use keygate_forge::amd::SnpFault;
 use keygate_forge::intel::{CollateralFault, SgxFault, TdxFault};
 use keygate_forge::nitro::NitroFault;
 use keygate_forge::software::SoftwareFault;
+use keygate_forge::uvm::UvmFault;
 use keygate_forge::x509::CertFault;
 use std::collections::BTreeSet;
 
@@ -62,6 +63,7 @@ fn faults() -> Vec<(&'static str, &'static str)> {
     out.extend(CollateralFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(SnpFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(NitroFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
+    out.extend(UvmFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(SoftwareFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(CertFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::levels::{QeLevel, TcbLevel, TdxModule};
 use crate::endorsements::{IntelTee, SignedDocument};
 use crate::error::VerifyError;
-use crate::formats::x509::Certificate;
+use crate::formats::x509::{Certificate, pem};
 use crate::memo::Memo;
 use crate::time::UnixTime;
 
@@ -100,7 +100,7 @@ pub(crate) struct QeContent {
 /// The certificates of a document's signer.
 pub(crate) struct Signer {
     pub leaf: Arc<Certificate>,
-    /// SHA-256 over the chain's certificates in DER, one after the other.
+    /// SHA-256 over the chain as Azure Attestation hashes it: PEM text and a NUL byte behind it.
     pub digest: [u8; 32],
 }
 
@@ -130,7 +130,10 @@ impl SignedDocument {
             let leaf =
                 self.chain.first().ok_or_else(|| VerifyError::chain("tcb-signing", "the signer's chain is empty"))?;
             let leaf = memo.certificate(leaf)?;
-            Ok(Arc::new(Signer { leaf, digest: openssl::sha::sha256(&self.chain.concat()) }))
+            Ok(Arc::new(Signer {
+                leaf,
+                digest: openssl::sha::sha256(format!("{}\0", pem::text(&self.chain)).as_bytes()),
+            }))
         };
         self.reading.signer.get_or_init(read).clone()
     }

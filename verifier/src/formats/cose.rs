@@ -1,6 +1,6 @@
-//! COSE_Sign1 with ES384 and nothing unauthenticated in it.
+//! COSE_Sign1: the four members and what is signed of them; with ES384 and nothing unauthenticated, or as the caller's headers say.
 //!
-//! RFC 9052 sections 3, 4.2 and 4.4; RFC 9053 section 2.1. The algorithm is fixed here; the message may only agree.
+//! RFC 9052 sections 3, 4.2 and 4.4; RFC 9053 section 2.1. Nitro's algorithm is fixed here; the message may only agree.
 
 use crate::error::VerifyError;
 use crate::formats::cbor::{Length, Reader};
@@ -32,6 +32,20 @@ impl<'a> Sign1<'a> {
     /// # Errors
     /// `malformed` for any other shape or encoding and for `crit`; `unsupported` for any other algorithm or none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, VerifyError> {
+        let nothing = |_: &mut Reader<'a>| Err(VerifyError::malformed(PART, "the unprotected header is not empty"));
+        Self::parse_with(bytes, check_protected, nothing).map(|(message, ())| message)
+    }
+
+    /// Reads the same message with other headers: `protected` reads the protected header as a whole, `unprotected` one entry of
+    /// the unprotected header, key and value.
+    ///
+    /// # Errors
+    /// `malformed` for any other shape or encoding, and whatever the two say.
+    pub fn parse_with<T>(
+        bytes: &'a [u8],
+        protected_header: impl FnOnce(&'a [u8]) -> Result<T, VerifyError>,
+        mut unprotected_entry: impl FnMut(&mut Reader<'a>) -> Result<(), VerifyError>,
+    ) -> Result<(Self, T), VerifyError> {
         let mut outer = Reader::new(bytes, PART);
         if let Some(tag) = outer.tag("tag")?
             && tag != SIGN1
@@ -49,11 +63,11 @@ impl<'a> Sign1<'a> {
         };
         member(&mut outer)?;
         let protected = outer.bytes("protected")?;
-        check_protected(protected)?;
+        let header = protected_header(protected)?;
         member(&mut outer)?;
         let mut unprotected = outer.map(Length::Definite, "unprotected")?;
-        if outer.more(&mut unprotected) {
-            return Err(VerifyError::malformed(PART, "the unprotected header is not empty"));
+        while outer.more(&mut unprotected) {
+            unprotected_entry(&mut outer)?;
         }
         member(&mut outer)?;
         let payload =
@@ -64,7 +78,7 @@ impl<'a> Sign1<'a> {
             return Err(VerifyError::malformed(PART, "the message has more than four members"));
         }
         outer.finish()?;
-        Ok(Self { protected, payload, signature })
+        Ok((Self { protected, payload, signature }, header))
     }
 
     /// The Sig_structure: the bytes that the signature is over.

@@ -13,6 +13,7 @@ mod layout;
 mod real;
 mod revocation;
 mod spoiled;
+mod uvm;
 
 use keygate_forge::amd::{Amd, SnpEvidence};
 use keygate_verifier::{

@@ -41,6 +41,27 @@ pub(crate) fn read(text: &[u8], part: &'static str) -> Result<Vec<Block>, Verify
     Ok(blocks)
 }
 
+/// Certificates as PEM text, one after the other: lines of 64 characters, a line feed behind each line.
+pub(crate) fn text(certificates: &[Vec<u8>]) -> String {
+    let mut text = String::new();
+    for der in certificates {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let encoded = STANDARD.encode(der);
+        let mut rest = encoded.as_str();
+        while let Some((line, after)) = rest.split_at_checked(64) {
+            text.push_str(line);
+            text.push('\n');
+            rest = after;
+        }
+        if !rest.is_empty() {
+            text.push_str(rest);
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
+}
+
 /// The certificates of a PEM text in the order they stand in; any other label is refused.
 pub(crate) fn certificates(text: &[u8], part: &'static str) -> Result<Vec<Vec<u8>>, VerifyError> {
     read(text, part)?
@@ -63,6 +84,22 @@ mod tests {
         for between in ["", "\n", "\r\n\r\n"] {
             let text = format!("{BLOCK}{between}{BLOCK}\n\0");
             assert_eq!(certificates(text.as_bytes(), "pem").unwrap(), [[0x30, 0], [0x30, 0]], "{between:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_openssl_writes() {
+        let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+        for bits in 0..24 {
+            let mut name = openssl::x509::X509Name::builder().unwrap();
+            name.append_entry_by_text("CN", &"n".repeat(1 + bits)).unwrap();
+            let mut certificate = openssl::x509::X509::builder().unwrap();
+            certificate.set_subject_name(&name.build()).unwrap();
+            certificate.set_pubkey(&key).unwrap();
+            certificate.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+            let certificate = certificate.build();
+            let ours = text(&[certificate.to_der().unwrap()]);
+            assert_eq!(ours.as_bytes(), certificate.to_pem().unwrap());
         }
     }
 

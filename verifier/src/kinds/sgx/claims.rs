@@ -60,10 +60,12 @@ pub(super) fn of_report(quote: &SgxQuote<'_>) -> Map<String, Value> {
     claims
 }
 
-/// SHA-256 of what was submitted and of the collateral that counted, in hex.
-pub(super) fn collateral(quote: &SgxQuote<'_>, platform: &Platform) -> Value {
+/// SHA-256 of what was submitted and of the collateral that counted, in hex, under its name and the older one that Azure still
+/// gives it. Recorded tokens show that chains are hashed as PEM text with a NUL behind; what exactly is hashed of texts and lists
+/// cannot be told from them (theirs of 2021 are not at hand): here it is the signed text, and the list in DER.
+pub(super) fn add_collateral(claims: &mut Map<String, Value>, quote: &SgxQuote<'_>, platform: &Platform) {
     let digests = &platform.digests;
-    json!({
+    let collateral = json!({
         "qeidcertshash": hexed(&digests.qe_identity_certificates),
         "qeidcrlhash": hexed(&digests.root_crl),
         "qeidhash": hexed(&digests.qe_identity),
@@ -71,5 +73,7 @@ pub(super) fn collateral(quote: &SgxQuote<'_>, platform: &Platform) -> Value {
         "tcbinfocertshash": hexed(&digests.tcb_info_certificates),
         "tcbinfocrlhash": hexed(&digests.root_crl),
         "tcbinfohash": hexed(&digests.tcb_info),
-    })
+    });
+    claims.insert("maa-attestationcollateral".to_owned(), collateral.clone());
+    claims.insert("x-ms-sgx-collateral".to_owned(), collateral);
 }

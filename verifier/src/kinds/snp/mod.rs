@@ -25,7 +25,8 @@
 //!
 //! [`wire`] reads the report and [`levels`] its patch levels, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
 //! key; [`select`] finds the right certificate or names the wished one, [`chain`] leads it to the pinned ARK, [`verify`] says in
-//! which order all this happens, [`claims`] spells the outcome. [`document`] is the JSON in which Azure's clients bring all of it.
+//! which order all this happens, [`claims`] spells the outcome. [`document`] is the
+//! JSON in which Azure's clients bring all of it, and [`uvm`] the word of an image's maker for a launch measurement.
 
 mod certs;
 mod chain;
@@ -34,6 +35,7 @@ mod document;
 mod levels;
 mod select;
 mod table;
+mod uvm;
 mod verify;
 mod wire;
 
@@ -46,6 +48,7 @@ use crate::verified::Genuine;
 
 pub use document::SnpDocument;
 pub(crate) use table::Table;
+pub use uvm::{MICROSOFT_UVM_ISSUER, UvmEndorsement, UvmTrust};
 use wire::Report;
 
 /// The scheme of this kind.
