@@ -169,8 +169,8 @@ impl House {
     }
 }
 
-fn body(token: String) -> Map<String, Value> {
-    let part = token.split('.').nth(1).unwrap();
+fn body(token: AzureToken) -> Map<String, Value> {
+    let part = token.token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
