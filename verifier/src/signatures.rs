@@ -17,9 +17,10 @@ use openssl::sign::{RsaPssSaltlen, Verifier};
 
 use crate::formats::x509::Certificate;
 
-/// The two groups, made once: making one costs a good part of a signature check.
+/// The groups, made once: making one costs a good part of a signature check.
 static P256: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok());
 static P384: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP384R1).ok());
+static P521: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP521R1).ok());
 
 /// A signature algorithm with the encoding of its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +33,20 @@ pub(crate) enum Algorithm {
     P384Raw,
     /// ECDSA P-384 with SHA-384, DER.
     P384Der,
+    /// ECDSA P-521 with SHA-512, r ‖ s big-endian, 132 bytes.
+    P521Raw,
+    /// RSASSA-PSS with SHA-256, MGF1 SHA-256, salt 32.
+    PssSha256,
     /// RSASSA-PSS with SHA-384, MGF1 SHA-384, salt 48.
     PssSha384,
+    /// RSASSA-PSS with SHA-512, MGF1 SHA-512, salt 64.
+    PssSha512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Pkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Pkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Pkcs1Sha512,
 }
 
 impl Algorithm {
@@ -44,26 +57,36 @@ impl Algorithm {
             Algorithm::P384Raw => 3,
             Algorithm::P384Der => 4,
             Algorithm::PssSha384 => 5,
+            Algorithm::P521Raw => 6,
+            Algorithm::PssSha256 => 7,
+            Algorithm::PssSha512 => 8,
+            Algorithm::Pkcs1Sha256 => 9,
+            Algorithm::Pkcs1Sha384 => 10,
+            Algorithm::Pkcs1Sha512 => 11,
         }
     }
 }
 
-/// A public key of one of the types that attestation uses.
+/// A public key of one of the types that attestation and tokens use. A clone is the same key of OpenSSL's.
+#[derive(Clone)]
 pub(crate) enum PublicKey {
     /// NIST P-256.
     P256(EcKey<Public>, [u8; 32]),
     /// NIST P-384.
     P384(EcKey<Public>, [u8; 32]),
+    /// NIST P-521; tokens only.
+    P521(EcKey<Public>, [u8; 32]),
     /// RSA, 2048 to 4096 bits.
     Rsa(PKey<Public>, [u8; 32]),
 }
 
 impl PublicKey {
-    /// From an uncompressed point `04 ‖ x ‖ y`: 65 bytes on P-256, 97 on P-384. `None` when it is not on the curve.
+    /// From an uncompressed point `04 ‖ x ‖ y`: 65 bytes on P-256, 97 on P-384, 133 on P-521. `None` when it is not on the curve.
     pub fn from_point(point: &[u8]) -> Option<Self> {
         let group = match point.len() {
             65 => P256.as_ref()?,
             97 => P384.as_ref()?,
+            133 => P521.as_ref()?,
             _ => return None,
         };
         if point.first() != Some(&4) {
@@ -73,7 +96,11 @@ impl PublicKey {
         let on_curve = EcPoint::from_bytes(group, point, &mut context).ok()?;
         let key = EcKey::from_public_key(group, &on_curve).ok()?;
         let digest = openssl::sha::sha256(point);
-        Some(if point.len() == 97 { Self::P384(key, digest) } else { Self::P256(key, digest) })
+        Some(match point.len() {
+            133 => Self::P521(key, digest),
+            97 => Self::P384(key, digest),
+            _ => Self::P256(key, digest),
+        })
     }
 
     /// From modulus and exponent, big-endian. `None` outside 2048 to 4096 bits or with an even or tiny number.
@@ -91,10 +118,18 @@ impl PublicKey {
         Some(Self::Rsa(key, digest))
     }
 
+    /// The modulus of an RSA key.
+    pub fn modulus(&self) -> Option<BigNum> {
+        match self {
+            Self::Rsa(key, _) => key.rsa().ok()?.n().to_owned().ok(),
+            _ => None,
+        }
+    }
+
     /// SHA-256 of the key's numbers.
     pub fn digest(&self) -> [u8; 32] {
         match self {
-            Self::P256(_, d) | Self::P384(_, d) | Self::Rsa(_, d) => *d,
+            Self::P256(_, d) | Self::P384(_, d) | Self::P521(_, d) | Self::Rsa(_, d) => *d,
         }
     }
 
@@ -113,7 +148,10 @@ impl PublicKey {
             (Algorithm::P384Der, Self::P384(key, _)) => {
                 ecdsa(key, &openssl::sha::sha384(message), der_signature(signature))
             }
-            (Algorithm::PssSha384, Self::Rsa(key, _)) => pss_sha384(key, message, signature).unwrap_or(false),
+            (Algorithm::P521Raw, Self::P521(key, _)) => {
+                ecdsa(key, &openssl::sha::sha512(message), raw_signature(signature, 66))
+            }
+            (_, Self::Rsa(key, _)) => rsa(algorithm, key, message, signature).unwrap_or(false),
             _ => false,
         }
     }
@@ -124,6 +162,7 @@ impl fmt::Debug for PublicKey {
         let name = match self {
             Self::P256(..) => "p-256",
             Self::P384(..) => "p-384",
+            Self::P521(..) => "p-521",
             Self::Rsa(..) => "rsa",
         };
         write!(f, "{name}:{}", hex::encode(self.digest()))
@@ -155,11 +194,30 @@ fn ecdsa(key: &EcKey<Public>, digest: &[u8], signature: Option<EcdsaSig>) -> boo
     signature.is_some_and(|s| s.verify(digest, key).unwrap_or(false))
 }
 
-fn pss_sha384(key: &PKey<Public>, message: &[u8], signature: &[u8]) -> Result<bool, openssl::error::ErrorStack> {
-    let mut verifier = Verifier::new(MessageDigest::sha384(), key)?;
-    verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
-    verifier.set_rsa_mgf1_md(MessageDigest::sha384())?;
-    verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(48))?;
+fn rsa(
+    algorithm: Algorithm,
+    key: &PKey<Public>,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, openssl::error::ErrorStack> {
+    let (digest, salt) = match algorithm {
+        Algorithm::Pkcs1Sha256 => (MessageDigest::sha256(), None),
+        Algorithm::Pkcs1Sha384 => (MessageDigest::sha384(), None),
+        Algorithm::Pkcs1Sha512 => (MessageDigest::sha512(), None),
+        Algorithm::PssSha256 => (MessageDigest::sha256(), Some(32)),
+        Algorithm::PssSha384 => (MessageDigest::sha384(), Some(48)),
+        Algorithm::PssSha512 => (MessageDigest::sha512(), Some(64)),
+        _ => return Ok(false),
+    };
+    let mut verifier = Verifier::new(digest, key)?;
+    match salt {
+        None => verifier.set_rsa_padding(Padding::PKCS1)?,
+        Some(salt) => {
+            verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
+            verifier.set_rsa_mgf1_md(digest)?;
+            verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt))?;
+        }
+    }
     verifier.verify_oneshot(signature, message)
 }
 

@@ -20,6 +20,9 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
+const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// A certificate extension as it stands: its id, whether it is critical, its value in DER.
@@ -57,11 +60,16 @@ impl Certificate {
     /// # Errors
     /// `malformed`, `too-large`, or `unsupported` for a key that attestation does not use (explicit curve parameters, small RSA).
     pub fn parse(der: &[u8]) -> Result<Self, VerifyError> {
-        if der.len() > MAX_CERTIFICATE {
-            return Err(VerifyError::too_large(
-                "certificate",
-                format!("{} bytes, at most {MAX_CERTIFICATE}", der.len()),
-            ));
+        Self::parse_at_most(der, MAX_CERTIFICATE)
+    }
+
+    /// The same, at most `most` bytes: the signing keys of an Azure-style service carry evidence inside of their certificates.
+    ///
+    /// # Errors
+    /// As [`Certificate::parse`].
+    pub fn parse_at_most(der: &[u8], most: usize) -> Result<Self, VerifyError> {
+        if der.len() > most {
+            return Err(VerifyError::too_large("certificate", format!("{} bytes, at most {most}", der.len())));
         }
         let bad = |_| VerifyError::malformed("certificate", "not a der certificate");
         let parsed = Parsed::from_der(der).map_err(bad)?;
@@ -97,7 +105,7 @@ impl Certificate {
             not_before: unix(validity.not_before),
             not_after: unix(validity.not_after),
             key: public_key(tbs.subject_public_key_info())?,
-            algorithm: algorithm(parsed.signature_algorithm()),
+            algorithm: algorithm(parsed.signature_algorithm()).or_else(|| pkcs1(parsed.signature_algorithm())),
             signature: parsed
                 .signature()
                 .as_bytes()
@@ -156,7 +164,7 @@ impl Certificate {
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
-    /// The algorithm of the issuer's signature; `None`: one that attestation does not use.
+    /// The algorithm of the issuer's signature; `None`: one that neither attestation nor tokens use.
     pub fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
@@ -267,6 +275,31 @@ pub(crate) fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
         let e = der::asn1::UintRef::decode(reader)?;
         Ok((n.as_bytes(), e.as_bytes()))
     })
+}
+
+/// The SubjectPublicKeyInfo of a certificate, as it stands in it. RFC 5280 section 4.1.
+///
+/// # Errors
+/// Whatever the reader of DER says.
+pub(crate) fn subject_public_key_info(certificate: &[u8]) -> Result<Vec<u8>, der::Error> {
+    Parsed::from_der(certificate)?.tbs_certificate().subject_public_key_info().to_der()
+}
+
+/// The common name of a name that consists of it and nothing else.
+pub(crate) fn only_common_name(name: &[u8]) -> Option<String> {
+    let name = x509_cert::name::Name::from_der(name).ok()?;
+    (name.iter().count() == 1).then(|| common_name(&name)).flatten()
+}
+
+/// RSASSA-PKCS1-v1_5 as it stands on certificates of token and policy signers. No technology of attestation uses it: each fixes
+/// its own list.
+fn pkcs1(id: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Algorithm> {
+    match id.oid {
+        RSA_SHA256 => Some(Algorithm::Pkcs1Sha256),
+        RSA_SHA384 => Some(Algorithm::Pkcs1Sha384),
+        RSA_SHA512 => Some(Algorithm::Pkcs1Sha512),
+        _ => None,
+    }
 }
 
 /// The algorithm of a signature by its identifier; for RSASSA-PSS the parameters must be SHA-384 with salt 48.
