@@ -12,7 +12,7 @@ use actix_web::{Error, HttpMessage as _, HttpResponse};
 
 use super::hygiene::{self, Unfit, host_of};
 use super::rate::Rate;
-use super::{Pace, ServerName};
+use super::{Pace, Peer, ServerName};
 use crate::broker::{Broker, Seat};
 use crate::doors::problem;
 
@@ -71,7 +71,8 @@ impl Gate {
         if request.uri().query().is_some() && !path.starts_with("/admin/") {
             return Err(refuse(StatusCode::BAD_REQUEST, "malformed", "a query is no part of this interface"));
         }
-        Ok(Some(Seat { provider, source }))
+        let peer = request.conn_data::<Peer>().map(|peer| Arc::clone(&peer.0));
+        Ok(Some(Seat { provider, source, peer }))
     }
 }
 

@@ -54,7 +54,7 @@ impl Subject {
             Self::CommonName(wanted) => {
                 let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
                 let only = names.next().filter(|_| names.next().is_none());
-                only.is_some_and(|name| name.data().as_utf8().is_ok_and(|name| *name == wanted.as_str()))
+                only.is_some_and(|name| name.data().to_string().is_ok_and(|name| name == *wanted))
             }
             Self::Dns(wanted) => alternative(certificate, |name| name.dnsname() == Some(wanted)),
             Self::Uri(wanted) => alternative(certificate, |name| name.uri() == Some(wanted)),

@@ -72,11 +72,11 @@ impl Egress {
     /// # Errors
     /// Anything but a plain answer 200 of at most 512 KiB from a public or named address.
     pub async fn get(&self, url: &Url) -> Result<Vec<u8>, EgressError> {
-        let no = EgressError::new;
+        let no = |what: String| EgressError(what);
         if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
-            return Err(no("the address is not a plain https URL"));
+            return Err(EgressError::new("the address is not a plain https URL"));
         }
-        let host = url.host_str().ok_or_else(|| no("the address has no host"))?;
+        let host = url.host_str().ok_or_else(|| EgressError::new("the address has no host"))?;
         let addresses = self.addresses(url, host).await?;
         let mut response = self
             .client(host, &addresses)

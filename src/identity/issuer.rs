@@ -105,7 +105,7 @@ impl Issuer {
         Ok(Person {
             name: format!("oidc:{}:{subject}", self.name),
             roles: self.roles(&jwt.claims),
-            until: self.until(&jwt)?,
+            until: self.until(&jwt),
         })
     }
 
@@ -134,18 +134,10 @@ impl Issuer {
     }
 
     /// When the token ends, by its own word or by its age.
-    fn until(&self, jwt: &Jwt) -> Result<i64, NoPerson> {
-        let time = |name: &str| jwt.claims.get(name).and_then(seconds);
-        let end = time("exp").ok_or_else(|| NoPerson::Invalid("claim `exp` is missing".to_owned()))?;
-        let aged = time("iat").map_or(i64::MAX, |issued| issued.saturating_add(self.max_age));
-        Ok(end.min(aged).saturating_add(LEEWAY))
+    fn until(&self, jwt: &Jwt) -> i64 {
+        let aged = jwt.issued.map_or(i64::MAX, |issued| issued.secs().saturating_add(self.max_age));
+        jwt.expires.secs().min(aged).saturating_add(LEEWAY)
     }
-}
-
-/// A whole number of seconds, downwards.
-#[allow(clippy::cast_possible_truncation)] // saturates, and the fraction is meant to go
-fn seconds(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_f64().map(|time| time as i64))
 }
 
 /// A token for another use says so in `typ`: ours do, and none of them is a bearer's (JWT-43).
@@ -208,7 +200,8 @@ mod tests {
         for fits in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
             assert!(is_bearers(&header(json!(fits))).is_ok(), "{fits}");
         }
-        for odd in [json!("keygate-attestation+jwt"), json!("dpop+jwt"), json!("keygate-receipt"), json!(""), json!(1)] {
+        for odd in [json!("keygate-attestation+jwt"), json!("dpop+jwt"), json!("keygate-receipt"), json!(""), json!(1)]
+        {
             assert!(is_bearers(&header(odd.clone())).is_err(), "{odd}");
         }
     }

@@ -118,7 +118,9 @@ impl Keys {
         };
         let renewal = match brought {
             // No keys is never a reason to accept more, and rarely what is meant.
-            Ok(set) if set.is_empty() => Renewal::Failed("the key set has no key that can check a signature".to_owned()),
+            Ok(set) if set.is_empty() => {
+                Renewal::Failed("the key set has no key that can check a signature".to_owned())
+            }
             Ok(set) => self.keep(Seen { set, at: now }),
             Err(why) => Renewal::Failed(why),
         };

@@ -55,10 +55,7 @@ pub struct Identity {
 impl Identity {
     /// From what an operator says.
     pub fn new(issuers: Vec<IssuerSetup>, certificates: Vec<CertificateSetup>) -> Self {
-        Self {
-            issuers: issuers.into_iter().map(Issuer::new).collect(),
-            certificates: Certificates(certificates),
-        }
+        Self { issuers: issuers.into_iter().map(Issuer::new).collect(), certificates: Certificates(certificates) }
     }
 
     /// Whether a bearer's text is a token, and no credential of ours: those have no dots.
@@ -78,29 +75,31 @@ impl Identity {
     }
 
     /// Looks for the key of a token, where it is not held: one fetch a minute and issuer, whoever asks.
-    pub async fn prepare(&self, provider: &str, token: &str, now: UnixTime) -> Renewal {
-        let Some((issuer, kid)) = self.issuer_of(provider, token) else { return Renewal::NotDue };
+    /// Says of which issuer keys were looked for, and what became of it.
+    pub async fn prepare(&self, provider: &str, token: &str, now: UnixTime) -> Option<(&str, Renewal)> {
+        let (issuer, kid) = self.issuer_of(provider, token)?;
         let held = issuer.keys.in_force(now.secs());
         let known = match kid {
             Some(kid) => held.iter().any(|keys| keys.has(&kid)),
             None => !held.is_empty(),
         };
-        match known {
-            true => Renewal::NotDue,
-            false => Arc::clone(&issuer.keys).renew_for_unknown(now.secs()).await,
+        if known {
+            return None;
         }
+        Some((&issuer.name, Arc::clone(&issuer.keys).renew_for_unknown(now.secs()).await))
     }
 
     /// Renews the keys that are due; says what became of each issuer's.
     pub async fn renew(&self, now: UnixTime) -> Vec<(&str, Renewal)> {
-        let each = self.issuers.iter().map(|issuer| async { (issuer.name.as_str(), issuer.keys.renew(now.secs()).await) });
+        let each =
+            self.issuers.iter().map(|issuer| async { (issuer.name.as_str(), issuer.keys.renew(now.secs()).await) });
         futures_util::future::join_all(each).await
     }
 
     /// The issuer that a token says it is of, and the key it names. Nothing of it is believed yet.
     fn issuer_of(&self, provider: &str, token: &str) -> Option<(&Issuer, Option<String>)> {
         let peeked = peek(token).ok()?;
-        let named = peeked.iss?;
+        let named = peeked.issuer?;
         let issuer = self.issuers.iter().find(|issuer| issuer.is_for(&named, provider))?;
         Some((issuer, peeked.kid))
     }

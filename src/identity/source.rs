@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use keygate_verifier::tokens::KeySet;
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -83,16 +84,29 @@ impl KeySource for Discovery {
 /// A file that somebody else renews.
 pub struct KeyFile(pub PathBuf);
 
+impl KeyFile {
+    /// Whether it holds a key set now.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not parse.
+    pub fn check(&self) -> Result<(), EgressError> {
+        let set = KeySet::parse(&self.read()?).map_err(|why| EgressError::new(why.detail()))?;
+        if set.is_empty() { Err(EgressError::new("no key of the file can check a signature")) } else { Ok(()) }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, EgressError> {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            std::fs::File::open(&self.0)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|e| EgressError::new(format!("cannot read `{}`: {e}", self.0.display())))
+    }
+}
+
 impl KeySource for KeyFile {
     fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, EgressError>> {
-        Box::pin(async {
-            let read = || -> std::io::Result<Vec<u8>> {
-                let mut bytes = Vec::new();
-                std::fs::File::open(&self.0)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-                Ok(bytes)
-            };
-            read().map_err(|e| EgressError::new(format!("cannot read `{}`: {e}", self.0.display())))
-        })
+        Box::pin(async { self.read() })
     }
 }
 
@@ -110,9 +124,12 @@ mod tests {
         let discovery = Discovery::new("https://idp.example/t/".to_owned(), hosts, egress);
         let own = Url::parse("https://idp.example/t/.well-known/openid-configuration").unwrap();
         let may = |keys: &str| discovery.may_hold_keys(&own, &Url::parse(keys).unwrap());
-        for fits in
-            ["https://idp.example/keys", "https://IDP.example:443/x", "https://keys.example/", "https://lab.example:8443/"]
-        {
+        for fits in [
+            "https://idp.example/keys",
+            "https://IDP.example:443/x",
+            "https://keys.example/",
+            "https://lab.example:8443/",
+        ] {
             assert!(may(fits), "{fits}");
         }
         for odd in [

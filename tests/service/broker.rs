@@ -81,7 +81,7 @@ impl House {
 
     pub fn seat_at(&self, host: &str) -> Seat {
         let provider = self.broker.provider_for(host, "/v1/challenges").unwrap();
-        Seat { provider, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) }
+        Seat { provider, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), peer: None }
     }
 
     pub fn challenge(&self) -> [u8; 32] {
@@ -185,6 +185,7 @@ fn assemble(
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,
+        identity: Arc::default(),
         clock: Arc::clone(clock) as Arc<dyn keygate::clock::Clock>,
         providers: vec![
             setup("default", HOST, ""),
