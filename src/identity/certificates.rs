@@ -10,10 +10,11 @@ use keygate_verifier::UnixTime;
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
+use openssl::ssl::SslFiletype;
 use openssl::stack::{Stack, StackRef};
-use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::verify::X509VerifyParam;
-use openssl::x509::{CrlStatus, X509, X509Crl, X509PurposeId, X509Ref, X509StoreContext};
+use openssl::x509::store::{X509Lookup, X509StoreBuilder};
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext};
 use x509_cert::der::Decode as _;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
@@ -117,11 +118,7 @@ impl Certificates {
         let is_entry = |entry: &CertificateSetup| {
             entry.subject.names(leaf)
                 && is_for_clients(leaf)
-                && issuer(leaf, chain, &entry.authorities, now).is_ok_and(|issuer| {
-                    issuer.is_some_and(|issuer| {
-                        entry.crl.as_ref().is_none_or(|file| !is_revoked(leaf, &issuer, file, now))
-                    })
-                })
+                && is_certified(leaf, chain, entry, now).is_ok_and(|certified| certified)
         };
         let entries: Vec<usize> =
             self.0.iter().enumerate().filter(|(_, entry)| is_entry(entry)).map(|(index, _)| index).collect();
@@ -140,28 +137,34 @@ impl Certificates {
     }
 }
 
-/// The certificate that `leaf` is signed by, where a chain leads from it to one of `authorities` now; none: no chain does.
-fn issuer(
+/// Whether a chain leads from `leaf` to a CA of the entry now, and it is on no list of that CA. Where lists are wanted, the CA's must be
+/// there and in force.
+fn is_certified(
     leaf: &X509,
     between: &StackRef<X509>,
-    authorities: &[X509],
+    entry: &CertificateSetup,
     now: UnixTime,
-) -> Result<Option<X509>, ErrorStack> {
+) -> Result<bool, ErrorStack> {
     let mut store = X509StoreBuilder::new()?;
-    for authority in authorities {
+    for authority in &entry.authorities {
         store.add_cert(authority.clone())?;
     }
     let mut rules = X509VerifyParam::new()?;
     rules.set_purpose(X509PurposeId::SSL_CLIENT)?;
     rules.set_depth(DEPTH);
     rules.set_time(now.secs());
+    if let Some(lists) = &entry.crl {
+        store.add_lookup(X509Lookup::file())?.load_crl_file(lists, SslFiletype::PEM)?;
+        rules.set_flags(X509VerifyFlags::CRL_CHECK)?;
+    }
     store.set_param(&rules)?;
     let store = store.build();
     X509StoreContext::new()?.init(&store, leaf, between, |context| {
-        if !context.verify_cert()? {
-            return Ok(None);
+        let certified = context.verify_cert()?;
+        if !certified {
+            tracing::info!(entry = entry.name, why = %context.error(), "a client's certificate does not hold");
         }
-        Ok(context.chain().and_then(|chain| chain.iter().nth(1)).map(ToOwned::to_owned))
+        Ok(certified)
     })
 }
 
@@ -171,39 +174,6 @@ fn is_for_clients(leaf: &X509Ref) -> bool {
     let Ok(certificate) = x509_cert::Certificate::from_der(&der) else { return false };
     let usage = certificate.tbs_certificate().get_extension::<ExtendedKeyUsage>();
     usage.is_ok_and(|usage| usage.is_some_and(|(_, usage)| usage.0.contains(&CLIENT_AUTH)))
-}
-
-/// Whether it is on the list of its issuer; also where there is no such list in force.
-fn is_revoked(leaf: &X509, issuer: &X509, file: &PathBuf, now: UnixTime) -> bool {
-    let good = || -> Option<bool> {
-        let now = Asn1Time::from_unix(now.secs()).ok()?;
-        let key = issuer.public_key().ok()?;
-        let lists = std::fs::read(file).ok()?;
-        let mut good = false;
-        for list in lists_of(&lists) {
-            let in_force = *list.last_update() <= *now && list.next_update().is_some_and(|end| *end > *now);
-            if !in_force || !list.verify(&key).ok()? {
-                continue;
-            }
-            match list.get_by_cert(leaf) {
-                CrlStatus::Revoked(_) => return Some(false),
-                CrlStatus::NotRevoked | CrlStatus::RemoveFromCrl(_) => good = true,
-            }
-        }
-        Some(good)
-    };
-    let good = good().unwrap_or(false);
-    if !good {
-        tracing::warn!(file = %file.display(), "a client is revoked, or no revocation list of its CA is in force");
-    }
-    !good
-}
-
-/// The lists of a PEM text.
-fn lists_of(pem: &[u8]) -> Vec<X509Crl> {
-    const END: &str = "-----END X509 CRL-----";
-    let text = String::from_utf8_lossy(pem);
-    text.split_inclusive(END).filter_map(|part| X509Crl::from_pem(part.as_bytes()).ok()).collect()
 }
 
 /// When it ends, unix seconds.
