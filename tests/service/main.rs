@@ -8,6 +8,7 @@ mod door;
 mod hardware;
 mod hosts;
 mod idempotency;
+mod maa_door;
 mod refusals;
 mod restart;
 mod sessions;

@@ -1,10 +1,12 @@
 //! What the evidence must carry, so that it counts for one request, one host and one recipient and for nothing else.
 //!
-//! Keygate's contract, section 4 *Binding*.
+//! Keygate's contract, section 4 *Binding*; Microsoft Azure Attestation, *Attest* (run-time data that an enclave holds).
 
 use openssl::sha::{Sha256, Sha512, sha256};
 
+use crate::error::VerifyError;
 use crate::recipient::RecipientKey;
+use crate::verified::BoundKey;
 
 /// The label of domain separation; SHA-512 input and the head of a Nitro document's user data begin with it.
 const LABEL: &[u8] = b"keygate/v1/binding\0";
@@ -18,6 +20,45 @@ pub enum Binding {
     Unbound,
     /// The native door's binding.
     Native(Box<NativeBinding>),
+    /// Azure Attestation's: data that the workload holds, named by their digest in the report data of `sgx`, `tdx` and `snp`.
+    /// No challenge and no recipient is in it, so what is verified so has no bound key and opens nothing.
+    HeldData {
+        /// SHA-256 of the run-time data: the first half of the report data, the other half being zero. `None`: there are no
+        /// run-time data, nothing is asked.
+        runtime_sha256: Option<[u8; 32]>,
+    },
+}
+
+impl Binding {
+    /// The recipient that 64 bytes of report data stand for, as SGX, TDX and SEV-SNP carry them.
+    ///
+    /// # Errors
+    /// `binding-mismatch`.
+    pub(crate) fn in_report_data(&self, report_data: &[u8; 64]) -> Result<BoundKey, VerifyError> {
+        match self {
+            Self::Unbound | Self::HeldData { runtime_sha256: None } => Ok(BoundKey::Absent),
+            Self::Native(native) if native.report_data() == report_data => {
+                Ok(BoundKey::Present(native.recipient().clone()))
+            }
+            Self::Native(_) => {
+                Err(VerifyError::binding("report-data", "the report data are not those of this challenge and request"))
+            }
+            Self::HeldData { runtime_sha256: Some(digest) } if is_held(report_data, digest) => Ok(BoundKey::Absent),
+            Self::HeldData { .. } => Err(VerifyError::binding(
+                "report-data",
+                "the report data are not the digest of the run-time data followed by zeros",
+            )),
+        }
+    }
+}
+
+/// The refusal by kinds whose evidence has no report data in Azure's sense.
+pub(crate) fn no_held_data() -> VerifyError {
+    VerifyError::unsupported("binding", "run-time data are bound by report data, which this kind of evidence has not")
+}
+
+fn is_held(report_data: &[u8; 64], digest: &[u8; 32]) -> bool {
+    report_data.split_first_chunk::<32>().is_some_and(|(head, rest)| head == digest && rest.iter().all(|b| *b == 0))
 }
 
 /// The members of a native request that the evidence binds. `lp` of an absent member is `lp` of nothing.

@@ -46,6 +46,8 @@ pub use binding::{Binding, NativeBinding, NativeRequest, native_bind, request_di
 pub use endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId, Endorsements, IntelTee, PckCa, SignedDocument};
 pub use error::{Code, VerifyError};
 pub use kinds::EvidenceKind;
+pub use kinds::sgx::baselines::{AZURE_DEFAULT, Baseline, UnknownBaseline, meets_baseline, tcb_baselines};
+pub use kinds::snp::SnpDocument;
 pub use memo::Counts;
 pub use options::Options;
 pub use recipient::{RecipientCurve, RecipientKey};

@@ -119,6 +119,11 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..Fault::new(Code::RateLimited, part).into() }
     }
 
+    /// The refusal as the audit has it.
+    pub(crate) fn into_fault(self) -> Fault {
+        self.fault
+    }
+
     /// A refusal that shows where a text is wrong.
     pub fn diagnosed(code: Code, part: &'static str, diagnostics: &[Diagnostic]) -> Self {
         let inner: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();

@@ -2,12 +2,14 @@
 //! AMD 57230 (VCEK certificates and KDS) sections 3 and 4; SEV-SNP firmware ABI 56860 section 7.3.
 
 mod certificates;
+mod document;
 mod evidence;
 mod extensions;
 mod fault;
 mod report;
 mod table;
 
+pub use document::{azure_document, azure_endorsements};
 pub use evidence::SnpEvidence;
 pub use fault::SnpFault;
 pub use report::{SigningKey, SnpReport, Tcb, policy};

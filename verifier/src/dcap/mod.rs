@@ -17,7 +17,7 @@ mod verify;
 
 pub(crate) use documents::Reading;
 pub(crate) use quote::{Body, EnclaveReport, Quote, TdReport};
-pub(crate) use verify::{Platform, appraise, bound_key, missing};
+pub(crate) use verify::{Platform, appraise, missing};
 
 use crate::endorsements::IntelTee;
 

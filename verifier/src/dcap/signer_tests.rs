@@ -12,6 +12,7 @@ use openssl::x509::{X509, X509Name};
 
 use super::*;
 use crate::anchors::Anchors;
+use crate::binding::Binding;
 use crate::endorsements::Endorsements;
 use crate::memo::Memo;
 use crate::options::Options;

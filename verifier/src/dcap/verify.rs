@@ -13,7 +13,6 @@ use super::pck::PckChain;
 use super::quote::{Body, Quote, TdReport};
 use super::{INTEL_QE_VENDOR, quoting_enclave};
 use crate::anchors::{Anchor, AnchorScope};
-use crate::binding::Binding;
 use crate::endorsements::{CollateralId, IntelTee, SignedDocument};
 use crate::error::VerifyError;
 use crate::formats::x509::{Certificate, ChainRules, Crl, VerifiedChain, check_crl, verify_chain};
@@ -21,7 +20,7 @@ use crate::kinds::EvidenceKind;
 use crate::scheme::Given;
 use crate::signatures::{Algorithm, PublicKey};
 use crate::time::UnixTime;
-use crate::verified::{BoundKey, Tcb, TcbStatus, UsedCollateral};
+use crate::verified::{Tcb, TcbStatus, UsedCollateral};
 
 /// What vouches for a genuine quote.
 pub(crate) struct Platform {
@@ -117,22 +116,6 @@ pub(crate) fn appraise(quote: &Quote<'_>, given: &Given<'_>) -> Result<Platform,
             root_crl: root_crl.digest(),
         },
     })
-}
-
-/// The recipient that the 64 bytes of report data stand for.
-///
-/// # Errors
-/// `binding-mismatch`.
-pub(crate) fn bound_key(binding: &Binding, report_data: &[u8; 64]) -> Result<BoundKey, VerifyError> {
-    match binding {
-        Binding::Unbound => Ok(BoundKey::Absent),
-        Binding::Native(native) if native.report_data() == report_data => {
-            Ok(BoundKey::Present(native.recipient().clone()))
-        }
-        Binding::Native(_) => {
-            Err(VerifyError::binding("report-data", "the quote carries other report data than was asked of it"))
-        }
-    }
 }
 
 impl Platform {

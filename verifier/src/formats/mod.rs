@@ -1,5 +1,6 @@
 //! Encodings that several kinds of evidence share.
 
+pub(crate) mod base64url;
 pub(crate) mod bytes;
 pub(crate) mod cbor;
 pub(crate) mod cose;

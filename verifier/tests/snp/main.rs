@@ -6,6 +6,7 @@
 mod support;
 
 mod counts;
+mod document;
 mod forged;
 mod handmade;
 mod layout;

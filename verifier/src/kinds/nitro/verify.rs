@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::claims;
 use super::wire::{Document, PART, SignedDocument};
 use crate::anchors::{Anchor, AnchorScope};
-use crate::binding::{Binding, NativeBinding};
+use crate::binding::{Binding, NativeBinding, no_held_data};
 use crate::error::VerifyError;
 use crate::formats::x509::{Certificate, ChainRules, VerifiedChain, verify_chain};
 use crate::kinds::EvidenceKind;
@@ -107,6 +107,7 @@ fn in_force_when_made(document: &Document<'_>, chain: &VerifiedChain) -> Result<
 fn check_binding(document: &Document<'_>, binding: &Binding) -> Result<BoundKey, VerifyError> {
     match binding {
         Binding::Unbound => Ok(BoundKey::Absent),
+        Binding::HeldData { .. } => Err(no_held_data()),
         Binding::Native(native) => check_native(document, native).map(BoundKey::Present),
     }
 }

@@ -13,6 +13,7 @@
 //!
 //! A quote comes in version 3, with or without Open Enclave's header.
 
+pub(crate) mod baselines;
 mod claims;
 mod verify;
 mod wire;

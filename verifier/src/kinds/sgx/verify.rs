@@ -22,7 +22,7 @@ impl Parsed for SgxQuote<'_> {
         if !flags.initialised {
             return Err(VerifyError::debug("enclave", "the enclave is not initialised"));
         }
-        let bound = dcap::bound_key(given.binding, &self.report.report_data)?;
+        let bound = given.binding.in_report_data(&self.report.report_data)?;
         let mut genuine = Genuine::assertion(EvidenceKind::Sgx, &platform.anchor, bound);
         genuine.attested = claims::of_report(self);
         genuine.attested.insert("x-ms-sgx-collateral".to_owned(), claims::collateral(self, &platform));
@@ -31,7 +31,11 @@ impl Parsed for SgxQuote<'_> {
         genuine.platforms = platform.names();
         genuine.measurements = vec![hex::encode(self.report.mr_enclave), hex::encode(self.report.mr_signer)];
         genuine.not_after = platform.not_after;
-        genuine.init_data = InitDataSlot::Field(claims::config_id(&self.report).to_vec());
+        // Without KSS the field has no meaning: an enclave cannot be launched with a CONFIGID.
+        genuine.init_data = match flags.kss {
+            true => InitDataSlot::Field(claims::config_id(&self.report).to_vec()),
+            false => InitDataSlot::None,
+        };
         genuine.used = platform.used;
         genuine.tcb = Some(platform.tcb);
         Ok(genuine)

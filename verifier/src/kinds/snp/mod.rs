@@ -25,11 +25,12 @@
 //!
 //! [`wire`] reads the report and [`levels`] its patch levels, [`table`] the certificates that a host may have put beside it, [`certs`] what AMD certifies of a
 //! key; [`select`] finds the right certificate or names the wished one, [`chain`] leads it to the pinned ARK, [`verify`] says in
-//! which order all this happens, [`claims`] spells the outcome.
+//! which order all this happens, [`claims`] spells the outcome. [`document`] is the JSON in which Azure's clients bring all of it.
 
 mod certs;
 mod chain;
 mod claims;
+mod document;
 mod levels;
 mod select;
 mod table;
@@ -43,6 +44,7 @@ use crate::error::VerifyError;
 use crate::scheme::{Given, Parsed, Scheme};
 use crate::verified::Genuine;
 
+pub use document::SnpDocument;
 pub(crate) use table::Table;
 use wire::Report;
 

@@ -9,14 +9,13 @@ use super::levels::Tcbs;
 use super::select::{Candidate, Certificates, Found, wish};
 use super::table::Table;
 use super::wire::Report;
-use crate::binding::Binding;
 use crate::endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId};
 use crate::error::VerifyError;
 use crate::formats::x509::VerifiedChain;
 use crate::kinds::EvidenceKind;
 use crate::scheme::Given;
 use crate::signatures::Algorithm;
-use crate::verified::{BoundKey, Genuine, InitDataSlot};
+use crate::verified::{Genuine, InitDataSlot};
 
 /// DEBUG of the guest policy.
 const POLICY_DEBUG: u64 = 1 << 19;
@@ -99,7 +98,7 @@ fn judge(
     let tcbs = report.tcbs(product)?;
     in_order(&tcbs)?;
     let Looked { revocation, used, not_after } = chain::look_up(chain, candidate, table, given)?;
-    let bound = bound(report, given)?;
+    let bound = given.binding.in_report_data(report.report_data)?;
 
     let mut genuine = Genuine::assertion(EvidenceKind::Snp, &chain.anchor, bound);
     genuine.attested = claims::of_report(report, &tcbs);
@@ -148,16 +147,4 @@ fn at_least(levels: AmdTcb, floor: AmdTcb) -> bool {
         && levels.tee >= floor.tee
         && levels.snp >= floor.snp
         && levels.microcode >= floor.microcode
-}
-
-fn bound(report: &Report<'_>, given: &Given<'_>) -> Result<BoundKey, VerifyError> {
-    match given.binding {
-        Binding::Unbound => Ok(BoundKey::Absent),
-        Binding::Native(binding) if report.report_data == binding.report_data() => {
-            Ok(BoundKey::Present(binding.recipient().clone()))
-        }
-        Binding::Native(_) => {
-            Err(VerifyError::binding("report-data", "the report data are not those of this challenge and request"))
-        }
-    }
 }

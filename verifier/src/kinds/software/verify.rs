@@ -5,7 +5,7 @@
 use super::claims;
 use super::wire::{MAX_CHAIN, PART, Statement};
 use crate::anchors::AnchorScope;
-use crate::binding::Binding;
+use crate::binding::{Binding, no_held_data};
 use crate::error::VerifyError;
 use crate::formats::x509::{ChainRules, VerifiedChain, verify_chain};
 use crate::kinds::EvidenceKind;
@@ -45,7 +45,7 @@ fn check_age(statement: &Statement<'_>, binding: &Binding, now: UnixTime) -> Res
         return Err(VerifyError::freshness(PART, "the statement's `iat` lies in the future"));
     }
     match binding {
-        Binding::Unbound => Ok(()),
+        Binding::Unbound | Binding::HeldData { .. } => Ok(()),
         Binding::Native(_) if statement.issued_at.plus(MAX_AGE) < now => {
             Err(VerifyError::freshness(PART, format!("the statement is older than {MAX_AGE} seconds")))
         }
@@ -87,6 +87,7 @@ fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedC
 fn check_binding(statement: &Statement<'_>, binding: &Binding) -> Result<BoundKey, VerifyError> {
     match binding {
         Binding::Unbound => Ok(BoundKey::Absent),
+        Binding::HeldData { .. } => Err(no_held_data()),
         Binding::Native(native) if statement.report_data == *native.report_data() => {
             Ok(BoundKey::Present(native.recipient().clone()))
         }

@@ -19,7 +19,7 @@ impl Parsed for TdxQuote<'_> {
     fn verify(&self, given: &Given<'_>) -> Result<Genuine, VerifyError> {
         let report = self.report()?;
         let platform = dcap::appraise(&self.quote, given)?;
-        let bound = dcap::bound_key(given.binding, &report.base.report_data)?;
+        let bound = given.binding.in_report_data(&report.base.report_data)?;
         let mut genuine = Genuine::assertion(EvidenceKind::Tdx, &platform.anchor, bound);
         genuine.attested = claims::of_report(report);
         genuine.attested.extend([claims::status(platform.tcb.status)]);
