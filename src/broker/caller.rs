@@ -172,7 +172,9 @@ fn by_credential(keystore: &Keystore, provider: &ProviderId, token: &str, now: i
 fn nobody(why: NoPerson) -> Fault {
     match why {
         NoPerson::Invalid(inner) => Fault::new(Code::CredentialInvalid, "credential").because(inner),
-        NoPerson::Unavailable(inner) => Fault::new(Code::CollateralUnavailable, "issuer-keys").because(inner),
+        NoPerson::Unavailable(inner) => {
+            Fault::new(Code::CollateralUnavailable, "the keys of the token's issuer cannot be had").because(inner)
+        }
     }
 }
 

@@ -97,12 +97,16 @@ impl Keys {
     /// Renews for a token whose key is not there: by one of all who ask, and not again within a minute. Everybody else goes on at
     /// once with the keys that are there.
     pub async fn renew_for_unknown(self: Arc<Self>, now: i64) -> Renewal {
-        let last = self.prompted.load(Ordering::Acquire);
-        let mine = is_over(last, PROMPTED, now)
-            && self.prompted.compare_exchange(last, now, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if !mine || self.busy.swap(true, Ordering::AcqRel) {
+        let is_due = || is_over(self.prompted.load(Ordering::Acquire), PROMPTED, now);
+        if !is_due() || self.busy.swap(true, Ordering::AcqRel) {
             return Renewal::NotDue;
         }
+        // Whoever was busy a moment ago may have been here for the same reason.
+        if !is_due() {
+            self.busy.store(false, Ordering::Release);
+            return Renewal::NotDue;
+        }
+        self.prompted.store(now, Ordering::Release);
         // On its own, so that nobody spends the minute by hanging up.
         let fetch = tokio::spawn(async move { self.fetch(now).await });
         fetch.await.unwrap_or(Renewal::NotDue)
