@@ -140,6 +140,7 @@ impl House {
             library: Arc::new(NoEndorser),
             clock: Arc::new(StillClock::at(NOW)),
             providers,
+            identity: Arc::default(),
             limits: Limits::default(),
             purge_protection: true,
         };
@@ -148,7 +149,7 @@ impl House {
 
     fn seat(&self, id: &str) -> Seat {
         let provider = self.broker.provider_for(&format!("{id}.example"), "/policies").unwrap();
-        Seat { provider, source: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        Seat { provider, source: IpAddr::V4(Ipv4Addr::LOCALHOST), peer: None }
     }
 
     pub fn set(&self, jws: &str) -> Result<Map<String, Value>, AzureFault> {
