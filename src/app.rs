@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
-use keygate_verifier::{Anchors, Endorsements, EvidenceKind, Verifier};
+use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
-use crate::broker::{Broker, Limits, Parts, ProviderSetup};
+use crate::broker::{Broker, Limits, Parts, ProviderSetup, Schedule, TrustModel};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::settings::{ProviderSettings, Settings, SettingsError};
@@ -171,6 +171,21 @@ fn anchors(settings: &Settings) -> Result<Anchors, AppError> {
     Ok(anchors)
 }
 
+/// The certificates that may sign the policies of a provider from the beginning.
+fn policy_signers(settings: &Settings, provider: &ProviderSettings) -> Result<Vec<Vec<u8>>, AppError> {
+    let mut signers = Vec::new();
+    for file in &provider.policy_signers {
+        let path = settings.path(file);
+        let help = "name PEM or DER files of certificates in `policy_signers`";
+        let bytes = std::fs::read(&path)
+            .map_err(|e| SettingsError::new(format!("cannot read `{}`: {e}", path.display()), help))?;
+        let found = certificates(&bytes)
+            .ok_or_else(|| SettingsError::new(format!("`{}` holds no certificate", path.display()), help))?;
+        signers.extend(found);
+    }
+    Ok(signers)
+}
+
 /// Certificates of a PEM or DER file, DER each.
 pub fn certificates(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     if bytes.first() == Some(&0x30) {
@@ -220,6 +235,11 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
         issuer: String::new(),
         challenge_seconds: 300,
         token_seconds: 600,
+        trust_model: TrustModel::Aad.as_str().to_owned(),
+        policy_signers: Vec::new(),
+        default_baseline: String::new(),
+        uvm_issuers: None,
+        uvm_minimum_svn: 0,
     }];
     let named = if settings.providers.is_empty() { &fallback[..] } else { &settings.providers[..] };
     named
@@ -236,6 +256,15 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 challenge_seconds: p.challenge_seconds,
                 token_seconds: p.token_seconds,
                 require_amd_crl: settings.collateral.require_amd_crl,
+                trust_model: TrustModel::parse(&p.trust_model).unwrap_or_default(),
+                policy_signers: policy_signers(settings, p)?,
+                default_baseline: Some(p.default_baseline.clone()).filter(|baseline| !baseline.is_empty()),
+                uvm_issuers: p.uvm_issuers.clone().unwrap_or_else(|| vec![MICROSOFT_UVM_ISSUER.to_owned()]),
+                uvm_minimum_svn: p.uvm_minimum_svn,
+                schedule: Schedule {
+                    rotate: i64::from(settings.signing.rotation_days) * 86_400,
+                    publish: i64::from(settings.signing.publish_seconds),
+                },
             })
         })
         .collect()

@@ -284,7 +284,11 @@ impl Keystore {
 
     /// The policy of this kind in force.
     pub fn policy(&self, provider: &ProviderId, kind: &str) -> Result<Option<PolicyVersion>, KeystoreError> {
-        Ok(self.policy_history(provider, kind)?.pop())
+        let condition = "WHERE provider = ?1 AND kind = ?2 ORDER BY number DESC LIMIT 1";
+        self.read(|conn| {
+            let row: Option<PolicyRow> = select_one(conn, self.ring(), condition, &[&provider.as_str(), &kind])?;
+            Ok(row.map(PolicyRow::view))
+        })
     }
 
     /// All versions of a policy, oldest first.

@@ -101,6 +101,37 @@ impl Keystore {
         })
     }
 
+    /// Destroys a service key that signs no more: everything it signed has ended. The newest of a purpose stays.
+    ///
+    /// Errors: `not-found`; `conflict` for the newest.
+    pub fn retire_service_key(
+        &self,
+        provider: &ProviderId,
+        purpose: ServicePurpose,
+        kid: &str,
+        record: Record,
+        now: i64,
+    ) -> Result<(), KeystoreError> {
+        acceptable(&record)?;
+        let (provider, kid) = (provider.clone(), kid.to_owned());
+        self.writer().submit(move |tx| {
+            tx.see_time(now);
+            let condition = "WHERE provider = ?1 AND purpose = ?2 ORDER BY number";
+            let params: [&dyn rusqlite::ToSql; 2] = [&provider.as_str(), &purpose.as_str()];
+            let mut rows: Vec<ServiceKeyRow> = select(tx.counted(), tx.ring, condition, &params)?;
+            let at = rows.iter().position(|row| row.kid == kid).ok_or(KeystoreError::NotFound("service key"))?;
+            if at.saturating_add(1) == rows.len() {
+                return Err(KeystoreError::Conflict("the newest service key stays"));
+            }
+            let row = rows.swap_remove(at);
+            let one = "WHERE provider = ?1 AND purpose = ?2 AND kid = ?3";
+            tx.delete(&row, one, &[&provider.as_str(), &purpose.as_str(), &kid])?;
+            tx.move_epoch();
+            tx.append(&record)?;
+            Ok(())
+        })
+    }
+
     /// Raises high-water marks; values that are not higher change nothing.
     pub fn raise_marks(&self, marks: &[(String, u64)]) -> Result<(), KeystoreError> {
         let mut higher = Vec::new();

@@ -316,15 +316,18 @@ pub enum ServicePurpose {
     Receipt,
     /// Signing attestation tokens.
     AttestationToken,
+    /// Signing tokens in Azure Attestation's form: RSA.
+    AzureToken,
 }
 
 impl ServicePurpose {
-    /// `ca`, `receipt` or `attestation-token`.
+    /// `ca`, `receipt`, `attestation-token` or `azure-token`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ca => "ca",
             Self::Receipt => "receipt",
             Self::AttestationToken => "attestation-token",
+            Self::AzureToken => "azure-token",
         }
     }
 }

@@ -46,10 +46,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::result_large_err)] // a diagnostic ends the reading of a document: no hot path returns one
 
+pub mod attestation;
 pub mod canonical;
 mod diagnostic;
+pub mod fuel;
+pub mod jmespath;
 pub mod json;
 mod limits;
+mod nearest;
 pub mod release;
 
 pub use diagnostic::{Diagnostic, Severity, Span};

@@ -41,3 +41,21 @@ pub const OBSERVED_CHARS: usize = 512;
 
 /// Elements of an observed list that a decision records in full; a longer list is described by its length.
 pub const OBSERVED_ELEMENTS: usize = 16;
+
+/// Bytes of an attestation policy's text.
+pub const POLICY_BYTES: usize = 64 * 1_024;
+
+/// Function calls within function calls of an attestation policy.
+pub const POLICY_NESTING: usize = 32;
+
+/// Bytes of everything one attestation policy issues.
+pub const ISSUED_BYTES: usize = 64 * 1_024;
+
+/// Nested objects and lists of a JSON text that a policy looks into.
+pub const CLAIM_JSON_DEPTH: usize = 64;
+
+/// Claims that the trace of one condition shows in full; the others are counted.
+pub const TRACED_CLAIMS: usize = 16;
+
+/// Bytes after which the trace of an evaluation shows no further claims.
+pub const TRACE_BYTES: usize = 512 * 1_024;

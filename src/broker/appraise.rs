@@ -6,6 +6,8 @@
 //! Run-time and init-time data become claims where they are a JSON object, read strictly; what begins as an object and is none
 //! is refused. Other bytes are bound all the same and stand under no claim.
 
+use keygate_keystore::Epoch;
+use keygate_policies::attestation::Tracing;
 use keygate_policies::release::FreshnessShown;
 use keygate_policies::{Limits, json};
 use keygate_verifier::{
@@ -18,9 +20,10 @@ use serde_json::{Map, Value};
 use super::Broker;
 use super::challenge::{self, Live};
 use super::error::{Code, Fault};
+use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
-use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity, policy_digest};
-use crate::result::{AttestationResult, TokenFault, token};
+use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
+use crate::result::{Appraised, AttestationResult, TokenFault, token};
 
 /// Endorsements for one request, and which of them are the library's own.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +41,11 @@ impl Held {
         }
         self.library.extend(brought);
         self.all.extend(brought);
+    }
+
+    /// Everything that is held.
+    pub(crate) fn all(&self) -> &Endorsements {
+        &self.all
     }
 
     /// Adds what came with the request: for this request only.
@@ -59,10 +67,12 @@ pub(crate) struct Shown {
     pub(crate) challenge: Option<([u8; 32], Live)>,
     /// Unix seconds until which an answer is kept for repeats.
     pub(crate) until: i64,
+    /// The policy that a token of ours was issued under.
+    pub(crate) under: Option<[u8; 32]>,
 }
 
 /// What came of a round.
-pub(crate) enum Appraised {
+pub(crate) enum Judgement {
     /// Bring these, then again.
     Wants(Vec<CollateralId>),
     /// Genuine and bound.
@@ -78,7 +88,7 @@ impl Broker {
         request: &[u8; 32],
         held: &Held,
         now: UnixTime,
-    ) -> Result<Appraised, Fault> {
+    ) -> Result<Judgement, Fault> {
         let live = challenge::check(&self.keystore, seat.provider.id(), &proof.challenge, now.secs())?;
         let runtime_data = proof.runtime_data.as_deref().unwrap_or_default();
         let host = seat.provider.host();
@@ -90,17 +100,18 @@ impl Broker {
         options.nothing_more = !proof.endorsements.is_empty();
         let evidence = Evidence { kind: proof.kind, bytes: &proof.data };
         let verified = match self.verifier.verify(&evidence, &binding, &held.all, &options, now)? {
-            Outcome::Wants(ids) => return Ok(Appraised::Wants(ids)),
+            Outcome::Wants(ids) => return Ok(Judgement::Wants(ids)),
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(verified) => verified,
         };
         self.hold_against_marks(verified.used(), verified.anchor(), held)?;
         let result = conclude(&verified, proof)?;
-        Ok(Appraised::Shown(Box::new(Shown {
+        Ok(Judgement::Shown(Box::new(Shown {
             result,
             freshness: FreshnessShown::Once,
             challenge: Some((proof.challenge, live)),
             until: live.expires_at,
+            under: None,
         })))
     }
 
@@ -120,20 +131,19 @@ impl Broker {
         // A token that no commit of ours knows opens nothing, whoever signed it.
         let spent = self.keystore.session(&token.jti)?;
         let spent = spent.ok_or_else(|| invalid("no attestation of this store has this identifier".into()))?;
-        if token.policy_digest != policy_digest() {
-            return Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"));
-        }
         let age = u64::try_from(now.secs().saturating_sub(spent)).unwrap_or(0);
         Ok(Shown {
             result: AttestationResult {
+                kind: token.kind,
                 attested: token.attested,
                 presented: token.presented,
                 evidence_digest: token.evidence_digest,
-                policy_digest: token.policy_digest,
                 identities: token.identities,
-                recipient: proof.recipient.clone(),
+                tcb: None,
+                recipient: Some(proof.recipient.clone()),
                 not_after: UnixTime::from_secs(token.expires),
             },
+            under: Some(token.policy_digest),
             freshness: FreshnessShown::Session { age },
             challenge,
             until: token.expires,
@@ -143,7 +153,7 @@ impl Broker {
     /// Refuses what is older than the newest ever seen. What the library brought raises the marks, what a request brought
     /// never does. Threat model P10.
     /// A mark belongs to a piece under an anchor: numbers of an operator's own hierarchy say nothing about the vendor's.
-    fn hold_against_marks(&self, used: &[UsedCollateral], anchor: &str, held: &Held) -> Result<(), Fault> {
+    pub(crate) fn hold_against_marks(&self, used: &[UsedCollateral], anchor: &str, held: &Held) -> Result<(), Fault> {
         let mut higher = Vec::new();
         for piece in used {
             // A chip's certificate is named with its patch level: another level is another name.
@@ -165,7 +175,7 @@ impl Broker {
 
 /// From genuine evidence to a result.
 fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResult, Fault> {
-    let recipient = bound_recipient(genuine, &proof.recipient)?;
+    let recipient = Some(bound_recipient(genuine, &proof.recipient)?);
     let mut presented = Map::new();
     if let Some(data) = &proof.init_data {
         genuine.check_init_data(&sha256(data))?;
@@ -176,21 +186,52 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     if let Some(claim) = claim_of(proof.runtime_data.as_deref().unwrap_or_default(), "runtime-data")? {
         presented.insert(RUNTIME.to_owned(), claim);
     }
+    Ok(result_of(genuine, presented, sha256(&proof.data), recipient))
+}
+
+/// The result of genuine evidence.
+pub(crate) fn result_of(
+    genuine: &Genuine,
+    presented: Map<String, Value>,
+    evidence_digest: [u8; 32],
+    recipient: Option<RecipientKey>,
+) -> AttestationResult {
     // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
     let platforms = genuine.platforms().iter().flat_map(|name| {
         let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
         [identity("platform", name), identity("platform", bare)]
     });
     let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
-    Ok(AttestationResult {
+    AttestationResult {
+        kind: genuine.kind(),
         attested: genuine.claims(),
         presented,
-        evidence_digest: sha256(&proof.data),
-        policy_digest: policy_digest(),
+        evidence_digest,
         identities: platforms.chain(measurements).collect(),
+        tcb: genuine.tcb().cloned(),
         recipient,
         not_after: genuine.not_after(),
-    })
+    }
+}
+
+impl Broker {
+    /// What the provider's attestation policy, as it is at `epoch`, makes of what was shown. A token of ours carries what the
+    /// policy made of its evidence; where another policy is in force by now, it counts for nothing.
+    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Appraised, Fault> {
+        let kind = policy_kind(shown.result.kind);
+        let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
+        let missing = || {
+            Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
+        };
+        let in_force = in_force.ok_or_else(missing)?;
+        match shown.under {
+            Some(under) if under != in_force.facts.digest => {
+                Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"))
+            }
+            Some(_) => Ok(Appraised { policy: in_force.facts.clone(), issued: Map::new() }),
+            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict,
+        }
+    }
 }
 
 /// The key comes from the evidence, not from the request. Threat model P5.
@@ -202,7 +243,7 @@ fn bound_recipient(genuine: &Genuine, asked: &RecipientKey) -> Result<RecipientK
 }
 
 /// A JSON object as a claim; other bytes as none.
-fn claim_of(data: &[u8], part: &'static str) -> Result<Option<Value>, Fault> {
+pub(crate) fn claim_of(data: &[u8], part: &'static str) -> Result<Option<Value>, Fault> {
     if data.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use keygate_verifier::UnixTime;
 use serde_json::{Map, Value, json};
 
 use super::Broker;
-use super::appraise::{Appraised, Held, Shown};
+use super::appraise::{Held, Judgement, Shown};
 use super::challenge::{self, correlation, draw};
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
@@ -18,7 +18,7 @@ use super::request::{AttestAnswer, AttestRequest};
 use super::turns::Turn;
 use super::use_key::repeat_key;
 use crate::audit::{Event, Field, kind};
-use crate::result::{NewToken, token};
+use crate::result::{Appraised, AttestationResult, NewToken, token};
 
 /// Longest answer that is kept for repeats, in bytes.
 const LONGEST_KEPT: usize = 256 * 1_024;
@@ -62,8 +62,8 @@ impl Broker {
         }
         .and_then(|()| self.appraise_evidence(&request.seat, &request.evidence, &passage.digest, &held, now));
         let shown = match appraised {
-            Ok(Appraised::Wants(ids)) => return Ok(Turn::Wants(ids, Box::new(held))),
-            Ok(Appraised::Shown(shown)) => shown,
+            Ok(Judgement::Wants(ids)) => return Ok(Turn::Wants(ids, Box::new(held))),
+            Ok(Judgement::Shown(shown)) => shown,
             Err(fault) => {
                 // The same request may have spent the challenge between our two questions.
                 let kept = (fault.code == Code::FreshnessFailed).then(|| self.kept_attestation(request, now));
@@ -109,6 +109,8 @@ impl Broker {
         if self.denied.holds(&self.keystore, provider.id(), epoch, &shown.result.identities)? {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
+        let appraised = self.under_policy(&request.seat, shown, epoch)?;
+        let event = &event.clone().digest(Field::Policy, &appraised.policy.digest);
         let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;
         let life = i64::from(provider.setup().token_seconds);
         let expires_at = now.plus(life).min(shown.result.not_after).secs();
@@ -123,8 +125,8 @@ impl Broker {
         let missing = || Fault::new(Code::StoreCorrupt, "").because("no token key");
         let key = provider.signers().tokens().last().ok_or_else(missing)?;
         let answer = AttestAnswer {
-            token: token::issue(key, &new, &shown.result)?,
-            claims: shown.result.attested.clone(),
+            token: token::issue(key, &new, &shown.result, &appraised)?,
+            claims: attested_claims(&shown.result, provider.issuer(), &appraised),
             presented: shown.result.presented.clone(),
             expires_at,
         };
@@ -168,10 +170,11 @@ fn draft(passage: &Passage, shown: &Shown, now: i64) -> Event {
         .word(Field::Source, &request.seat.source_prefix())
         .word(Field::Correlation, correlation)
         .digest(Field::Request, digest)
-        .digest(Field::Recipient, &shown.result.recipient.thumbprint())
         .digest(Field::Evidence, &shown.result.evidence_digest)
-        .digest(Field::Policy, &shown.result.policy_digest)
         .claims(&shown.result.attested);
+    if let Some(recipient) = &shown.result.recipient {
+        event = event.digest(Field::Recipient, &recipient.thumbprint());
+    }
     if let Some(audience) = &request.audience {
         event = event.hidden(Field::Audience, audience.as_bytes());
     }
@@ -179,6 +182,16 @@ fn draft(passage: &Passage, shown: &Shown, now: i64) -> Event {
         Some(name) => event.word(Field::Caller, name),
         None => event,
     }
+}
+
+/// What a rule sees of this result, but for what the workload presented and the issuer.
+fn attested_claims(result: &AttestationResult, issuer: &str, appraised: &Appraised) -> Map<String, Value> {
+    let mut claims = result.claims(issuer, appraised);
+    claims.remove("iss");
+    for name in result.presented.keys() {
+        claims.remove(name);
+    }
+    claims
 }
 
 fn kept_form(answer: &AttestAnswer) -> Vec<u8> {

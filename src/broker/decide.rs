@@ -18,6 +18,7 @@ use super::Broker;
 use super::appraise::Shown;
 use super::error::{Code, Fault};
 use super::request::{KeyRequest, Usage};
+use crate::result::Appraised;
 
 /// What was found.
 pub(crate) struct Judged {
@@ -48,11 +49,11 @@ pub(crate) enum Verdict {
 }
 
 impl Broker {
-    /// Judges one use. `shown` is none where the caller's role decides.
+    /// Judges one use. `shown`, with what the attestation policy made of it, is none where the caller's role decides.
     pub(crate) fn judge(
         &self,
         request: &KeyRequest,
-        shown: Option<&Shown>,
+        shown: Option<(&Shown, &Appraised)>,
         wrapping: Option<Wrapping>,
         look: &Look,
         now: i64,
@@ -68,9 +69,9 @@ impl Broker {
                 self.rules.of(other.as_ref().and_then(|key| key.rule.as_ref()))?
             }
         };
-        let decision = shown.map(|shown| {
+        let decision = shown.map(|(shown, appraised)| {
             let issuer = request.seat.provider.issuer();
-            let claims = shown.result.claims(issuer);
+            let claims = shown.result.claims(issuer, appraised);
             let asked = Asked {
                 authority: Authority { issuer, own: true },
                 claims: &claims,
@@ -168,7 +169,9 @@ pub(crate) fn authorize(
         (Usage::Wrap { .. }, _, _) => Sealing::NotSealed,
         // The recipient is the one in the accepted evidence, not the one in the request.
         (_, Some(shown), Some(wrapping)) => {
-            Sealing::For { recipient: recipient_of(&shown.result.recipient)?, wrapping }
+            let unbound = || Fault::new(Code::BindingMismatch, "recipient");
+            let recipient = shown.result.recipient.as_ref().ok_or_else(unbound)?;
+            Sealing::For { recipient: recipient_of(recipient)?, wrapping }
         }
         _ => return Err(Fault::new(Code::AuthRequired, "")),
     };

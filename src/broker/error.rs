@@ -63,6 +63,7 @@ codes! {
     PreconditionRequired = "precondition-required", "the state it rests on must be named";
     PreconditionFailed = "precondition-failed", "it has changed since it was read";
     RuleInvalid = "rule-invalid", "the rule is not valid";
+    PolicyInvalid = "policy-invalid", "the policy is not valid";
     BudgetExceeded = "budget-exceeded", "the evaluation is too costly";
     RateLimited = "rate-limited", "too many requests";
     Overloaded = "overloaded", "too busy just now";

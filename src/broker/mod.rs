@@ -15,11 +15,13 @@ pub mod request;
 
 mod appraise;
 mod attest;
+pub mod azure;
 mod decide;
 mod denials;
 mod describe;
 mod journal;
 mod knowledge;
+mod policy_book;
 mod signers;
 mod turns;
 mod use_key;
@@ -30,6 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
+pub use azure::{
+    AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, AzureToken, HeldData,
+};
 pub use caller::Caller;
 pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
@@ -40,7 +45,7 @@ pub use keygate_policies::{Limits as JsonLimits, json};
 pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
 pub use pool::Limits;
-pub use providers::{ProviderRef, ProviderSetup};
+pub use providers::{ProviderRef, ProviderSetup, Schedule, TrustModel};
 pub use request::{
     Answer, AttestAnswer, AttestRequest, EvidenceProof, IdempotencyKey, KeyRequest, KeySelector, Proof, Seat,
     TokenProof, Usage,
@@ -49,7 +54,9 @@ pub use request::{
 use crate::audit::Strangers;
 use crate::clock::Clock;
 use crate::result::certificate::ServerCertificate;
+use crate::telemetry;
 use knowledge::{Denied, Marks, Rules, StandIns};
+use policy_book::PolicyBook;
 use providers::{Provider, Providers};
 use signers::Signers;
 
@@ -83,6 +90,7 @@ pub struct Broker {
     purge_protection: bool,
     strangers: Strangers,
     rules: Rules,
+    policies: PolicyBook,
     stand_ins: StandIns,
     denied: Denied,
     denials: denials::Denials,
@@ -105,6 +113,7 @@ impl Broker {
         for setup in parts.providers {
             let house = house.get_or_insert_with(|| setup.clone());
             let signers = Signers::ensure(&parts.keystore, &setup, house, now)?;
+            azure::seed_signers(&parts.keystore, &setup, now)?;
             providers.push(Arc::new(Provider { setup, signers }));
         }
         let broker = Arc::new(Self {
@@ -118,6 +127,7 @@ impl Broker {
             purge_protection: parts.purge_protection,
             strangers: Strangers::default(),
             rules: Rules::new(),
+            policies: PolicyBook::new(),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
             denials: denials::Denials::default(),
@@ -217,6 +227,19 @@ impl Broker {
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
                 drop(self.keystore.record_within_reserve(record));
+            }
+            self.tend_keys(now.secs());
+        }
+    }
+
+    /// Signing keys that are due get successors; those that are over end.
+    fn tend_keys(&self, now: i64) {
+        if self.fit().is_err() {
+            return;
+        }
+        for provider in &self.providers.0 {
+            if let Err(fault) = provider.signers.azure().tend(&self.keystore, &provider.setup, now) {
+                telemetry::fault("signing keys could not be tended", fault.code.as_str(), provider.setup.id.as_str());
             }
         }
     }

@@ -25,6 +25,61 @@ pub struct ProviderSetup {
     pub token_seconds: u32,
     /// Refuse SEV-SNP evidence for which no revocation list is held.
     pub require_amd_crl: bool,
+    /// Who may change attestation policies.
+    pub trust_model: TrustModel,
+    /// Certificates, DER, that may sign policies of an isolated provider from the beginning.
+    pub policy_signers: Vec<Vec<u8>>,
+    /// What the TCB baseline `azuredefault` means here; none: nothing beyond a platform that is not revoked.
+    pub default_baseline: Option<String>,
+    /// Whose endorsements of utility VMs count, as `did:x509` each.
+    pub uvm_issuers: Vec<String>,
+    /// The least security version number of an endorsed utility VM.
+    pub uvm_minimum_svn: u64,
+    /// How keys of the attestation door come and go.
+    pub schedule: Schedule,
+}
+
+/// Who may change attestation policies. `maa-tokens-and-claims.md` section 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrustModel {
+    /// Whoever has the role; the policy is unsigned, or signed by any key.
+    #[default]
+    Aad,
+    /// Whoever has the role, with a policy signed by a registered certificate.
+    Isolated,
+    /// Nobody.
+    Shared,
+}
+
+impl TrustModel {
+    /// As settings and answers spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aad => "aad",
+            Self::Isolated => "isolated",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// Reads the spelling of [`TrustModel::as_str`], exactly.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Aad, Self::Isolated, Self::Shared].into_iter().find(|model| model.as_str() == text)
+    }
+}
+
+/// How keys of the attestation door come and go, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Age at which a signing key gets a successor.
+    pub rotate: i64,
+    /// How long a key stands in the key set before it signs.
+    pub publish: i64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { rotate: 90 * 86_400, publish: 3_600 }
+    }
 }
 
 pub(crate) struct Provider {
@@ -58,6 +113,9 @@ impl ProviderRef {
     }
     pub(crate) fn setup(&self) -> &ProviderSetup {
         &self.provider.setup
+    }
+    pub(crate) fn default_baseline(&self) -> Option<&str> {
+        self.provider.setup.default_baseline.as_deref()
     }
     pub(crate) fn signers(&self) -> &Signers {
         &self.provider.signers

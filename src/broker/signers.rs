@@ -6,6 +6,7 @@
 use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
 use serde_json::{Value, json};
 
+use super::azure::AzureKeys;
 use super::challenge::draw;
 use super::error::{Code, Fault};
 use super::providers::ProviderSetup;
@@ -20,6 +21,7 @@ pub(crate) struct Signers {
     tokens: Vec<SigningKey>,
     receipt_header: String,
     head_header: String,
+    azure: AzureKeys,
 }
 
 impl Signers {
@@ -58,7 +60,8 @@ impl Signers {
         if tokens.is_empty() {
             return Err(missing());
         }
-        Ok(Self { ca, receipts, tokens, receipt_header, head_header })
+        let azure = AzureKeys::ensure(keystore, setup, now)?;
+        Ok(Self { ca, receipts, tokens, receipt_header, head_header, azure })
     }
 
     /// The key that signs receipts now, and its header.
@@ -72,6 +75,10 @@ impl Signers {
     /// Every token key; the last one signs.
     pub(crate) fn tokens(&self) -> &[SigningKey] {
         &self.tokens
+    }
+    /// The keys of the attestation door.
+    pub(crate) fn azure(&self) -> &AzureKeys {
+        &self.azure
     }
     /// The provider's CA in PEM.
     pub(crate) fn ca_pem(&self) -> Result<String, Fault> {

@@ -13,7 +13,7 @@ use keygate_policies::release::FreshnessShown;
 use keygate_verifier::{CollateralId, RecipientKey, UnixTime};
 use serde_json::{Map, Value, json};
 
-use super::appraise::{Appraised, Held, Shown};
+use super::appraise::{Held, Judgement, Shown};
 use super::challenge::{self, correlation};
 use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
 use super::describe::PRESENTED;
@@ -102,8 +102,8 @@ impl Broker {
                     held.add_request(&proof.endorsements)?;
                 }
                 Ok(match self.appraise_evidence(&request.seat, proof, &passage.digest, &held, now)? {
-                    Appraised::Wants(ids) => Proven::Wants(ids, held),
-                    Appraised::Shown(shown) => Proven::Shown(Some(shown), wrapping, now),
+                    Judgement::Wants(ids) => Proven::Wants(ids, held),
+                    Judgement::Shown(shown) => Proven::Shown(Some(shown), wrapping, now),
                 })
             }
         }
@@ -163,8 +163,14 @@ impl Broker {
                 return Err(fail(Fault::new(Code::Revoked, "deny-list")));
             }
         }
-        let judged = self.judge(request, shown, wrapping, &look, now.secs()).map_err(fail)?;
+        let appraised =
+            shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
+        let seen = shown.zip(appraised.as_ref());
+        let judged = self.judge(request, seen, wrapping, &look, now.secs()).map_err(fail)?;
         let mut event = draft.clone();
+        if let Some(appraised) = &appraised {
+            event = event.digest(Field::Policy, &appraised.policy.digest);
+        }
         if look.key.is_some() {
             event = event.digest(Field::Rule, &judged.rules.digest());
         }
@@ -188,7 +194,8 @@ impl Broker {
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };
         match self.keystore.perform(order.map_err(|fault| refused(fault, true))?) {
             Ok(performed) => {
-                let context = Context { rule_digest: Some(judged.rules.digest()), ..Context::of(shown) };
+                let policy_digest = appraised.as_ref().map(|appraised| appraised.policy.digest);
+                let context = Context { rule_digest: Some(judged.rules.digest()), policy_digest, ..Context::of(shown) };
                 if performed.repeat {
                     let body = serde_json::to_vec(&performed.outcome).unwrap_or_default();
                     let stored = StoredAnswer { body, entry: performed.entry };
@@ -321,9 +328,9 @@ struct Context {
 impl Context {
     fn of(shown: Option<&Shown>) -> Self {
         shown.map_or_else(Self::default, |shown| Self {
-            recipient: Some(shown.result.recipient.thumbprint()),
+            recipient: shown.result.recipient.as_ref().map(RecipientKey::thumbprint),
             rule_digest: None,
-            policy_digest: Some(shown.result.policy_digest),
+            policy_digest: None,
             evidence_digest: Some(shown.result.evidence_digest),
         })
     }
@@ -387,12 +394,13 @@ fn draft(passage: &Passage, shown: Option<&Shown>, wrapping: Option<Wrapping>, n
     if let Some(wrapping) = wrapping {
         event = event.word(Field::Wrapping, wrapping.as_str());
     }
+    if let Some(recipient) = shown.and_then(|shown| shown.result.recipient.as_ref()) {
+        event = event.digest(Field::Recipient, &recipient.thumbprint());
+    }
     match shown {
         None => event,
         Some(shown) => event
-            .digest(Field::Recipient, &shown.result.recipient.thumbprint())
             .digest(Field::Evidence, &shown.result.evidence_digest)
-            .digest(Field::Policy, &shown.result.policy_digest)
             .word(Field::Freshness, freshness(shown.freshness))
             .claims(&shown.result.attested),
     }

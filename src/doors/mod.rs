@@ -3,5 +3,6 @@
 //! Doors do not know each other; they share the shape of a refusal, [`problem`].
 
 pub mod admin;
+pub mod maa;
 pub mod native;
 pub mod problem;

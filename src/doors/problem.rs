@@ -41,7 +41,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::RuleInvalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RuleInvalid | Code::PolicyInvalid => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Code::CollateralUnavailable
@@ -117,6 +117,7 @@ mod tests {
             ("crypto-failed", 400),
             ("conflict", 409),
             ("rule-invalid", 422),
+            ("policy-invalid", 422),
             ("rate-limited", 429),
             ("audit-unavailable", 503),
         ] {

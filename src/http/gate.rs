@@ -8,15 +8,16 @@ use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, RETRY_AFTER};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 
+use super::dialect::{Dialect, behind};
 use super::hygiene::{self, Unfit, host_of};
 use super::rate::Rate;
-use super::{Pace, ServerName};
+use super::{Pace, ServerName, Side};
 use crate::broker::{Broker, Seat};
-use crate::doors::problem;
+use crate::doors::maa;
 
-/// Where the paths of a provider begin, behind its prefix.
+/// Where the paths of a provider begin, behind its prefix; those of the dialects apart.
 const SERVED: &[&str] = &["/v1", "/.well-known", "/openapi.json", "/admin", "/metrics", "/docs"];
 
 /// What a gate knows.
@@ -25,16 +26,23 @@ pub struct Gate {
     body_bytes: usize,
     rate: Rate,
     pace: Pace,
+    side: Side,
+    prefixes: Vec<String>,
 }
 
 impl Gate {
     /// A gate of one listener.
-    pub fn new(broker: Arc<Broker>, body_bytes: usize, pace: Pace) -> Self {
-        Self { broker, body_bytes, rate: Rate::new(pace.rate, pace.burst), pace }
+    pub fn new(broker: Arc<Broker>, body_bytes: usize, pace: Pace, side: Side, prefixes: Vec<String>) -> Self {
+        Self { broker, body_bytes, rate: Rate::new(pace.rate, pace.burst), pace, side, prefixes }
+    }
+
+    /// In whose shape this request is refused.
+    fn dialect(&self, request: &ServiceRequest) -> Dialect {
+        Dialect::of(self.side, behind(request.path(), &self.prefixes))
     }
 
     /// Who may go on, and where they sit.
-    fn admit(&self, request: &ServiceRequest) -> Result<Option<Seat>, (Unfit, Option<u64>)> {
+    fn admit(&self, request: &ServiceRequest, dialect: Dialect) -> Result<Option<Seat>, (Unfit, Option<u64>)> {
         let refuse = |status, code, what| (Unfit { status, code, what }, None);
         let source = request
             .peer_addr()
@@ -45,7 +53,8 @@ impl Gate {
             let unfit = Unfit { status: StatusCode::TOO_MANY_REQUESTS, code: "rate-limited", what };
             return Err((unfit, Some(seconds)));
         }
-        hygiene::check(request, self.body_bytes).map_err(|unfit| (unfit, None))?;
+        let text = dialect == Dialect::Azure && maa::takes_text(behind(request.path(), &self.prefixes));
+        hygiene::check(request, self.body_bytes, text).map_err(|unfit| (unfit, None))?;
         if is_health(request.path()) {
             return Ok(None);
         }
@@ -61,14 +70,14 @@ impl Gate {
         let provider = self.broker.provider_for(&host, request.path()).ok_or_else(misdirected)?;
         // Another provider's prefix is no path of this one.
         let path = request.path().strip_prefix(provider.prefix()).unwrap_or_default();
-        if !SERVED
-            .iter()
-            .any(|place| path == *place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/')))
-        {
+        let azure = Dialect::of(self.side, path) == Dialect::Azure;
+        let below =
+            |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !azure && !SERVED.iter().any(below) {
             return Err(refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path"));
         }
-        // The data interface has no query: what would be ignored is refused, as an unknown member is.
-        if request.uri().query().is_some() && !path.starts_with("/admin/") {
+        // The native data interface has no query: what would be ignored is refused, as an unknown member is.
+        if request.uri().query().is_some() && !azure && !path.starts_with("/admin/") {
             return Err(refuse(StatusCode::BAD_REQUEST, "malformed", "a query is no part of this interface"));
         }
         Ok(Some(Seat { provider, source }))
@@ -86,14 +95,16 @@ pub async fn pass<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match gate.admit(&request) {
+    let dialect = gate.dialect(&request);
+    request.extensions_mut().insert(dialect);
+    match gate.admit(&request, dialect) {
         Ok(seat) => {
             if let Some(seat) = seat {
                 request.extensions_mut().insert(seat);
             }
         }
         Err((unfit, retry)) => {
-            let mut response = problem::answer(unfit.status, unfit.code, unfit.what);
+            let mut response = dialect.refuse(unfit.status, unfit.code, unfit.what);
             if let Some(seconds) = retry {
                 response.headers_mut().insert(RETRY_AFTER, seconds.into());
             }
@@ -105,13 +116,14 @@ pub async fn pass<B: MessageBody + 'static>(
     match actix_web::rt::time::timeout(gate.pace.request, next.call(request)).await {
         Ok(answer) => answer.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
-            let response = problem::answer(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the request took too long");
+            let response = dialect.refuse(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the request took too long");
             Err(InternalError::from_response("late", response).into())
         }
     }
 }
 
 /// Every path that nobody serves.
-pub async fn nothing_here() -> HttpResponse {
-    problem::answer(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path")
+pub async fn nothing_here(http: HttpRequest) -> HttpResponse {
+    let dialect = http.extensions().get::<Dialect>().copied().unwrap_or(Dialect::Native);
+    dialect.refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path")
 }

@@ -21,11 +21,11 @@ const fn unfit(status: StatusCode, code: &'static str, what: &'static str) -> Un
     Unfit { status, code, what }
 }
 
-/// Checks method, path, headers and declared length. `limit` is the most bytes of a body.
+/// Checks method, path, headers and declared length. `limit` is the most bytes of a body, `text` whether one may be bare text.
 ///
 /// # Errors
 /// The first thing that is unfit.
-pub fn check(request: &ServiceRequest, limit: usize) -> Result<(), Unfit> {
+pub fn check(request: &ServiceRequest, limit: usize, text: bool) -> Result<(), Unfit> {
     let malformed = |what| Err(unfit(StatusCode::BAD_REQUEST, "malformed", what));
     let method = request.method();
     if ![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method) {
@@ -65,15 +65,16 @@ pub fn check(request: &ServiceRequest, limit: usize) -> Result<(), Unfit> {
         _ => {}
     }
     let has_body = matches!(declared, Some(Some(length)) if length > 0) || headers.contains_key(TRANSFER_ENCODING);
-    if has_body || method == Method::POST {
-        let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        if !is_json(kind) {
-            return Err(unfit(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported",
-                "the content type must be application/json",
-            ));
-        }
+    let kind = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    // Where text is taken, a request without a body needs no type either: nothing is read from it.
+    let typed = has_body || (method == Method::POST && (!text || kind.is_some()));
+    let kind = kind.unwrap_or_default();
+    if typed && !is_media(kind, "application/json") && !(text && is_media(kind, "text/plain")) {
+        let what = match text {
+            true => "the content type must be text/plain or application/json",
+            false => "the content type must be application/json",
+        };
+        return Err(unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", what));
     }
     Ok(())
 }
@@ -86,10 +87,11 @@ fn path_is_plain(path: &str) -> bool {
         && (rest.is_empty() || rest.split('/').all(|s| !s.is_empty() && s != "." && s != ".."))
 }
 
-fn is_json(kind: &str) -> bool {
+/// This media type, in UTF-8.
+fn is_media(kind: &str, wanted: &str) -> bool {
     let mut parts = kind.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
-    media.eq_ignore_ascii_case("application/json")
+    media.eq_ignore_ascii_case(wanted)
         && parts.all(|p| p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\""))
 }
 
@@ -115,18 +117,18 @@ mod tests {
     }
 
     fn refused(request: TestRequest) -> (u16, &'static str) {
-        let unfit = check(&request.to_srv_request(), 1_000).unwrap_err();
+        let unfit = check(&request.to_srv_request(), 1_000, false).unwrap_err();
         (unfit.status.as_u16(), unfit.code)
     }
 
     #[test]
     fn a_plain_request_is_fit() {
-        assert!(check(&post("/v1/keys/db-key/release").to_srv_request(), 1_000).is_ok());
-        assert!(check(&TestRequest::get().uri("/healthz").to_srv_request(), 1_000).is_ok());
+        assert!(check(&post("/v1/keys/db-key/release").to_srv_request(), 1_000, false).is_ok());
+        assert!(check(&TestRequest::get().uri("/healthz").to_srv_request(), 1_000, false).is_ok());
         let charset = TestRequest::post()
             .uri("/v1/challenges")
             .insert_header(("content-type", "application/json; charset=utf-8"));
-        assert!(check(&charset.to_srv_request(), 1_000).is_ok());
+        assert!(check(&charset.to_srv_request(), 1_000, false).is_ok());
     }
 
     #[test]
@@ -183,6 +185,28 @@ mod tests {
             assert_eq!(refused(request), (415, "unsupported"), "{kind}");
         }
         assert_eq!(refused(TestRequest::post().uri("/v1/x")), (415, "unsupported"));
+    }
+
+    #[test]
+    fn http_06_bare_text_is_taken_where_it_is_meant() {
+        let put = |kind: &str| {
+            TestRequest::put()
+                .uri("/policies/SgxEnclave")
+                .insert_header(("content-length", "5"))
+                .insert_header(("content-type", kind))
+        };
+        for kind in ["text/plain", "text/plain; charset=utf-8", "application/json", "Text/Plain;charset=UTF-8"] {
+            assert!(check(&put(kind).to_srv_request(), 1_000, true).is_ok(), "{kind}");
+        }
+        for kind in ["text/plain; charset=utf-16", "text/html", "application/jose", ""] {
+            let unfit = check(&put(kind).to_srv_request(), 1_000, true).unwrap_err();
+            assert_eq!(unfit.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
+        }
+        assert_eq!(refused(put("text/plain")).0, 415, "and nowhere else");
+        let empty = || TestRequest::post().uri("/policies/SgxEnclave:reset");
+        assert!(check(&empty().to_srv_request(), 1_000, true).is_ok());
+        let coded = empty().insert_header(("transfer-encoding", "chunked"));
+        assert!(check(&coded.to_srv_request(), 1_000, true).is_err(), "a body without a type");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Keygate's contract, section 3. A request passes the gate before any handler reads a byte of it.
 
+mod dialect;
 mod gate;
 mod health;
 pub mod hygiene;
@@ -75,7 +76,7 @@ struct ServerName(String);
 /// The socket cannot be listened on.
 pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io::Result<Server> {
     let ListenerSetup { socket, tls, body_bytes, side, prefixes } = setup;
-    let gate = Arc::new(Gate::new(Arc::clone(broker), body_bytes, pace));
+    let gate = Arc::new(Gate::new(Arc::clone(broker), body_bytes, pace, side, prefixes.clone()));
     let broker = Arc::clone(broker);
     let workers = if pace.workers == 0 {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
@@ -97,7 +98,9 @@ pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io
             .default_service(web::to(gate::nothing_here));
         for prefix in &prefixes {
             app = match side {
-                Side::Data => app.service(web::scope(prefix).configure(doors::native::routes)),
+                Side::Data => {
+                    app.service(web::scope(prefix).configure(doors::native::routes).configure(doors::maa::routes))
+                }
                 Side::Admin => app.service(web::scope(prefix).configure(doors::admin::routes)),
             };
         }

@@ -1,54 +1,89 @@
 //! What an appraisal concluded: claims by provenance, the key they are bound to, under which policy, until when.
 //!
-//! `native-api.md` sections 3 and 5, `maa-tokens-and-claims.md` section 4.6; threat model P20.
+//! `native-api.md` sections 3 and 5, `maa-tokens-and-claims.md` sections 3 and 4.6; threat model P20. In two steps: what the
+//! verifier found ([`AttestationResult`]), and what the provider's attestation policy made of it ([`Appraised`]).
 
-use keygate_verifier::{RecipientKey, UnixTime};
-use openssl::sha::{Sha256, sha256};
-use serde_json::{Map, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keygate_verifier::{EvidenceKind, RecipientKey, Tcb, UnixTime};
+use openssl::sha::Sha256;
+use serde_json::{Map, Value, json};
+
+use super::token::RESERVED;
 
 /// Claims about run-time data stand under this name and nowhere else.
 pub const RUNTIME: &str = "x-ms-runtime";
 /// Claims about init-time data stand under this name and nowhere else.
 pub const INIT_TIME: &str = "x-ms-inittime";
+/// Version of the claims, as Azure Attestation states it.
+const CLAIMS_VERSION: &str = "1.0";
 
-/// The appraisal policy that is built in: genuine and bound evidence is shown as it is, and the rule of each key decides.
-/// In the language of Azure Attestation, so that its digest is comparable.
-const SHOW_ALL: &str = "version= 1.0;authorizationrules{=> permit();};issuancerules{};";
-
-/// The conclusion of one appraisal.
+/// What the verifier found.
 #[derive(Debug, Clone)]
 pub struct AttestationResult {
+    /// The kind of evidence.
+    pub kind: EvidenceKind,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
     /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
     pub presented: Map<String, Value>,
     /// SHA-256 of the evidence.
     pub evidence_digest: [u8; 32],
-    /// SHA-256 of the appraisal policy.
-    pub policy_digest: [u8; 32],
     /// Names of machine and workload for the deny list, see [`identity`].
     pub identities: Vec<[u8; 32]>,
-    /// The only key that an answer may be sealed to.
-    pub recipient: RecipientKey,
+    /// The verdict on an Intel platform.
+    pub tcb: Option<Tcb>,
+    /// The only key that an answer may be sealed to; none: no key can be used.
+    pub recipient: Option<RecipientKey>,
     /// The earliest end of what counted.
     pub not_after: UnixTime,
 }
 
+/// The attestation policy that was applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyFacts {
+    /// SHA-256 of its text.
+    pub digest: [u8; 32],
+    /// `x-ms-policy-hash`: SHA-256 over the base64url of its text, base64url.
+    pub hash: String,
+    /// `x-ms-policy-signer`, where it was signed.
+    pub signer: Option<Value>,
+}
+
+/// What the policy made of a result.
+#[derive(Debug, Clone)]
+pub struct Appraised {
+    /// Which policy.
+    pub policy: PolicyFacts,
+    /// Claims that it issued. None of them has a name that the service gives.
+    pub issued: Map<String, Value>,
+}
+
 impl AttestationResult {
-    /// The claims that a rule sees: attested and presented side by side, and our issuer.
-    pub fn claims(&self, issuer: &str) -> Map<String, Value> {
-        let mut claims = self.attested.clone();
-        for (name, value) in &self.presented {
-            claims.insert(name.clone(), value.clone());
+    /// The claims that a token carries and a rule sees: attested and presented side by side, what the policy issued, and what
+    /// the service says of both. What the service says cannot be issued over.
+    pub fn claims(&self, issuer: &str, appraised: &Appraised) -> Map<String, Value> {
+        let mut claims = appraised.issued.clone();
+        claims.retain(|name, _| !RESERVED.contains(&name.as_str()));
+        let mut put = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
+        for (name, value) in self.attested.iter().chain(&self.presented) {
+            put(name, value.clone());
         }
-        claims.insert("iss".into(), Value::from(issuer));
+        put("iss", json!(issuer));
+        put("x-ms-ver", json!(CLAIMS_VERSION));
+        put("x-ms-policy-hash", json!(appraised.policy.hash));
+        if let Some(signer) = &appraised.policy.signer {
+            put("x-ms-policy-signer", signer.clone());
+        }
         claims
     }
 }
 
-/// SHA-256 of the built-in appraisal policy.
-pub fn policy_digest() -> [u8; 32] {
-    sha256(SHOW_ALL.as_bytes())
+impl PolicyFacts {
+    /// The digest as it stands in tokens and records.
+    pub fn digest_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest)
+    }
 }
 
 /// The name under which a machine (`platform`) or a workload (`measurement`) is compared with the deny list: SHA-256

@@ -11,6 +11,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private, Public};
+use openssl::rsa::Rsa;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
@@ -76,6 +77,35 @@ pub fn receipt(
         Ok(vec![leaf, issuer.to_der()?])
     };
     make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// The self-signed certificate of a key of the attestation door, PKCS#1 DER: issuer and subject are `CN=` and the provider's
+/// issuer URL, as relying parties compare it. `maa-tokens-and-claims.md` section 2.
+///
+/// # Errors
+/// The key or OpenSSL is unfit, or the issuer is longer than a common name may be (64 characters).
+pub fn azure_token(pkcs1: &[u8], issuer: &str, serial: [u8; 16], now: i64) -> Result<Vec<u8>, SigningFailed> {
+    let make = || -> Result<Vec<u8>, ErrorStack> {
+        let key = PKey::from_rsa(Rsa::private_key_from_der(pkcs1)?)?;
+        let mut name = X509Name::builder()?;
+        name.append_entry_by_nid(Nid::COMMONNAME, issuer)?;
+        let name = name.build();
+        let begun = || -> Result<X509Builder, ErrorStack> {
+            let mut builder = begin(&name, &name, &serial, now, LONG)?;
+            builder.set_pubkey(&key)?;
+            builder.append_extension(BasicConstraints::new().critical().build()?)?;
+            let own = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+            builder.append_extension(own)?;
+            Ok(builder)
+        };
+        // It names its own key, which OpenSSL reads from a certificate that has the identifier already.
+        let draft = begun()?.build();
+        let mut builder = begun()?;
+        let above = AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(&draft), None))?;
+        builder.append_extension(above)?;
+        finish(builder, &key)
+    };
+    make().map_err(|_| SigningFailed("the certificate of a token key could not be made"))
 }
 
 /// A fresh TLS key and its certificate under the CA, for these host names and addresses.

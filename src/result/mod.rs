@@ -3,13 +3,15 @@
 //! RFC 9334 section 8.4; `native-api.md` sections 3 (receipt) and 5 (token). One key a purpose (P18).
 
 pub mod attestation_result;
+pub mod azure_signer;
 pub mod certificate;
 pub mod jwt_provider;
 pub mod receipt;
 pub mod signer;
 pub mod token;
 
-pub use attestation_result::AttestationResult;
+pub use attestation_result::{Appraised, AttestationResult, PolicyFacts};
+pub use azure_signer::AzureSigningKey;
 pub use receipt::Receipt;
 pub use signer::SigningKey;
 pub use token::{NewToken, SessionToken, TokenFault};

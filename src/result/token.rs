@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use keygate_policies::{Limits, json};
+use keygate_verifier::EvidenceKind;
 use serde_json::{Map, Value, json};
 
-use super::attestation_result::{AttestationResult, INIT_TIME, RUNTIME};
+use super::attestation_result::{Appraised, AttestationResult, INIT_TIME, RUNTIME};
 use super::signer::SigningKey;
 use super::{SigningFailed, jwt_provider};
 
@@ -45,6 +46,8 @@ pub struct NewToken<'a> {
 pub struct SessionToken {
     /// Its identifier.
     pub jti: String,
+    /// The kind of evidence it was issued for.
+    pub kind: EvidenceKind,
     /// RFC 7638 thumbprint of the recipient.
     pub recipient: [u8; 32],
     /// SHA-256 of the appraisal policy.
@@ -84,18 +87,24 @@ pub enum TokenFault {
 /// Issues a token.
 ///
 /// # Errors
-/// No signature could be made.
-pub fn issue(key: &SigningKey, new: &NewToken<'_>, result: &AttestationResult) -> Result<String, SigningFailed> {
+/// No key is bound, or no signature could be made.
+pub fn issue(
+    key: &SigningKey,
+    new: &NewToken<'_>,
+    result: &AttestationResult,
+    appraised: &Appraised,
+) -> Result<String, SigningFailed> {
     let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let mut payload = result.claims(new.issuer);
+    let recipient = result.recipient.as_ref().ok_or(SigningFailed("a token confirms a key"))?;
+    let mut payload = result.claims(new.issuer, appraised);
     let identities: Vec<String> = result.identities.iter().map(|id| b64(id)).collect();
     let about = [
         ("aud", json!(new.audience)),
         ("iat", json!(new.issued)),
         ("exp", json!(new.expires)),
         ("jti", json!(new.jti)),
-        ("cnf", json!({"jkt": b64(&result.recipient.thumbprint())})),
-        ("policy_digest", json!(b64(&result.policy_digest))),
+        ("cnf", json!({"jkt": b64(&recipient.thumbprint())})),
+        ("policy_digest", json!(appraised.policy.digest_text())),
         ("evidence_digest", json!(b64(&result.evidence_digest))),
         ("identities", json!(identities)),
     ];
@@ -146,6 +155,8 @@ fn judge(mut payload: Map<String, Value>, issuer: &str, now: i64) -> Result<Sess
         return Err(TokenFault::Expired);
     }
     let jti = text("jti")?.to_owned();
+    let kind = payload.get("keygate").and_then(|keygate| keygate.get("kind")).and_then(Value::as_str);
+    let kind = kind.and_then(EvidenceKind::parse).ok_or(TokenFault::Malformed("keygate.kind"))?;
     let policy_digest = digest(text("policy_digest")?, "policy_digest")?;
     let evidence_digest = digest(text("evidence_digest")?, "evidence_digest")?;
     let confirmed = payload.get("cnf").and_then(|cnf| cnf.get("jkt")).and_then(Value::as_str);
@@ -168,6 +179,7 @@ fn judge(mut payload: Map<String, Value>, issuer: &str, now: i64) -> Result<Sess
     }
     Ok(SessionToken {
         jti,
+        kind,
         recipient,
         policy_digest,
         evidence_digest,

@@ -38,7 +38,22 @@ impl std::error::Error for SettingsError {}
 
 /// Members of the lists of tables, which have no line in the defaults.
 const LISTS: &[(&str, &[&str])] = &[
-    ("providers", &["id", "hosts", "prefix", "issuer", "challenge_seconds", "token_seconds"]),
+    (
+        "providers",
+        &[
+            "id",
+            "hosts",
+            "prefix",
+            "issuer",
+            "challenge_seconds",
+            "token_seconds",
+            "trust_model",
+            "policy_signers",
+            "default_baseline",
+            "uvm_issuers",
+            "uvm_minimum_svn",
+        ],
+    ),
     ("trust_anchors", &["name", "kind", "purpose", "file"]),
 ];
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub use check::SettingsError;
 pub use collateral::CollateralSettings;
 pub use limits::LimitSettings;
-pub use provider::{ProviderSettings, TrustAnchorSettings};
+pub use provider::{ProviderSettings, SigningSettings, TrustAnchorSettings};
 pub use server::ServerSettings;
 
 /// The compiled-in defaults, as text.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// What one caller may take.
     pub limits: LimitSettings,
+    /// Signing keys of the attestation door.
+    pub signing: SigningSettings,
     /// Tenants.
     #[serde(default)]
     pub providers: Vec<ProviderSettings>,
@@ -157,6 +159,7 @@ impl Settings {
         self.server.check()?;
         self.limits.check()?;
         self.collateral.check()?;
+        self.signing.check()?;
         provider::check(&self.providers, &self.trust_anchors)?;
         let range = |name: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {

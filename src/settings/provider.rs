@@ -27,6 +27,21 @@ pub struct ProviderSettings {
     /// Life of a token.
     #[serde(default = "token_seconds")]
     pub token_seconds: u32,
+    /// Who may change attestation policies: `aad`, `isolated` or `shared`.
+    #[serde(default = "trust_model")]
+    pub trust_model: String,
+    /// Certificates that may sign the policies of an isolated provider from the beginning, PEM or DER.
+    #[serde(default)]
+    pub policy_signers: Vec<PathBuf>,
+    /// What the TCB baseline `azuredefault` means: `10` to `15`; empty: nothing beyond a platform that is not revoked.
+    #[serde(default)]
+    pub default_baseline: String,
+    /// Whose endorsements of utility VMs count, as `did:x509` each; absent: Microsoft's.
+    #[serde(default)]
+    pub uvm_issuers: Option<Vec<String>>,
+    /// The least security version number of an endorsed utility VM.
+    #[serde(default)]
+    pub uvm_minimum_svn: u64,
 }
 
 impl ProviderSettings {
@@ -44,6 +59,42 @@ const fn challenge_seconds() -> u32 {
 }
 const fn token_seconds() -> u32 {
     600
+}
+fn trust_model() -> String {
+    "aad".to_owned()
+}
+
+/// `[signing]`: how keys of the attestation door come and go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningSettings {
+    /// Days after which a signing key gets a successor, 1 to 3650.
+    pub rotation_days: u32,
+    /// Seconds that a key stands in the key set before it signs, 60 to 604800.
+    pub publish_seconds: u32,
+}
+
+impl SigningSettings {
+    /// Checks the section.
+    ///
+    /// # Errors
+    /// A number out of range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let published = i64::from(self.publish_seconds);
+        if !(1..=3_650).contains(&self.rotation_days) || !(60..=604_800).contains(&published) {
+            return Err(SettingsError::new(
+                "`signing` has a number out of range",
+                "rotation_days is 1 to 3650, publish_seconds 60 to 604800",
+            ));
+        }
+        if published >= i64::from(self.rotation_days) * 86_400 {
+            return Err(SettingsError::new(
+                "`signing.publish_seconds` is longer than a key lives",
+                "publish a key for less than `signing.rotation_days`",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// One anchor of the operator's.
@@ -114,6 +165,32 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
             return Err(SettingsError::new(
                 format!("issuer `{}`", provider.issuer),
                 "an issuer is an https URL without trailing slash",
+            ));
+        }
+        // The certificate of a token key is named by the issuer, and a common name ends at 64 characters (RFC 5280 appendix A.1).
+        if provider.issuer().len() > 64 {
+            return Err(SettingsError::new(
+                format!("the issuer of provider `{}` is longer than 64 characters", provider.id),
+                "set a shorter `issuer`",
+            ));
+        }
+        let isolated = provider.trust_model == "isolated";
+        if !matches!(provider.trust_model.as_str(), "aad" | "isolated" | "shared") {
+            return Err(SettingsError::new(
+                format!("provider `{}` has the trust model `{}`", provider.id, provider.trust_model),
+                "set `trust_model` to `aad`, `isolated` or `shared`",
+            ));
+        }
+        if isolated == provider.policy_signers.is_empty() {
+            return Err(SettingsError::new(
+                format!("provider `{}` and its `policy_signers` do not fit", provider.id),
+                "an isolated provider names at least one policy signer, any other provider none",
+            ));
+        }
+        if !matches!(provider.default_baseline.as_str(), "" | "10" | "11" | "12" | "13" | "14" | "15") {
+            return Err(SettingsError::new(
+                format!("provider `{}` has the baseline `{}`", provider.id, provider.default_baseline),
+                "set `default_baseline` to one of `10` to `15`, or leave it empty",
             ));
         }
         if !(30..=3600).contains(&provider.challenge_seconds) || !(60..=3600).contains(&provider.token_seconds) {

@@ -178,6 +178,12 @@ fn assemble(
         challenge_seconds: 300,
         token_seconds: 600,
         require_amd_crl: false,
+        trust_model: TrustModel::Aad,
+        policy_signers: Vec::new(),
+        default_baseline: None,
+        uvm_issuers: Vec::new(),
+        uvm_minimum_svn: 0,
+        schedule: Schedule::default(),
     };
     let parts = Parts {
         // The harsher of the two settings.

@@ -1,7 +1,7 @@
 //! Tokens of ours as sessions. `native-api.md` section 5; threat model P6, P7, P18.
 
 use keygate::broker::*;
-use keygate::result::{AttestationResult, NewToken, SigningKey, token};
+use keygate::result::{Appraised, AttestationResult, NewToken, PolicyFacts, SigningKey, token};
 use keygate_forge::binding::Question;
 use keygate_keystore::{Change, KeyType, ServicePurpose};
 use serde_json::json;
@@ -151,17 +151,20 @@ async fn a_token_that_no_commit_knows_opens_nothing() {
     let issuer = "https://kms.example";
     let read = token::read(&real, std::slice::from_ref(&key), issuer, NOW).unwrap();
     let result = AttestationResult {
+        kind: read.kind,
         attested: read.attested,
         presented: read.presented,
         evidence_digest: read.evidence_digest,
-        policy_digest: read.policy_digest,
         identities: read.identities,
-        recipient: workload.public(),
+        tcb: None,
+        recipient: Some(workload.public()),
         not_after: keygate_verifier::UnixTime::FOREVER,
     };
+    let policy = PolicyFacts { digest: read.policy_digest, hash: String::new(), signer: None };
+    let appraised = Appraised { policy, issued: serde_json::Map::new() };
     let forge = |jti: &str| {
         let new = NewToken { issuer, audience: issuer, issued: NOW, expires: NOW + 600, jti };
-        token::issue(&key, &new, &result).unwrap()
+        token::issue(&key, &new, &result, &appraised).unwrap()
     };
     let forged = forge("00000000000000000000000000000000");
     let refused = house.broker.use_key(workload.release_by_token(&house, "session", &forged)).await.unwrap_err();

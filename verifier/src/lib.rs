@@ -37,6 +37,7 @@ mod roots;
 mod scheme;
 mod signatures;
 mod time;
+pub mod tokens;
 mod verified;
 mod verify;
 

@@ -118,6 +118,14 @@ impl PublicKey {
         Some(Self::Rsa(key, digest))
     }
 
+    /// The modulus of an RSA key.
+    pub fn modulus(&self) -> Option<BigNum> {
+        match self {
+            Self::Rsa(key, _) => key.rsa().ok()?.n().to_owned().ok(),
+            _ => None,
+        }
+    }
+
     /// SHA-256 of the key's numbers.
     pub fn digest(&self) -> [u8; 32] {
         match self {

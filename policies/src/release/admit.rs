@@ -4,13 +4,13 @@
 pub(crate) mod options;
 
 use super::authority::RuleAuthority;
-use super::nearest::nearest;
 use super::operand::{Operand, Operator};
 use super::path::ClaimPath;
 use super::rule::{Alternative, Condition, Group, Join, ReleaseRule, Test};
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::json::{Kind, Member, Node};
 use crate::limits::RULE_NESTING;
+use crate::nearest::nearest;
 
 /// Collects what is wrong while a document is read; nothing that was found is lost by reading on.
 #[derive(Default)]

@@ -8,7 +8,6 @@ mod document;
 mod eval;
 mod guards;
 mod lint;
-mod nearest;
 mod operand;
 mod options;
 mod path;

@@ -7,10 +7,14 @@ pub mod audit;
 pub mod credentials;
 pub mod deny;
 pub mod keys;
+pub mod lines;
 mod pace;
 pub mod papers;
+pub mod policies;
+pub mod recorded;
 pub mod roles;
 pub mod rules;
+pub mod signing_keys;
 pub mod store;
 
 use std::cell::Cell;
@@ -117,6 +121,11 @@ impl Refusal {
     /// A refusal that passes by itself, in so many seconds.
     pub(crate) fn passing(part: &'static str, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..Fault::new(Code::RateLimited, part).into() }
+    }
+
+    /// The refusal as the audit has it.
+    pub(crate) fn into_fault(self) -> Fault {
+        self.fault
     }
 
     /// A refusal that shows where a text is wrong.
@@ -263,6 +272,11 @@ impl Desk<'_> {
         self.caller.name().unwrap_or_default()
     }
 
+    /// Under which the audit has the record of it.
+    pub(crate) fn correlation(&self) -> &str {
+        self.correlation
+    }
+
     /// Whether the operator may do this too: for what one request does besides its own action.
     ///
     /// # Errors
@@ -318,6 +332,7 @@ impl Desk<'_> {
             Ok(name) if self.is_about_a_key() => {
                 self.find(&name)?.map(|view| keys::described(&view)).unwrap_or_default()
             }
+            Ok(_) if self.noun() == "policy" => self.policy_now(&self.ask.object)?,
             _ => Value::Null,
         };
         let record = self.event().word(Field::Decision, "permit").number(Field::OfEntry, kept.entry.seq).record();
@@ -384,8 +399,12 @@ impl Desk<'_> {
     }
 
     fn is_about_a_key(&self) -> bool {
-        let action = self.ask.action.as_str();
-        action.split('.').next().is_some_and(|noun| matches!(noun, "key" | "rule"))
+        matches!(self.noun(), "key" | "rule")
+    }
+
+    /// What the action is about.
+    fn noun(&self) -> &'static str {
+        self.ask.action.as_str().split('.').next().unwrap_or_default()
     }
 
     fn event(&self) -> Event {

@@ -81,6 +81,18 @@ words! {
         RuleDiff = "rule.diff",
         RuleSet = "rule.set",
         RuleRestore = "rule.restore",
+        PolicyList = "policy.list",
+        PolicyShow = "policy.show",
+        PolicyHistory = "policy.history",
+        PolicyDiff = "policy.diff",
+        PolicySet = "policy.set",
+        PolicyReset = "policy.reset",
+        PolicyRestore = "policy.restore",
+        SignerList = "signer.list",
+        SignerAdd = "signer.add",
+        SignerRemove = "signer.remove",
+        SigningKeyList = "signing-key.list",
+        SigningKeyRotate = "signing-key.rotate",
         DenyList = "deny.list",
         DenyAdd = "deny.add",
         DenyRemove = "deny.remove",
@@ -100,7 +112,10 @@ words! {
 impl Action {
     /// Who may: any one of these roles.
     pub const fn roles(self) -> &'static [Role] {
-        use Role::{Admin, Auditor, KeyOfficer, Operator, PurgeOfficer, RuleOfficer, TrustOfficer};
+        use Role::{
+            Admin, AttestationContributor, AttestationReader, Auditor, KeyOfficer, Operator, PurgeOfficer, RuleOfficer,
+            TrustOfficer,
+        };
         match self {
             Self::KeyList | Self::KeyShow => &[KeyOfficer, RuleOfficer, PurgeOfficer, Auditor],
             Self::KeyCreate
@@ -114,6 +129,14 @@ impl Action {
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
             Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
+            Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
+                &[AttestationReader, AttestationContributor, Auditor]
+            }
+            Self::PolicySet | Self::PolicyReset | Self::PolicyRestore | Self::SignerAdd | Self::SignerRemove => {
+                &[AttestationContributor]
+            }
+            Self::SigningKeyList => &[TrustOfficer, AttestationReader, Auditor],
+            Self::SigningKeyRotate => &[TrustOfficer],
             Self::DenyList => &[TrustOfficer, Auditor],
             Self::DenyAdd | Self::DenyRemove => &[TrustOfficer],
             Self::CredentialList | Self::CredentialShow => &[Admin, Auditor],
@@ -132,6 +155,12 @@ impl Action {
                 | Self::RuleShow
                 | Self::RuleHistory
                 | Self::RuleDiff
+                | Self::PolicyList
+                | Self::PolicyShow
+                | Self::PolicyHistory
+                | Self::PolicyDiff
+                | Self::SignerList
+                | Self::SigningKeyList
                 | Self::DenyList
                 | Self::CredentialList
                 | Self::CredentialShow

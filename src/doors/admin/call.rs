@@ -224,7 +224,7 @@ impl Call {
             keep(fault);
             None
         });
-        let name = path.get("name").or(path.get("entry")).unwrap_or_default().to_owned();
+        let name = path.get("name").or(path.get("entry")).or(path.get("type")).unwrap_or_default().to_owned();
         let version = path.get("version").map(str::to_owned);
         let ask = Ask { seat, bearer, action, object: name.clone(), precondition, dry_run, idempotency, flaw };
         (ask, Given { name, version, query, body })

@@ -60,11 +60,16 @@ impl Certificate {
     /// # Errors
     /// `malformed`, `too-large`, or `unsupported` for a key that attestation does not use (explicit curve parameters, small RSA).
     pub fn parse(der: &[u8]) -> Result<Self, VerifyError> {
-        if der.len() > MAX_CERTIFICATE {
-            return Err(VerifyError::too_large(
-                "certificate",
-                format!("{} bytes, at most {MAX_CERTIFICATE}", der.len()),
-            ));
+        Self::parse_at_most(der, MAX_CERTIFICATE)
+    }
+
+    /// The same, at most `most` bytes: the signing keys of an Azure-style service carry evidence inside of their certificates.
+    ///
+    /// # Errors
+    /// As [`Certificate::parse`].
+    pub fn parse_at_most(der: &[u8], most: usize) -> Result<Self, VerifyError> {
+        if der.len() > most {
+            return Err(VerifyError::too_large("certificate", format!("{} bytes, at most {most}", der.len())));
         }
         let bad = |_| VerifyError::malformed("certificate", "not a der certificate");
         let parsed = Parsed::from_der(der).map_err(bad)?;
@@ -270,6 +275,20 @@ pub(crate) fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
         let e = der::asn1::UintRef::decode(reader)?;
         Ok((n.as_bytes(), e.as_bytes()))
     })
+}
+
+/// The SubjectPublicKeyInfo of a certificate, as it stands in it. RFC 5280 section 4.1.
+///
+/// # Errors
+/// Whatever the reader of DER says.
+pub(crate) fn subject_public_key_info(certificate: &[u8]) -> Result<Vec<u8>, der::Error> {
+    Parsed::from_der(certificate)?.tbs_certificate().subject_public_key_info().to_der()
+}
+
+/// The common name of a name that consists of it and nothing else.
+pub(crate) fn only_common_name(name: &[u8]) -> Option<String> {
+    let name = x509_cert::name::Name::from_der(name).ok()?;
+    (name.iter().count() == 1).then(|| common_name(&name)).flatten()
 }
 
 /// RSASSA-PKCS1-v1_5 as it stands on certificates of token and policy signers. No technology of attestation uses it: each fixes

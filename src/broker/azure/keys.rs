@@ -1,0 +1,235 @@
+//! The signing keys of the attestation door: made, published, used, and retired when nothing they signed is alive.
+//!
+//! `maa-tokens-and-claims.md` section 2; `maa-rest-api.md` section 7: whatever signed a token that is still valid stands in the key
+//! set, and a key stands there for a while before it signs. All of it follows from the times at which keys were made, so that every
+//! process that opens the store concludes the same.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
+use serde_json::{Value, json};
+
+use crate::audit::{Event, Field, kind};
+use crate::broker::challenge::draw;
+use crate::broker::error::{Code, Fault};
+use crate::broker::providers::{ProviderSetup, Schedule};
+use crate::result::{AzureSigningKey, certificate};
+
+/// Longest life of a token, in seconds: eight hours.
+pub(crate) const TOKEN_LIFE: i64 = 28_800;
+/// What a key stays published beyond the last token's end, for clocks that go wrong.
+const GRACE: i64 = 300;
+
+/// Keys in the order they were made.
+#[derive(Clone)]
+pub(crate) struct KeyLine {
+    keys: Vec<Arc<AzureSigningKey>>,
+    schedule: Schedule,
+}
+
+/// What is to be done with the keys of a provider.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// A successor.
+    Make,
+    /// The end of this one.
+    Retire(String),
+}
+
+impl KeyLine {
+    /// When the key at `index` begins to sign: the first at once, any other after it was published for a while.
+    fn signs_from(&self, index: usize) -> i64 {
+        match (index, self.keys.get(index)) {
+            (0, _) | (_, None) => i64::MIN,
+            (_, Some(key)) => key.created().saturating_add(self.schedule.publish),
+        }
+    }
+
+    /// The place of the key that signs at `now`.
+    fn active(&self, now: i64) -> usize {
+        (0..self.keys.len()).rev().find(|index| self.signs_from(*index) <= now).unwrap_or(0)
+    }
+
+    /// The key that signs at `now`.
+    pub(crate) fn signer(&self, now: i64) -> Option<&Arc<AzureSigningKey>> {
+        self.keys.get(self.active(now))
+    }
+
+    /// Whether nothing that the key at `index` signed is alive at `now`.
+    fn is_over(&self, index: usize, now: i64) -> bool {
+        let next = index.saturating_add(1);
+        next < self.keys.len() && self.signs_from(next).saturating_add(TOKEN_LIFE + GRACE) < now
+    }
+
+    /// The key set at `now`: what will sign, what signs, and what signed tokens that are alive.
+    pub(crate) fn jwks(&self, now: i64) -> Value {
+        let kept = self.keys.iter().enumerate().filter(|(index, _)| !self.is_over(*index, now));
+        json!({"keys": kept.map(|(_, key)| key.jwk()).collect::<Vec<_>>()})
+    }
+
+    /// What is to be done at `now`.
+    pub(crate) fn due(&self, now: i64) -> Due {
+        if let Some(key) = self.keys.first()
+            && self.is_over(0, now)
+        {
+            return Due::Retire(key.kid().to_owned());
+        }
+        match self.keys.last() {
+            Some(key) if now.saturating_sub(key.created()) < self.schedule.rotate => Due::Nothing,
+            _ => Due::Make,
+        }
+    }
+
+    /// Whether a successor may be made.
+    ///
+    /// # Errors
+    /// `conflict` while one waits: a second would only put off the first.
+    pub(crate) fn may_rotate(&self, now: i64) -> Result<(), Fault> {
+        match self.active(now).saturating_add(1) < self.keys.len() {
+            true => Err(Fault::new(Code::Conflict, "a successor is published already and will sign soon")),
+            false => Ok(()),
+        }
+    }
+
+    /// What operators are told: each key with its state.
+    pub(crate) fn described(&self, now: i64) -> Value {
+        let active = self.active(now);
+        let keys = self.keys.iter().enumerate().map(|(index, key)| {
+            let state = match index.cmp(&active) {
+                std::cmp::Ordering::Less => "retiring",
+                std::cmp::Ordering::Equal => "signing",
+                std::cmp::Ordering::Greater => "published",
+            };
+            let signs_from = if index == 0 { key.created() } else { self.signs_from(index) };
+            json!({"kid": key.kid(), "created": key.created(), "signs_from": signs_from, "state": state})
+        });
+        json!({"keys": keys.collect::<Vec<_>>(), "rotate_seconds": self.schedule.rotate, "publish_seconds": self.schedule.publish})
+    }
+}
+
+/// The keys of one provider, exchanged whole when they change.
+pub(crate) struct AzureKeys(RwLock<Arc<KeyLine>>);
+
+impl AzureKeys {
+    /// Opens the keys of a provider, and makes the first where there is none.
+    pub(crate) fn ensure(keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<Self, Fault> {
+        let mut line = read(keystore, setup)?;
+        if line.keys.is_empty() {
+            make(keystore, setup, now, "start")?;
+            line = read(keystore, setup)?;
+        }
+        Ok(Self(RwLock::new(Arc::new(line))))
+    }
+
+    /// The keys now.
+    pub(crate) fn line(&self) -> Arc<KeyLine> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes successors and retires what is over, as the schedule says.
+    pub(crate) fn tend(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
+        // At most a handful: each round makes or retires one.
+        for _ in 0..8 {
+            match self.line().due(now) {
+                Due::Nothing => break,
+                Due::Make => make(keystore, setup, now, "schedule")?,
+                Due::Retire(kid) => {
+                    let record = event(setup, now, "retire", &kid).record();
+                    keystore.retire_service_key(&setup.id, ServicePurpose::AzureToken, &kid, record, now)?;
+                }
+            }
+            self.reread(keystore, setup)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a successor now; it signs once it was published for a while. One that waits already is enough.
+    ///
+    /// # Errors
+    /// `conflict` while a successor waits.
+    pub(crate) fn rotate(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
+        self.line().may_rotate(now)?;
+        make(keystore, setup, now, "rotate")?;
+        self.reread(keystore, setup)
+    }
+
+    fn reread(&self, keystore: &Keystore, setup: &ProviderSetup) -> Result<(), Fault> {
+        let line = Arc::new(read(keystore, setup)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = line;
+        Ok(())
+    }
+}
+
+fn read(keystore: &Keystore, setup: &ProviderSetup) -> Result<KeyLine, Fault> {
+    let purpose = ServicePurpose::AzureToken;
+    let views = keystore.service_keys(&setup.id, purpose)?;
+    let opened = views.into_iter().map(|view| {
+        let material = keystore.open_service_key(&setup.id, purpose, &view.kid)?;
+        let key = AzureSigningKey::from_pkcs1(&material.sealed_form(), view.certificates, view.created)?;
+        Ok::<_, Fault>(Arc::new(key))
+    });
+    Ok(KeyLine { keys: opened.collect::<Result<_, _>>()?, schedule: setup.schedule })
+}
+
+fn make(keystore: &Keystore, setup: &ProviderSetup, now: i64, why: &str) -> Result<(), Fault> {
+    let material = KeyMaterial::generate(KeyType::Rsa2048)?;
+    let pkcs1 = material.sealed_form();
+    let kid = AzureSigningKey::kid_of(&pkcs1)?;
+    let certificate = certificate::azure_token(&pkcs1, &setup.issuer, draw::<16>()?, now)?;
+    let record = event(setup, now, why, &kid).record();
+    keystore.put_service_key(&setup.id, ServicePurpose::AzureToken, &kid, &[certificate], &material, record, now)?;
+    Ok(())
+}
+
+fn event(setup: &ProviderSetup, now: i64, why: &str, kid: &str) -> Event {
+    Event::new(kind::SERVICE_KEY, &setup.id, now)
+        .word(Field::Purpose, ServicePurpose::AzureToken.as_str())
+        .word(Field::Op, why)
+        .word(Field::Kid, kid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+
+    fn line(created: &[i64]) -> KeyLine {
+        let key = |at: &i64| {
+            let rsa = openssl::rsa::Rsa::generate(2048).unwrap();
+            Arc::new(AzureSigningKey::from_pkcs1(&rsa.private_key_to_der().unwrap(), Vec::new(), *at).unwrap())
+        };
+        KeyLine { keys: created.iter().map(key).collect(), schedule: Schedule::default() }
+    }
+
+    fn published(line: &KeyLine, now: i64) -> usize {
+        line.jwks(now)["keys"].as_array().unwrap().len()
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_until_its_last_token_ends() {
+        let line = line(&[0, 90 * DAY]);
+        let made = 90 * DAY;
+        let kid = |now| line.signer(now).unwrap().kid().to_owned();
+        let (old, new) = (line.keys[0].kid().to_owned(), line.keys[1].kid().to_owned());
+        assert_eq!((kid(made), published(&line, made)), (old.clone(), 2));
+        assert_eq!(kid(made + 3_599), old);
+        assert_eq!((kid(made + 3_600), published(&line, made + 3_600)), (new.clone(), 2));
+        // The last token of the old key was issued a second before the new one took over.
+        let last_end = made + 3_599 + TOKEN_LIFE;
+        assert_eq!(published(&line, last_end + GRACE), 2);
+        assert_eq!(published(&line, last_end + GRACE + 2), 1);
+        assert_eq!(line.due(last_end), Due::Nothing);
+        assert_eq!(line.due(last_end + GRACE + 2), Due::Retire(old));
+    }
+
+    #[test]
+    fn a_successor_is_due_by_age() {
+        let line = line(&[0]);
+        assert_eq!(line.due(90 * DAY - 1), Due::Nothing);
+        assert_eq!(line.due(90 * DAY), Due::Make);
+        assert!(line.signer(-5).is_some(), "the first key signs at once, whatever the clock says");
+    }
+}

@@ -1,0 +1,63 @@
+//! Bodies of tokens in Azure Attestation's form.
+//!
+//! `maa-tokens-and-claims.md` sections 1.1, 3, 4 and 5.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::sha::sha256;
+use serde_json::{Map, Value, json};
+
+use super::attest::HeldData;
+use super::keys::TOKEN_LIFE;
+use crate::result::{Appraised, AttestationResult};
+
+/// Life of a token about a policy or a certificate, in seconds.
+const MANAGEMENT_LIFE: i64 = 3_600;
+
+/// The body of an attestation token. What the rule of a key would see is in it, member by member.
+pub(super) fn attestation(
+    result: &AttestationResult,
+    appraised: &Appraised,
+    issuer: &str,
+    runtime: Option<&HeldData>,
+    nonce: Option<&str>,
+    jti: &[u8; 32],
+    now: i64,
+) -> Map<String, Value> {
+    let mut body = result.claims(issuer, appraised);
+    let mut put = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+    if let Some(collateral) = result.attested.get("x-ms-sgx-collateral") {
+        put("maa-attestationcollateral", collateral.clone());
+        if let Some(data) = runtime.filter(|data| !data.json) {
+            for name in ["x-ms-sgx-ehd", "aas-ehd", "maa-ehd"] {
+                put(name, json!(URL_SAFE_NO_PAD.encode(&data.bytes)));
+            }
+        }
+    }
+    if let Some(nonce) = nonce {
+        put("nonce", json!(nonce));
+    }
+    put("jti", json!(hex::encode(jti)));
+    dated(&mut body, now, TOKEN_LIFE);
+    body
+}
+
+/// The body of a token about a policy or a certificate, to which `members` are added.
+pub(super) fn management<const N: usize>(issuer: &str, now: i64, members: [(&str, Value); N]) -> Map<String, Value> {
+    let mut body = Map::from_iter([("iss".to_owned(), json!(issuer))]);
+    body.extend(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    dated(&mut body, now, MANAGEMENT_LIFE);
+    body
+}
+
+/// Dates as clients compare them with their own clock, with no leeway for the future: `nbf` is `iat`, and neither is rounded up.
+fn dated(body: &mut Map<String, Value>, now: i64, life: i64) {
+    for (name, at) in [("iat", now), ("nbf", now), ("exp", now.saturating_add(life))] {
+        body.insert(name.to_owned(), json!(at));
+    }
+}
+
+/// `x-ms-policy-token-hash`: SHA-256 over the uploaded text as it came.
+pub(super) fn upload_hash(jws: &str) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(jws.as_bytes()))
+}

@@ -1,0 +1,187 @@
+//! One key of a key set. RFC 7517 sections 4 and 9, RFC 7518 section 6.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use openssl::bn::BigNumRef;
+use serde_json::{Map, Value};
+
+use super::algorithm::JwsAlgorithm;
+use crate::formats::x509::{Certificate, only_common_name, subject_public_key_info};
+use crate::signatures::{PublicKey, certificate_signed_by};
+use crate::time::UnixTime;
+
+/// The longest `kid`, in bytes.
+pub(super) const MAX_KID: usize = 256;
+/// The largest certificate of a signing key: an Azure-style service carries its own evidence in it.
+const MAX_CERTIFICATE: usize = 64 * 1024;
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// A public key that may check signatures, and all that its set says about it.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub kid: Option<String>,
+    pub algorithm: Option<JwsAlgorithm>,
+    pub key: PublicKey,
+    pub certificate: Option<KeyCertificate>,
+}
+
+/// What the first certificate of `x5c` says.
+#[derive(Debug)]
+pub(super) struct KeyCertificate {
+    /// The common name, where subject and issuer are the same name and consist of it alone.
+    pub self_issued: Option<String>,
+    /// Whether it is signed by its own key.
+    pub self_signed: bool,
+    /// The key in DER.
+    pub spki: Vec<u8>,
+    pub not_before: UnixTime,
+    pub not_after: UnixTime,
+}
+
+/// What an entry of a key set comes to.
+pub(super) enum Entry {
+    /// A key for signatures.
+    Key(Key),
+    /// Of another use, type or size, or contradicting itself.
+    Ignored,
+    /// A symmetric key: whoever can read the set could sign.
+    Symmetric,
+}
+
+impl Entry {
+    pub fn read(jwk: &Map<String, Value>) -> Self {
+        if jwk.get("kty").and_then(Value::as_str) == Some("oct") {
+            return Self::Symmetric;
+        }
+        Key::read(jwk).map_or(Self::Ignored, Self::Key)
+    }
+}
+
+impl Key {
+    fn read(jwk: &Map<String, Value>) -> Option<Self> {
+        if PRIVATE.iter().any(|name| jwk.contains_key(*name)) || !for_checking(jwk) {
+            return None;
+        }
+        let kid = match jwk.get("kid") {
+            None => None,
+            Some(Value::String(kid)) if sound_kid(kid) => Some(kid.clone()),
+            Some(_) => return None,
+        };
+        let algorithm = match jwk.get("alg") {
+            None => None,
+            Some(Value::String(name)) => Some(JwsAlgorithm::parse(name)?),
+            Some(_) => return None,
+        };
+        let certified = match jwk.get("x5c") {
+            None => None,
+            Some(x5c) => certificate(x5c),
+        };
+        let key = match (jwk.get("kty")?.as_str()?, &certified) {
+            ("RSA", _) if jwk.contains_key("n") => rsa(jwk)?,
+            ("EC", _) if jwk.contains_key("x") => ec(jwk)?,
+            ("RSA", Some(certificate)) => same_type(certificate, |key| matches!(key, PublicKey::Rsa(..)))?,
+            ("EC", Some(certificate)) => same_type(certificate, |key| !matches!(key, PublicKey::Rsa(..)))?,
+            _ => return None,
+        };
+        // A key set in which certificate and numbers differ does not say which key it means.
+        if certified.as_ref().is_some_and(|certificate| certificate.key().digest() != key.digest()) {
+            return None;
+        }
+        let certificate = certified.and_then(|certificate| KeyCertificate::of(&certificate));
+        let read = Self { kid, algorithm, key, certificate };
+        algorithm.is_none_or(|algorithm| read.fits(algorithm)).then_some(read)
+    }
+
+    /// Whether the key is of the algorithm's type and curve, and is not kept for another algorithm.
+    pub fn fits(&self, algorithm: JwsAlgorithm) -> bool {
+        use JwsAlgorithm::{ES256, ES384, ES512, PS256, PS384, PS512, RS256, RS384, RS512};
+        let family = match algorithm {
+            RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => matches!(self.key, PublicKey::Rsa(..)),
+            ES256 => matches!(self.key, PublicKey::P256(..)),
+            ES384 => matches!(self.key, PublicKey::P384(..)),
+            ES512 => matches!(self.key, PublicKey::P521(..)),
+        };
+        family && self.algorithm.is_none_or(|named| named == algorithm)
+    }
+}
+
+impl KeyCertificate {
+    fn of(certificate: &Certificate) -> Option<Self> {
+        let same = certificate.subject() == certificate.issuer();
+        Some(Self {
+            self_issued: if same { only_common_name(certificate.subject()) } else { None },
+            self_signed: same && certificate_signed_by(certificate, certificate.key()),
+            spki: subject_public_key_info(certificate.der()).ok()?,
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+        })
+    }
+}
+
+/// Whether a `kid` may be looked up at all: a name, compared byte for byte and never read as anything else.
+pub(super) fn sound_kid(kid: &str) -> bool {
+    kid.len() <= MAX_KID && !kid.contains('\0')
+}
+
+/// `use` and `key_ops`, where present, allow the checking of signatures.
+fn for_checking(jwk: &Map<String, Value>) -> bool {
+    let signing = jwk.get("use").is_none_or(|purpose| purpose == "sig");
+    let verifying = match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(|operation| operation == "verify"),
+        Some(_) => false,
+    };
+    signing && verifying
+}
+
+fn certificate(x5c: &Value) -> Option<Certificate> {
+    let der = STANDARD.decode(x5c.as_array()?.first()?.as_str()?).ok()?;
+    Certificate::parse_at_most(&der, MAX_CERTIFICATE).ok()
+}
+
+/// The certified key, when it is of the type that `kty` says.
+fn same_type(certificate: &Certificate, is: impl Fn(&PublicKey) -> bool) -> Option<PublicKey> {
+    Some(certificate.key().clone()).filter(|key| is(key) && sound(key))
+}
+
+/// Whether a key is not one of those that can be factored.
+fn sound(key: &PublicKey) -> bool {
+    key.modulus().is_none_or(|n| !has_roca_fingerprint(&n))
+}
+
+fn number(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()
+}
+
+fn rsa(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
+    let zeros = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte == 0).count();
+    let (n, e) = (n.get(zeros(&n)..)?, e.get(zeros(&e)..)?);
+    PublicKey::from_rsa(n, e).filter(sound)
+}
+
+/// The curve is what `crv` says, and each coordinate has exactly its size.
+fn ec(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    let size = match jwk.get("crv")?.as_str()? {
+        "P-256" => 32,
+        "P-384" => 48,
+        "P-521" => 66,
+        _ => return None,
+    };
+    let (x, y) = (number(jwk, "x")?, number(jwk, "y")?);
+    if x.len() != size || y.len() != size {
+        return None;
+    }
+    PublicKey::from_point(&[&[4], x.as_slice(), y.as_slice()].concat())
+}
+
+/// Keys of CVE-2017-15361: the modulus is a power of 65537 modulo every small prime. A modulus made otherwise is so with chance
+/// below 2^-27.
+fn has_roca_fingerprint(n: &BigNumRef) -> bool {
+    (3..=167_u32).filter(|prime| (2..*prime).all(|divisor| prime.checked_rem(divisor) != Some(0))).all(|prime| {
+        let remainder = n.mod_word(prime).unwrap_or(u64::MAX);
+        let next = |power: &u64| power.checked_mul(65_537)?.checked_rem(u64::from(prime));
+        let powers = std::iter::successors(Some(1_u64), next);
+        powers.take(usize::try_from(prime).unwrap_or_default()).any(|power| power == remainder)
+    })
+}
