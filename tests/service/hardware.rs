@@ -17,13 +17,13 @@ use super::broker::*;
 
 /// A library whose content a test sets; it counts how often it was asked.
 #[derive(Default)]
-struct Shelf {
+pub struct Shelf {
     content: Mutex<Option<Endorsements>>,
     fetches: AtomicUsize,
 }
 
 impl Shelf {
-    fn put(&self, files: &[&[u8]]) {
+    pub fn put(&self, files: &[&[u8]]) {
         let mut content = Endorsements::default();
         for file in files {
             content.add_file(file).unwrap();

@@ -3,14 +3,19 @@
 //! `architecture.md` section 12. One binary, one file a topic; `broker.rs` has the house they share.
 
 mod audit;
+mod azure;
 mod broker;
 mod door;
 mod hardware;
 mod hosts;
 mod idempotency;
+mod isolated;
 mod maa_door;
+mod maa_flow;
 mod refusals;
+mod replay;
 mod restart;
 mod sessions;
+mod stale;
 mod strain;
 mod use_key;

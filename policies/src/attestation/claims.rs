@@ -200,9 +200,9 @@ impl Claim {
 /// let claims = ClaimSet::from_objects(attested.as_object().unwrap(), presented.as_object().unwrap());
 /// let shown: Vec<_> = claims.iter().map(|claim| (claim.kind(), claim.issuer().as_str())).collect();
 /// assert_eq!(shown, [
-///     ("advisories", "AttestationService"),
-///     ("advisories", "AttestationService"),
 ///     ("x-ms-sgx-svn", "AttestationService"),
+///     ("advisories", "AttestationService"),
+///     ("advisories", "AttestationService"),
 ///     ("role", "CustomClaim"),
 /// ]);
 /// ```

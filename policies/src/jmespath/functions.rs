@@ -165,7 +165,7 @@ fn not_null<'a>(given: &Arguments<'a>) -> Result<Node<'a>, Fault> {
 fn reverse<'a>(run: &mut Interpreter<'_>, given: &Arguments<'a>) -> Result<Node<'a>, Fault> {
     match given.value(0)?.view() {
         View::Text(text) => {
-            run.look(text.len())?;
+            run.look(text.len().saturating_mul(8))?;
             run.fuel.bytes(text.len() as u64)?;
             Ok(Node::text(text.chars().rev().collect()))
         }

@@ -103,32 +103,51 @@ impl Writer<'_> {
         }
     }
 
-    /// Runs without escapes are pushed whole.
+    /// Paid for as a whole, then written: runs without escapes at once, four escapes for a step.
     fn string(&mut self, text: &str) -> Result<(), Fault> {
-        self.fuel.step(length(text.len()))?;
-        self.push("\"")?;
-        let mut rest = text;
-        while let Some(place) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-            let (run, escaped) = rest.split_at_checked(place).unwrap_or((rest, ""));
-            self.push(run)?;
-            let (first, behind) = escaped.split_at_checked(1).unwrap_or((escaped, ""));
-            match first {
-                "\"" => self.push("\\\"")?,
-                "\\" => self.push("\\\\")?,
-                "\u{8}" => self.push("\\b")?,
-                "\u{c}" => self.push("\\f")?,
-                "\n" => self.push("\\n")?,
-                "\r" => self.push("\\r")?,
-                "\t" => self.push("\\t")?,
-                control => {
-                    let mut code = String::with_capacity(6);
-                    let _ = write!(code, "\\u{:04x}", control.bytes().next().unwrap_or(0));
-                    self.push(&code)?;
-                }
-            }
-            rest = behind;
+        let (mut escapes, mut written) = (0_usize, text.len() + 2);
+        for byte in text.bytes() {
+            let more = match byte {
+                b'"' | b'\\' | 0x08 | 0x0c | b'\n' | b'\r' | b'\t' => 1,
+                0..=0x1f => 5,
+                _ => continue,
+            };
+            escapes += 1;
+            written += more;
         }
-        self.push(rest)?;
-        self.push("\"")
+        self.fuel.step(length(text.len() + 32 * escapes))?;
+        self.fuel.bytes(written as u64)?;
+        self.out.reserve(written);
+        self.out.push('"');
+        if escapes == 0 {
+            self.out.push_str(text)
+        } else {
+            escape(&mut self.out, text)
+        }
+        self.out.push('"');
+        Ok(())
     }
+}
+
+fn escape(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(place) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        let (run, escaped) = rest.split_at_checked(place).unwrap_or((rest, ""));
+        let (first, behind) = escaped.split_at_checked(1).unwrap_or((escaped, ""));
+        out.push_str(run);
+        match first {
+            "\"" => out.push_str("\\\""),
+            "\\" => out.push_str("\\\\"),
+            "\u{8}" => out.push_str("\\b"),
+            "\u{c}" => out.push_str("\\f"),
+            "\n" => out.push_str("\\n"),
+            "\r" => out.push_str("\\r"),
+            "\t" => out.push_str("\\t"),
+            control => {
+                let _ = write!(out, "\\u{:04x}", control.bytes().next().unwrap_or(0));
+            }
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
 }

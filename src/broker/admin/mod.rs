@@ -272,6 +272,11 @@ impl Desk<'_> {
         self.caller.name().unwrap_or_default()
     }
 
+    /// Under which the audit has the record of it.
+    pub(crate) fn correlation(&self) -> &str {
+        self.correlation
+    }
+
     /// Whether the operator may do this too: for what one request does besides its own action.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Binding, Evidence, EvidenceKind, Genuine, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
+use keygate_verifier::{Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -67,6 +67,8 @@ pub struct AzureAttestAnswer {
     pub token: String,
     /// Each rule in order, where it was asked for.
     pub trace: Option<Value>,
+    /// Under which the audit has its record.
+    pub correlation: String,
 }
 
 /// One request on its way.
@@ -214,7 +216,7 @@ impl Broker {
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
         self.keystore.record_within_reserve(event.record()).map_err(Fault::from)?;
-        Ok(AzureAttestAnswer { token, trace })
+        Ok(AzureAttestAnswer { token, trace, correlation: passage.correlation.clone() })
     }
 
     /// A refusal before evidence was found genuine and bound: counted.

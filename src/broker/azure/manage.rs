@@ -32,7 +32,16 @@ const TRIES: usize = 3;
 /// Largest payload of an upload that is read as JSON, in bytes.
 const LARGEST_PAYLOAD: usize = 256 * 1_024;
 
-type Told = Result<String, AzureFault>;
+/// A token about a policy or a certificate.
+#[derive(Debug, Clone)]
+pub struct AzureToken {
+    /// The token.
+    pub token: String,
+    /// Under which the audit has its record, where one is made: what anybody may read makes none.
+    pub correlation: String,
+}
+
+type Told = Result<AzureToken, AzureFault>;
 
 /// A policy that was uploaded and may be set.
 #[derive(Debug)]
@@ -146,7 +155,7 @@ impl Broker {
         bearer: Option<&str>,
         action: Action,
         object: &str,
-        work: impl FnOnce(&Desk<'_>) -> Result<String, Refused>,
+        work: impl FnOnce(&Desk<'_>) -> Result<AzureToken, Refused>,
     ) -> Told {
         let ask = Ask {
             seat: seat.clone(),
@@ -178,12 +187,19 @@ impl Broker {
             let stored = self.keystore.policy(seat.provider.id(), kind.as_str()).map_err(Fault::from)?;
             signed(self, seat, [("x-ms-policy", json!(shown(kind.as_str(), stored.as_ref())))])
         });
-        token.map_err(|refused| self.stranger(seat, refused, &crate::broker::correlation()))
+        self.to_anybody(seat, token)
     }
 
     fn listed(&self, seat: &Seat, keys: Vec<Value>) -> Told {
-        let token = signed(self, seat, [("x-ms-policy-certificates", json!({"keys": keys}))]);
-        token.map_err(|refused| self.stranger(seat, refused, &crate::broker::correlation()))
+        self.to_anybody(seat, signed(self, seat, [("x-ms-policy-certificates", json!({"keys": keys}))]))
+    }
+
+    fn to_anybody(&self, seat: &Seat, token: Result<String, Refused>) -> Told {
+        let correlation = crate::broker::correlation();
+        match token {
+            Ok(token) => Ok(AzureToken { token, correlation }),
+            Err(refused) => Err(self.stranger(seat, refused, &correlation)),
+        }
     }
 }
 
@@ -192,8 +208,9 @@ impl Desk<'_> {
         self.ask.seat.provider.setup().trust_model
     }
 
-    fn token<const N: usize>(&self, members: [(&str, Value); N]) -> Result<String, Refused> {
-        signed(self.broker, &self.ask.seat, members)
+    fn token<const N: usize>(&self, members: [(&str, Value); N]) -> Result<AzureToken, Refused> {
+        let token = signed(self.broker, &self.ask.seat, members)?;
+        Ok(AzureToken { token, correlation: self.correlation().to_owned() })
     }
 
     /// Reads an uploaded policy and sees that it may be set here.
@@ -234,7 +251,7 @@ impl Desk<'_> {
         changed: impl Fn(&Signers, &[u8]) -> Result<Option<Vec<Vec<u8>>>, Refused>,
         why: &str,
         result: &str,
-    ) -> Result<String, Refused> {
+    ) -> Result<AzureToken, Refused> {
         if self.trust_model() != TrustModel::Isolated {
             return Err(operation("policy signers belong to isolated providers alone"));
         }

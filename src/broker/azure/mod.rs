@@ -18,5 +18,6 @@ pub use attestation_type::AttestationType;
 pub(crate) use fault::Refused;
 pub use fault::{AzureFault, AzureFaultKind};
 pub(crate) use keys::AzureKeys;
+pub use manage::AzureToken;
 pub(crate) use manage::{read_upload, unsecured};
 pub(crate) use signers::{Signers, seed as seed_signers};

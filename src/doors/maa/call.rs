@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::error::{self, CLIENT_REQUEST_ID, Refusal};
 use super::version::ApiVersion;
 use crate::broker::admin::Action;
-use crate::broker::{AttestationType, AzureFault, Broker, Caller, Code, Fault, Seat};
+use crate::broker::{AttestationType, AzureFault, AzureToken, Broker, Caller, Code, Fault, Seat};
 use crate::telemetry;
 
 /// Asks for the evaluation beside the token.
@@ -51,7 +51,7 @@ pub(super) async fn served(
     let call = Call { broker: Arc::clone(&broker), seat, correlation: crate::broker::correlation(), http };
     let mut response = match work(&call).await {
         Ok(response) => {
-            telemetry::answered(operation, "ok", &call.correlation, began.elapsed());
+            telemetry::answered(operation, "ok", "", began.elapsed());
             response
         }
         Err(mut refusal) => {
@@ -133,12 +133,15 @@ impl Call {
     }
 
     /// A caller who may read policies.
-    pub(super) fn reader(&self) -> Result<Caller, Refusal> {
-        self.caller_who_may(Action::PolicyShow)
+    pub(super) async fn reader(&self) -> Result<Caller, Refusal> {
+        self.caller_who_may(Action::PolicyShow).await
     }
 
-    fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
-        let caller = self.broker.caller(&self.seat, self.bearer().as_ref().map(|token| token.as_str()))?;
+    async fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
+        let bearer = self.bearer();
+        let bearer = bearer.as_ref().map(|token| token.as_str());
+        self.broker.prepare_caller(&self.seat, bearer).await;
+        let caller = self.broker.caller(&self.seat, bearer)?;
         match action.roles().iter().any(|role| caller.has(role.as_str())) {
             true => Ok(caller),
             false => Err(self.refuse(&Fault::new(Code::Forbidden, "credential"))),
@@ -157,24 +160,26 @@ impl Call {
     }
 
     /// A signed text, to someone who may change what it changes. Whoever may not learns nothing of its form.
-    pub(super) fn signed(&self, body: Body, member: Option<&str>) -> Result<String, Refusal> {
+    pub(super) async fn signed(&self, body: Body, member: Option<&str>) -> Result<String, Refusal> {
         let read =
             self.body(body).and_then(|body| super::wire::read_jws(&body, member).map_err(|fault| self.refuse(&fault)));
         match read {
             Ok(jws) => Ok(jws),
-            Err(refusal) => self.caller_who_may(Action::PolicySet).and(Err(refusal)),
+            Err(refusal) => self.caller_who_may(Action::PolicySet).await.and(Err(refusal)),
         }
     }
 
     /// A use case of the management, on a thread that may block; its token is the answer.
     pub(super) async fn token<W>(&self, work: W) -> Outcome
     where
-        W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<String, AzureFault> + Send + 'static,
+        W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<AzureToken, AzureFault> + Send + 'static,
     {
         let (broker, seat, bearer) = (Arc::clone(&self.broker), self.seat.clone(), self.bearer());
+        broker.prepare_caller(&seat, bearer.as_ref().map(|token| token.as_str())).await;
         let done = web::block(move || work(&broker, &seat, bearer.as_ref().map(|token| token.as_str()))).await;
         let done = done.map_err(|_| self.refuse(&Fault::new(Code::DependencyUnavailable, "")))?;
-        Ok(self.ok(&json!({"token": done?})))
+        let told = done?;
+        Ok(error::ok(&json!({"token": told.token}), &told.correlation))
     }
 
     /// An answer with a body.

@@ -183,27 +183,26 @@ fn chain(certificates: &[Vec<u8>]) -> Result<Certificate, EmbeddedFault> {
     let refused = |reason| EmbeddedFault::Certificate { reason };
     let parsed: Result<Vec<_>, _> = certificates.iter().map(|der| Certificate::parse(der)).collect();
     let mut parsed = parsed.map_err(|_| refused("it does not parse, or its key is of another type or size"))?;
-    for (below, certificate) in parsed.iter().enumerate() {
-        let last = below.saturating_add(1) == parsed.len();
-        let issuer = if last { certificate } else { parsed.get(below.saturating_add(1)).unwrap_or(certificate) };
-        let names = issuer.subject() == certificate.issuer();
-        if last && (!names || !issuer.is_ca()) {
-            let name = certificate.common_name().unwrap_or_default();
-            let common_name = name.chars().filter(|c| !c.is_control()).take(256).collect();
-            return Err(EmbeddedFault::NoIssuerCertificate { common_name });
-        }
-        if !last && certificate.subject() == certificate.issuer() {
+    let root = parsed.last().ok_or_else(|| refused("its header has no x5c"))?;
+    if root.issuer() != root.subject() || !root.is_ca() {
+        let name = root.common_name().unwrap_or_default();
+        let common_name = name.chars().filter(|c| !c.is_control()).take(256).collect();
+        return Err(EmbeddedFault::NoIssuerCertificate { common_name });
+    }
+    for (below, (certificate, issuer)) in parsed.iter().zip(parsed.iter().skip(1)).enumerate() {
+        if certificate.subject() == certificate.issuer() {
             return Err(refused("certificates follow the one that is its own issuer"));
         }
-        if !names || !issuer.is_ca() {
+        if issuer.subject() != certificate.issuer() || !issuer.is_ca() {
             return Err(refused("it is not followed by the certificate of its issuer"));
         }
-        if !last && issuer.path_length().is_some_and(|most| below > usize::from(most)) {
+        if issuer.path_length().is_some_and(|most| below > usize::from(most)) {
             return Err(refused("the path length of its issuer is exceeded"));
         }
-        if !certificate_signed_by(certificate, issuer.key()) {
-            return Err(refused("it is not signed by its issuer"));
-        }
     }
-    if parsed.is_empty() { Err(refused("its header has no x5c")) } else { Ok(parsed.swap_remove(0)) }
+    let issuers = parsed.iter().skip(1).chain([root]);
+    if !parsed.iter().zip(issuers).all(|(certificate, issuer)| certificate_signed_by(certificate, issuer.key())) {
+        return Err(refused("it is not signed by its issuer"));
+    }
+    Ok(parsed.swap_remove(0))
 }
