@@ -1,6 +1,8 @@
 //! The composition root: settings in, a broker with its store, verifier and library out. The only file that names every concrete
 //! type.
 
+mod identity;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +14,13 @@ use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER
 use crate::broker::{Broker, Limits, Parts, ProviderSetup, Schedule, TrustModel};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
+use crate::identity::Identity;
 use crate::settings::{ProviderSettings, Settings, SettingsError};
 
 /// How often is looked whether something is due.
 const TICK: Duration = Duration::from_secs(5);
+/// How often is looked whether an issuer's keys are due.
+const ISSUERS: Duration = Duration::from_secs(10);
 
 /// Why the service cannot be put together.
 #[derive(Debug)]
@@ -49,6 +54,8 @@ pub struct App {
     pub keystore: Keystore,
     /// Endorsements.
     pub library: Arc<Library>,
+    /// Who is known from elsewhere.
+    pub identity: Arc<Identity>,
     /// What it was put together from.
     pub settings: Settings,
     /// How the store is sealed, for the line at start.
@@ -74,11 +81,13 @@ impl App {
         let keystore = Keystore::open(&file, &root, now.secs()).map_err(|e| store_error(&file, &e))?;
         let verifier = Verifier::new(anchors(&settings)?);
         let library = Arc::new(Library::new(library(&settings)?));
+        let identity = Arc::new(identity::identity(&settings)?);
         let newest = keystore.status().newest_time;
         let broker = Broker::open(Parts {
             keystore: keystore.clone(),
             verifier,
             library: Arc::clone(&library) as _,
+            identity: Arc::clone(&identity),
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
@@ -91,7 +100,7 @@ impl App {
                 "`keygate store check` says more".to_owned(),
             )
         })?;
-        Ok(Self { broker, keystore, library, settings, sealed_by })
+        Ok(Self { broker, keystore, library, identity, settings, sealed_by })
     }
 
     /// Renews endorsements and records gathered refusals, for as long as the process lives.
@@ -105,6 +114,16 @@ impl App {
                 let _ = tokio::task::spawn_blocking(move || broker.tick()).await;
             }
         }));
+        if !self.settings.oidc.is_empty() {
+            let broker = Arc::clone(&self.broker);
+            drop(tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(ISSUERS);
+                loop {
+                    ticks.tick().await;
+                    broker.renew_issuers().await;
+                }
+            }));
+        }
         if self.settings.collateral.online {
             let (library, every) =
                 (Arc::clone(&self.library), Duration::from_secs(self.settings.collateral.refresh_seconds));

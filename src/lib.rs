@@ -5,7 +5,7 @@
 //!
 //! * [`settings`], [`clock`]: what an operator wants, what time it is;
 //! * [`collateral`]: endorsements from the world; [`attester`]: evidence of this machine; [`result`]: tokens, receipts and
-//!   certificates; [`audit`]: what is recorded; [`telemetry`]: what may be logged;
+//!   certificates; [`identity`]: who is known from elsewhere; [`audit`]: what is recorded; [`telemetry`]: what may be logged;
 //! * [`broker`]: the use cases: judge evidence, decide, use a key, record, answer. Knows no HTTP;
 //! * [`doors`]: dialects of HTTP, translated into the broker's words; [`app`]: settings in, a broker out;
 //! * [`http`]: the two listeners; [`client`]: the workload's side of the native door;
@@ -22,6 +22,7 @@ pub mod collateral;
 pub mod commands;
 pub mod doors;
 pub mod http;
+pub mod identity;
 pub mod result;
 pub mod settings;
 pub mod telemetry;

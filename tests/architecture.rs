@@ -45,7 +45,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["http", "client"]),
     (4, &["doors", "app"]),
     (3, &["broker"]),
-    (2, &["result", "audit", "collateral", "telemetry", "attester"]),
+    (2, &["result", "audit", "collateral", "telemetry", "attester", "identity"]),
     (1, &["settings", "clock"]),
 ];
 

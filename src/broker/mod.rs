@@ -35,7 +35,7 @@ use keygate_verifier::{UnixTime, Verifier};
 pub use azure::{
     AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, AzureToken, HeldData,
 };
-pub use caller::Caller;
+pub use caller::{Caller, Origin};
 pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
 pub use endorser::{Endorser, NoEndorser};
@@ -53,6 +53,7 @@ pub use request::{
 
 use crate::audit::Strangers;
 use crate::clock::Clock;
+use crate::identity::Identity;
 use crate::result::certificate::ServerCertificate;
 use crate::telemetry;
 use knowledge::{Denied, Marks, Rules, StandIns};
@@ -68,6 +69,8 @@ pub struct Parts {
     pub verifier: Verifier,
     /// Where endorsements come from.
     pub library: Arc<dyn Endorser>,
+    /// Who is known from elsewhere.
+    pub identity: Arc<Identity>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Tenants, the default one first.
@@ -84,6 +87,7 @@ pub struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     verifier: Verifier,
     library: Arc<dyn Endorser>,
+    identity: Arc<Identity>,
     providers: Providers,
     pool: pool::Pool,
     limits: Limits,
@@ -121,6 +125,7 @@ impl Broker {
             clock: parts.clock,
             verifier: parts.verifier,
             library: parts.library,
+            identity: parts.identity,
             providers: Providers(providers),
             pool: pool::Pool::new(parts.limits),
             limits: parts.limits,
@@ -182,15 +187,6 @@ impl Broker {
         });
         let (bytes, expires_at) = made.map_err(|fault| self.refuse(seat, &fault))?;
         Ok(Challenge { bytes, expires_at, host: provider.host().to_owned() })
-    }
-
-    /// The caller of a bearer token; a token that is sent must be valid.
-    ///
-    /// # Errors
-    /// `token-invalid`, or the node is not fit.
-    pub fn caller(&self, seat: &Seat, bearer: Option<&str>) -> Result<Caller, BrokerError> {
-        let known = self.fit().and_then(|now| caller::identify(&self.keystore, seat.provider.id(), bearer, now.secs()));
-        known.map_err(|fault| self.refuse(seat, &fault))
     }
 
     /// The CA of a provider in PEM: a workload's only pin.

@@ -3,6 +3,7 @@
 //! `native-api.md` section 3; `architecture.md` section 7. Doors build these; nothing in here is believed yet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use keygate_keystore::{KeyName, KeystoreError, VersionId, Wrapping};
 use keygate_verifier::{EvidenceKind, NativeRequest, RecipientKey, request_digest};
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::caller::Caller;
 use super::providers::ProviderRef;
+use crate::identity::PeerCertificate;
 
 /// Where a request came in: the provider that its host names, and the address it came from.
 #[derive(Clone)]
@@ -19,6 +21,8 @@ pub struct Seat {
     pub provider: ProviderRef,
     /// The peer's address.
     pub source: IpAddr,
+    /// The client's certificate, where it showed one that says something here.
+    pub peer: Option<Arc<PeerCertificate>>,
 }
 
 impl Seat {

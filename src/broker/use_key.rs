@@ -154,9 +154,7 @@ impl Broker {
         let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
         let look = look.map_err(|e| fail(e.into()))?;
         // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
-        if let Some(name) = request.caller.name() {
-            caller::still_there(&self.keystore, provider, name, now.secs()).map_err(fail)?;
-        }
+        caller::still_there(&self.keystore, provider, &request.caller, now.secs()).map_err(fail)?;
         if let Some(shown) = shown {
             let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
             if denied.map_err(fail)? {

@@ -151,8 +151,11 @@ fn explained(error: ClientError) -> Failure {
         return failure(error);
     }
     let code = error.code.clone();
-    Failure::refused(&code, format!("{error}: {}", found.join("; ")))
-        .with_help("mend the rule (`keygate rule check FILE` shows where), or set it with --force and a reason")
+    let help = match code.as_str() {
+        "policy-invalid" => "mend the policy: `keygate policy check FILE` shows where",
+        _ => "mend the rule (`keygate rule check FILE` shows where), or set it with --force and a reason",
+    };
+    Failure::refused(&code, format!("{error}: {}", found.join("; "))).with_help(help)
 }
 
 /// An object for people: how many versions instead of each, the rule by number and digest.

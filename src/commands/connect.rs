@@ -132,6 +132,7 @@ pub fn advice(code: &str) -> &'static str {
         "operation-not-allowed" => "the key's type, operations or exportable flag say no: see `keygate key show`",
         "malformed" | "unsupported" | "too-large" => "mend what was sent: see the code in docs/errors.md",
         "rule-invalid" => "mend the rule, or say why it must be with --force",
+        "policy-invalid" => "mend the policy: `keygate policy check FILE` shows where",
         "crypto-failed" => "ciphertext, key version or aad do not belong together",
         "conflict" => "read the newest state and try again",
         _ => "",

@@ -14,10 +14,16 @@ mod identity;
 mod init;
 mod key;
 mod local;
+mod places;
+mod policies;
+mod policy;
+mod policy_trace;
+mod policy_try;
 mod progress;
 mod rule;
 mod rules;
 mod serve;
+mod signing_key;
 mod store;
 mod time;
 mod verify;
@@ -63,7 +69,9 @@ enum Command {
     Key(key::KeyArgs),
     /// Release rules: check and try offline, history, diff and restore in a service.
     Rule(rule::RuleArgs),
-    /// Set rules and options of keys from files; prints the difference first.
+    /// Attestation policies: check and try offline; set, get, reset, history, diff and restore in a service.
+    Policy(policy::PolicyArgs),
+    /// Set policies, and rules and options of keys, from files; prints the difference first.
     Apply(apply::ApplyArgs),
     /// Machines, measurements and issuers' keys that open nothing.
     Deny(deny::DenyArgs),
@@ -71,6 +79,8 @@ enum Command {
     Credential(credential::CredentialArgs),
     /// The audit journal: list, show, verify, export.
     Audit(audit::AuditArgs),
+    /// The keys that sign tokens: list, rotate.
+    SigningKey(signing_key::SigningKeyArgs),
     /// Copies and checks of the store.
     Store(store::StoreArgs),
     /// Make an identity for the software attester, for machines without hardware.
@@ -95,6 +105,8 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::Attest(args) => wait(workload::attest(args, format)),
         Command::Key(args) => wait(key::run(args, format)),
         Command::Rule(args) => wait(rule::run(args, format)),
+        Command::Policy(args) => wait(policy::run(args, format)),
+        Command::SigningKey(args) => wait(signing_key::run(args, format)),
         Command::Apply(args) => wait(apply::run(args, format)),
         Command::Deny(args) => wait(deny::run(args, format)),
         Command::Credential(args) => wait(credential::run(args, format)),

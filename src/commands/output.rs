@@ -112,7 +112,8 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
 /// A value of a table; times, which are unix seconds elsewhere, as people write them.
 fn cell(path: &str, value: &Value) -> String {
     let name = path.rsplit(['.', '/']).next().unwrap_or_default();
-    let is_time = matches!(name, "at" | "created" | "updated" | "expires" | "not_before") || name.ends_with("_at");
+    let is_time =
+        matches!(name, "at" | "created" | "updated" | "expires" | "not_before" | "signs_from") || name.ends_with("_at");
     match value.as_i64().filter(|_| is_time) {
         Some(seconds) => UnixTime::from_secs(seconds).to_string(),
         None => text(value),

@@ -1,13 +1,13 @@
 //! Rules in files: read, checked with the place underlined, joined with options of the command line. Keygate's contract, sections 5 and 7.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::Path;
 
-use ariadne::{Config, IndexType, Label, Report, ReportKind, Source};
-use keygate_policies::{Diagnostic, KeyRules, Limits, Severity, json};
+use keygate_policies::{Diagnostic, KeyRules, Limits, json};
 use serde_json::{Map, Value, json};
 
-use super::exit::{Failure, complain};
+use super::exit::Failure;
+use super::places;
 
 /// A text and where it came from.
 pub struct RuleFile {
@@ -63,44 +63,7 @@ impl RuleFile {
 
     /// Shows each place on standard error: underlined on a terminal, a line each elsewhere.
     pub fn show(&self, found: &[Diagnostic]) {
-        let color = std::io::stderr().is_terminal();
-        for diagnostic in found {
-            if diagnostic.line == 0 || !color {
-                complain(&format!("{}: {}: {diagnostic}", self.name, word(diagnostic.severity)));
-                continue;
-            }
-            let kind = match diagnostic.severity {
-                Severity::Warning => ReportKind::Warning,
-                Severity::Refusal | Severity::Error => ReportKind::Error,
-            };
-            let end = diagnostic.span.end.max(diagnostic.span.start.saturating_add(1)).min(self.text.len());
-            let place = (self.name.as_str(), diagnostic.span.start.min(end)..end);
-            let mut report = Report::build(kind, place.clone())
-                .with_config(Config::default().with_index_type(IndexType::Byte).with_color(color))
-                .with_code(diagnostic.code)
-                .with_message(&diagnostic.message)
-                .with_label(Label::new(place).with_message(expectation(diagnostic)));
-            if let Some(help) = &diagnostic.help {
-                report = report.with_help(help);
-            }
-            // A terminal that went away ends the picture, not the command.
-            let _ = report.finish().eprint((self.name.as_str(), Source::from(self.text.as_str())));
-        }
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Warning => "warning",
-        Severity::Refusal => "refused",
-        Severity::Error => "error",
-    }
-}
-
-fn expectation(diagnostic: &Diagnostic) -> String {
-    match diagnostic.expected.as_slice() {
-        [] => "here".to_owned(),
-        expected => format!("expected {}", expected.join(" or ")),
+        places::show(&self.name, &self.text, found);
     }
 }
 

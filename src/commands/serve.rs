@@ -16,7 +16,7 @@ use super::exit::{Exit, Failure};
 use super::init::{copy_warning, from_app};
 use crate::app::{self, App};
 use crate::clock::{Clock, SystemClock};
-use crate::http::{self, ListenerSetup, Pace, Side, tls::Identity};
+use crate::http::{self, ListenerSetup, Pace, Side, tls::Clients, tls::Identity};
 use crate::settings::{DEFAULTS, Settings};
 use crate::telemetry;
 
@@ -99,8 +99,11 @@ impl Serving {
             &settings.path(&settings.server.private_key),
             now.secs(),
         )?;
-        let client_ca = settings.path(&settings.server.client_ca);
-        let client_ca = (!settings.server.client_ca.as_os_str().is_empty()).then_some(client_ca.as_path());
+        let known = Clients::asked(app.identity.authorities());
+        let operators = match settings.server.client_ca.as_os_str().is_empty() {
+            true => known.clone(),
+            false => Clients::demanded(&settings.path(&settings.server.client_ca))?,
+        };
         let bound = |address: SocketAddr| {
             http::bind(address).map_err(|e| {
                 Failure::unavailable(
@@ -128,8 +131,8 @@ impl Serving {
                     Failure::unavailable("unreachable", format!("cannot listen: {e}"), "choose another address")
                 })
         };
-        let data = listen(data, Side::Data, identity.acceptor(None)?, settings.limits.body_bytes)?;
-        let admin = listen(admin, Side::Admin, identity.acceptor(client_ca)?, settings.limits.admin_body_bytes)?;
+        let data = listen(data, Side::Data, identity.acceptor(&known)?, settings.limits.body_bytes)?;
+        let admin = listen(admin, Side::Admin, identity.acceptor(&operators)?, settings.limits.admin_body_bytes)?;
         let handles = [data.handle(), admin.handle()];
         app.start_background();
         let (failed, wake) = (Arc::new(AtomicBool::new(false)), Arc::new(tokio::sync::Notify::new()));

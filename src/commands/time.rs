@@ -33,6 +33,17 @@ pub fn moment(text: &str) -> Result<i64, Failure> {
     Ok(now()?.saturating_add(seconds))
 }
 
+/// Reads a time as [`moment`] does, a duration counted back from now.
+///
+/// # Errors
+/// Usage.
+pub fn since(text: &str) -> Result<i64, Failure> {
+    match duration(text) {
+        Some(seconds) => Ok(now()?.saturating_sub(seconds)),
+        None => moment(text),
+    }
+}
+
 fn duration(text: &str) -> Option<i64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

@@ -25,6 +25,21 @@ const MAX_EVIDENCE: u64 = 1 << 20;
     after_help = "Example:\n  keygate verify --kind tdx --endorsements collateral.json --at 2025-07-04T10:16:31Z quote.bin"
 )]
 pub struct VerifyArgs {
+    #[command(flatten)]
+    judging: JudgingArgs,
+    /// Accept debug evidence.
+    #[arg(long)]
+    allow_debug: bool,
+    /// Accept this TCB status beside UpToDate. May be given more than once.
+    #[arg(long, value_name = "STATUS")]
+    accept_tcb: Vec<String>,
+    /// The evidence, or `-` for standard input.
+    file: PathBuf,
+}
+
+/// What evidence is judged with.
+#[derive(Debug, Clone, Args)]
+pub struct JudgingArgs {
     /// Kind of evidence: sgx, tdx, snp, nitro, software, or auto.
     #[arg(long, default_value = "auto")]
     kind: String,
@@ -37,14 +52,6 @@ pub struct VerifyArgs {
     /// A trust anchor beside the vendors': KIND=FILE. May be given more than once.
     #[arg(long, value_name = "KIND=FILE")]
     trust_anchor: Vec<String>,
-    /// Accept debug evidence.
-    #[arg(long)]
-    allow_debug: bool,
-    /// Accept this TCB status beside UpToDate. May be given more than once.
-    #[arg(long, value_name = "STATUS")]
-    accept_tcb: Vec<String>,
-    /// The evidence, or `-` for standard input.
-    file: PathBuf,
 }
 
 /// Arguments of `keygate inspect`.
@@ -61,14 +68,6 @@ pub struct InspectArgs {
 /// Runs `keygate verify`.
 pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
     let bytes = read_evidence(&args.file)?;
-    let now = match &args.at {
-        Some(text) => UnixTime::from_rfc3339(text).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is no RFC 3339 time"), "write it like 2025-07-04T10:28:44Z")
-        })?,
-        None => SystemClock::new(0)
-            .now()
-            .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "give the time with --at"))?,
-    };
     let mut options = Options::strict();
     options.allow_debug = args.allow_debug;
     for status in &args.accept_tcb {
@@ -82,27 +81,32 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
         })?;
         options.accept_tcb.insert(status);
     }
-    let mut anchors = Anchors::vendor().map_err(|e| Failure::refused(&e.full_code(), e.to_string()))?;
-    for (index, anchor) in args.trust_anchor.iter().enumerate() {
-        add_anchor(&mut anchors, anchor, index)?;
-    }
-    let mut held = Endorsements::default();
-    for path in &args.endorsements {
-        let (found, strange) = read_path(path)
-            .map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", path.display()), "check --endorsements"))?;
-        for file in strange {
-            complain(&format!("keygate: not an endorsement, left out: {file}"));
-        }
-        held.extend(&found);
-    }
-    let kind = kind_of(&args.kind, &bytes);
-    let report = match kind {
-        Ok(kind) => judge(&Verifier::new(anchors), kind, &bytes, &held, &options, now),
-        Err(refused) => Report::refused(None, &refused),
-    };
+    let report = args.judging.judge(&bytes, &Binding::Unbound, &options)?;
     let good = report.verdict == "verified";
     Output::new(format).object(&report.to_json());
     Ok(if good { Exit::Done } else { Exit::Refused })
+}
+
+/// What genuine evidence says, whatever its patch level and debug bit: those are for a policy to judge. Else why it is not genuine, or
+/// does not hold these run-time data.
+///
+/// # Errors
+/// Usage: a file that cannot be read.
+pub(super) fn genuine(
+    file: &Path,
+    judging: &JudgingArgs,
+    runtime_sha256: Option<[u8; 32]>,
+) -> Result<Result<Genuine, VerifyError>, Failure> {
+    let binding = match runtime_sha256 {
+        Some(_) => Binding::HeldData { runtime_sha256 },
+        None => Binding::Unbound,
+    };
+    let report = judging.judge(&read_evidence(file)?, &binding, &Options::show_all())?;
+    let missing = || VerifyError::new(keygate_verifier::Code::Malformed, "evidence", "nothing was concluded");
+    Ok(match (report.refusal, report.shown) {
+        (None, Some(shown)) => Ok(shown),
+        (why, _) => Err(why.unwrap_or_else(missing)),
+    })
 }
 
 /// Runs `keygate inspect`.
@@ -121,6 +125,37 @@ pub fn inspect(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
     shown.insert("says".into(), Value::Object(says));
     Output::new(format).object(&Value::Object(shown));
     Ok(Exit::Done)
+}
+
+impl JudgingArgs {
+    fn judge(&self, bytes: &[u8], binding: &Binding, options: &Options) -> Result<Report, Failure> {
+        let now = match &self.at {
+            Some(text) => UnixTime::from_rfc3339(text).ok_or_else(|| {
+                Failure::usage(format!("`{text}` is no RFC 3339 time"), "write it like 2025-07-04T10:28:44Z")
+            })?,
+            None => SystemClock::new(0)
+                .now()
+                .map_err(|e| Failure::unavailable("clock-untrusted", e.to_string(), "give the time with --at"))?,
+        };
+        let mut anchors = Anchors::vendor().map_err(|e| Failure::refused(&e.full_code(), e.to_string()))?;
+        for (index, anchor) in self.trust_anchor.iter().enumerate() {
+            add_anchor(&mut anchors, anchor, index)?;
+        }
+        let mut held = Endorsements::default();
+        for path in &self.endorsements {
+            let (found, strange) = read_path(path).map_err(|e| {
+                Failure::usage(format!("cannot read `{}`: {e}", path.display()), "check --endorsements")
+            })?;
+            for file in strange {
+                complain(&format!("keygate: not an endorsement, left out: {file}"));
+            }
+            held.extend(&found);
+        }
+        Ok(match kind_of(&self.kind, bytes) {
+            Ok(kind) => judge(&Verifier::new(anchors), &Evidence { kind, bytes }, binding, &held, options, now),
+            Err(refused) => Report::refused(None, &refused),
+        })
+    }
 }
 
 fn add_anchor(anchors: &mut Anchors, text: &str, index: usize) -> Result<(), Failure> {
@@ -180,13 +215,14 @@ struct Report {
 
 fn judge(
     verifier: &Verifier,
-    kind: EvidenceKind,
-    bytes: &[u8],
+    evidence: &Evidence<'_>,
+    binding: &Binding,
     held: &Endorsements,
     options: &Options,
     now: UnixTime,
 ) -> Report {
-    match verifier.verify(&Evidence { kind, bytes }, &Binding::Unbound, held, options, now) {
+    let kind = evidence.kind;
+    match verifier.verify(evidence, binding, held, options, now) {
         Ok(Outcome::Verified(verified)) => {
             Report { verdict: "verified", kind: Some(kind), refusal: None, shown: Some((*verified).clone()) }
         }

@@ -117,6 +117,7 @@ mod tests {
             ("crypto-failed", 400),
             ("conflict", 409),
             ("rule-invalid", 422),
+            ("policy-invalid", 422),
             ("rate-limited", 429),
             ("audit-unavailable", 503),
         ] {

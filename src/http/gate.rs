@@ -13,7 +13,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use super::dialect::{Dialect, behind};
 use super::hygiene::{self, Unfit, host_of};
 use super::rate::Rate;
-use super::{Pace, ServerName, Side};
+use super::{Pace, Peer, ServerName, Side};
 use crate::broker::{Broker, Seat};
 use crate::doors::maa;
 
@@ -80,7 +80,8 @@ impl Gate {
         if request.uri().query().is_some() && !azure && !path.starts_with("/admin/") {
             return Err(refuse(StatusCode::BAD_REQUEST, "malformed", "a query is no part of this interface"));
         }
-        Ok(Some(Seat { provider, source }))
+        let peer = request.conn_data::<Peer>().map(|peer| Arc::clone(&peer.0));
+        Ok(Some(Seat { provider, source, peer }))
     }
 }
 

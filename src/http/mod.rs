@@ -17,9 +17,11 @@ use actix_tls::accept::openssl::TlsStream;
 use actix_web::dev::{Extensions, Server};
 use actix_web::{App, HttpServer, middleware, rt, web};
 use openssl::ssl::NameType;
+use openssl::stack::Stack;
 
 use crate::broker::Broker;
 use crate::doors;
+use crate::identity::PeerCertificate;
 use gate::Gate;
 
 /// What a listener is made of.
@@ -70,6 +72,10 @@ pub struct Pace {
 #[derive(Debug, Clone)]
 struct ServerName(String);
 
+/// What the client's certificate says here.
+#[derive(Debug, Clone)]
+struct Peer(Arc<PeerCertificate>);
+
 /// Starts a listener. The future ends when it was stopped and has drained.
 ///
 /// # Errors
@@ -78,6 +84,7 @@ pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io
     let ListenerSetup { socket, tls, body_bytes, side, prefixes } = setup;
     let gate = Arc::new(Gate::new(Arc::clone(broker), body_bytes, pace, side, prefixes.clone()));
     let broker = Arc::clone(broker);
+    let examiner = Arc::clone(&broker);
     let workers = if pace.workers == 0 {
         std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
     } else {
@@ -114,15 +121,19 @@ pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io
     .shutdown_timeout(pace.drain.as_secs())
     .tls_handshake_timeout(pace.header)
     .disable_signals()
-    .on_connect(note_server_name)
+    .on_connect(move |connection, data| note_connection(&examiner, connection, data))
     .listen_openssl(socket, tls)?;
     Ok(server.run())
 }
 
-fn note_server_name(connection: &dyn std::any::Any, data: &mut Extensions) {
-    if let Some(stream) = connection.downcast_ref::<TlsStream<rt::net::TcpStream>>() {
-        let name = stream.ssl().servername(NameType::HOST_NAME).unwrap_or_default();
-        data.insert(ServerName(name.to_ascii_lowercase()));
+fn note_connection(broker: &Broker, connection: &dyn std::any::Any, data: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TlsStream<rt::net::TcpStream>>() else { return };
+    let tls = stream.ssl();
+    let name = tls.servername(NameType::HOST_NAME).unwrap_or_default();
+    data.insert(ServerName(name.to_ascii_lowercase()));
+    let (Some(leaf), Ok(none)) = (tls.peer_certificate(), Stack::new()) else { return };
+    if let Some(peer) = broker.examine_client(&leaf, tls.peer_cert_chain().unwrap_or(&none)) {
+        data.insert(Peer(Arc::new(peer)));
     }
 }
 

@@ -1,4 +1,5 @@
-//! TLS of both listeners: 1.2 and 1.3 by OpenSSL, no renegotiation, HTTP/1.1 only, client certificates where a CA is named.
+//! TLS of both listeners: 1.2 and 1.3 by OpenSSL, no renegotiation, HTTP/1.1 only, client certificates where a CA is named: demanded
+//! of everybody, or asked for.
 //!
 //! `bad-inputs.md` HTTP-14, CFG-02, CFG-03, ADM-16.
 
@@ -10,7 +11,8 @@ use std::path::Path;
 use openssl::asn1::Asn1Time;
 use openssl::pkey::PKey;
 use openssl::ssl::{
-    AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslVerifyMode, select_next_proto,
+    AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode,
+    select_next_proto,
 };
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
@@ -20,6 +22,40 @@ use crate::settings::SettingsError;
 
 /// Days before its end at which a certificate is warned of.
 const WARN_DAYS: u32 = 30;
+
+/// Longest chain of a client.
+const CLIENT_DEPTH: u32 = 4;
+
+/// What a listener wants of its clients.
+#[derive(Debug, Clone)]
+pub enum Clients {
+    /// No certificate.
+    Anybody,
+    /// A certificate under one of these, or none at all.
+    Asked(Vec<X509>),
+    /// A certificate under one of these.
+    Demanded(Vec<X509>),
+}
+
+impl Clients {
+    /// A certificate is demanded that is under a CA of this PEM file, `server.client_ca`.
+    ///
+    /// # Errors
+    /// `config-invalid`: the file cannot be read, or holds no certificate.
+    pub fn demanded(file: &Path) -> Result<Self, SettingsError> {
+        let help = "name a PEM file of CA certificates in `server.client_ca`";
+        let pem = std::fs::read(file)
+            .map_err(|e| SettingsError::new(format!("cannot read `{}`: {e}", file.display()), help))?;
+        let authorities = X509::stack_from_pem(&pem).ok().filter(|c| !c.is_empty());
+        let none = || SettingsError::new(format!("`{}` holds no certificate", file.display()), help);
+        authorities.map(Self::Demanded).ok_or_else(none)
+    }
+
+    /// A certificate is asked for where there is a CA that it could be under.
+    pub fn asked(authorities: Vec<X509>) -> Self {
+        if authorities.is_empty() { Self::Anybody } else { Self::Asked(authorities) }
+    }
+}
 
 /// Certificate and key of a listener, checked.
 pub struct Identity {
@@ -71,24 +107,24 @@ impl Identity {
         Ok(Self { chain, key: private })
     }
 
-    /// A builder for a listener; `client_ca`: PEM of the CA whose certificates clients must show.
+    /// A builder for a listener.
     ///
     /// # Errors
     /// `config-invalid`: OpenSSL refuses the certificate, key or CA.
-    pub fn acceptor(&self, client_ca: Option<&Path>) -> Result<SslAcceptorBuilder, SettingsError> {
+    pub fn acceptor(&self, clients: &Clients) -> Result<SslAcceptorBuilder, SettingsError> {
         let refused = |e: openssl::error::ErrorStack| {
             SettingsError::new(format!("TLS cannot be set up: {e}"), "check the certificate")
         };
         let mut builder = self.build().map_err(refused)?;
-        if let Some(path) = client_ca {
-            let help = "name a PEM file of CA certificates in `server.client_ca`";
-            let pem = std::fs::read(path)
-                .map_err(|e| SettingsError::new(format!("cannot read `{}`: {e}", path.display()), help))?;
-            let authorities = X509::stack_from_pem(&pem)
-                .ok()
-                .filter(|c| !c.is_empty())
-                .ok_or_else(|| SettingsError::new(format!("`{}` holds no certificate", path.display()), help))?;
-            demand_client(&mut builder, authorities).map_err(refused)?;
+        match clients {
+            Clients::Anybody => {}
+            Clients::Asked(authorities) => {
+                ask_client(&mut builder, authorities, SslVerifyMode::PEER).map_err(refused)?
+            }
+            Clients::Demanded(authorities) => {
+                let mode = SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT;
+                ask_client(&mut builder, authorities, mode).map_err(refused)?;
+            }
         }
         Ok(builder)
     }
@@ -113,15 +149,24 @@ impl Identity {
     }
 }
 
-fn demand_client(builder: &mut SslAcceptorBuilder, authorities: Vec<X509>) -> Result<(), openssl::error::ErrorStack> {
+/// A chain that leads nowhere ends the handshake in both modes: only no certificate at all is let through where one is asked for.
+fn ask_client(
+    builder: &mut SslAcceptorBuilder,
+    authorities: &[X509],
+    mode: SslVerifyMode,
+) -> Result<(), openssl::error::ErrorStack> {
     let mut store = X509StoreBuilder::new()?;
     for authority in authorities {
-        builder.add_client_ca(&authority)?;
-        store.add_cert(authority)?;
+        builder.add_client_ca(authority)?;
+        store.add_cert(authority.clone())?;
     }
     builder.set_verify_cert_store(store.build())?;
-    builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
-    builder.set_session_id_context(b"keygate-admin")?;
+    builder.set_verify(mode);
+    builder.set_verify_depth(CLIENT_DEPTH);
+    // Every connection shows its whole chain: a resumed one would bring back a client without it, and without its revocation.
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_options(SslOptions::NO_TICKET);
+    builder.set_num_tickets(0)?;
     Ok(())
 }
 

@@ -18,6 +18,11 @@ impl SettingsError {
     pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self { what: what.into(), help: help.into() }
     }
+    /// The same with the file that it stands in.
+    #[must_use]
+    pub fn within(self, file: &str) -> Self {
+        Self { what: format!("{file}, {}", self.what), ..self }
+    }
     /// What to do about it.
     pub fn help(&self) -> &str {
         &self.help
@@ -38,8 +43,41 @@ impl std::error::Error for SettingsError {}
 
 /// Members of the lists of tables, which have no line in the defaults.
 const LISTS: &[(&str, &[&str])] = &[
-    ("providers", &["id", "hosts", "prefix", "issuer", "challenge_seconds", "token_seconds"]),
+    (
+        "providers",
+        &[
+            "id",
+            "hosts",
+            "prefix",
+            "issuer",
+            "challenge_seconds",
+            "token_seconds",
+            "trust_model",
+            "policy_signers",
+            "default_baseline",
+            "uvm_issuers",
+            "uvm_minimum_svn",
+        ],
+    ),
     ("trust_anchors", &["name", "kind", "purpose", "file"]),
+    (
+        "oidc",
+        &[
+            "name",
+            "issuer",
+            "audience",
+            "provider",
+            "role_claim",
+            "roles",
+            "subject_claim",
+            "jwks",
+            "jwks_hosts",
+            "ca",
+            "max_age_seconds",
+            "allow_private_addresses",
+        ],
+    ),
+    ("client_certificates", &["name", "provider", "ca", "crl", "subject", "roles"]),
 ];
 
 /// Every section and name of `text` must be known.
@@ -75,6 +113,15 @@ pub(super) fn names(text: &str, file: &str) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+/// The line of each table of a list.
+pub(super) fn lines(text: &str, list: &str) -> Vec<usize> {
+    let Ok(parsed) = DeTable::parse(text) else { return Vec::new() };
+    let Some(DeValue::Array(tables)) = parsed.get_ref().get(list).map(|value| value.get_ref()) else {
+        return Vec::new();
+    };
+    tables.iter().map(|table| line_of(text, table.span().start)).collect()
 }
 
 /// Which of the variables are settings. A variable with our prefix and a separator that is none of ours is refused.

@@ -5,6 +5,7 @@
 
 mod check;
 mod collateral;
+mod identity;
 mod limits;
 mod provider;
 mod server;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use check::SettingsError;
 pub use collateral::CollateralSettings;
+pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
 pub use limits::LimitSettings;
 pub use provider::{ProviderSettings, SigningSettings, TrustAnchorSettings};
 pub use server::ServerSettings;
@@ -52,6 +54,12 @@ pub struct Settings {
     /// Anchors beside the vendors'.
     #[serde(default)]
     pub trust_anchors: Vec<TrustAnchorSettings>,
+    /// Issuers of bearer tokens.
+    #[serde(default)]
+    pub oidc: Vec<OidcSettings>,
+    /// Clients that are known by a certificate.
+    #[serde(default)]
+    pub client_certificates: Vec<ClientCertificateSettings>,
     /// The folder that paths are relative to.
     #[serde(skip)]
     pub base: PathBuf,
@@ -146,13 +154,24 @@ impl Settings {
             .map_err(invalid)?;
         settings.base = base;
         settings.from_environment = from_environment;
+        for (entry, line) in settings.oidc.iter_mut().zip(check::lines(text, "oidc")) {
+            entry.line = line;
+        }
+        for (entry, line) in settings.client_certificates.iter_mut().zip(check::lines(text, "client_certificates")) {
+            entry.line = line;
+        }
         settings.check()?;
+        settings.check_callers().map_err(|e| e.within(name))?;
         Ok(settings)
     }
 
     /// A path of the settings, made absolute by the folder of the configuration file.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.base.join(path)
+    }
+
+    fn check_callers(&self) -> Result<(), SettingsError> {
+        identity::check(&self.oidc, &self.client_certificates, &self.server, &self.providers)
     }
 
     fn check(&self) -> Result<(), SettingsError> {

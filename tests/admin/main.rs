@@ -9,6 +9,7 @@ mod credentials;
 mod journal;
 mod keys;
 mod office;
+mod policies;
 mod roles;
 mod rules;
 mod states;

@@ -17,6 +17,7 @@ struct Route {
 }
 
 const READERS: &[&str] = &["key-officer", "rule-officer", "purge-officer", "auditor"];
+const POLICY_READERS: &[&str] = &["attestation-reader", "attestation-contributor", "auditor"];
 const RULE_READERS: &[&str] = &["key-officer", "rule-officer", "auditor"];
 
 fn none() -> Value {
@@ -72,6 +73,25 @@ fn routes() -> Vec<Route> {
             &["rule-officer"],
             || json!({"number": 1, "reason": "x"}),
         ),
+        get("/admin/v1/policies", "policy.list", POLICY_READERS),
+        get("/admin/v1/policies/{type}", "policy.show", POLICY_READERS),
+        get("/admin/v1/policies/{type}/history", "policy.history", POLICY_READERS),
+        get("/admin/v1/policies/{type}/diff", "policy.diff", POLICY_READERS),
+        post(
+            "/admin/v1/policies/{type}/set",
+            "policy.set",
+            &["attestation-contributor"],
+            || json!({"policy": "version=1.0; authorizationrules{=> permit();};", "reason": "x"}),
+        ),
+        post("/admin/v1/policies/{type}/reset", "policy.reset", &["attestation-contributor"], why),
+        post(
+            "/admin/v1/policies/{type}/restore",
+            "policy.restore",
+            &["attestation-contributor"],
+            || json!({"number": 1, "reason": "x"}),
+        ),
+        get("/admin/v1/signing-keys", "signing-key.list", &["trust-officer", "attestation-reader", "auditor"]),
+        post("/admin/v1/signing-keys/rotate", "signing-key.rotate", &["trust-officer"], why),
         get("/admin/v1/deny", "deny.list", &["trust-officer", "auditor"]),
         post("/admin/v1/deny/add", "deny.add", &["trust-officer"], denial),
         post("/admin/v1/deny/remove", "deny.remove", &["trust-officer"], denial),
@@ -98,7 +118,7 @@ fn denial() -> Value {
 }
 
 fn ask(route: &Route) -> Ask {
-    let path = route.path.replace("{name}", "k").replace("{entry}", "1");
+    let path = route.path.replace("{name}", "k").replace("{entry}", "1").replace("{type}", "SgxEnclave");
     match route.method {
         "get" => Ask::get(&path),
         _ if route.action.starts_with("audit.") || route.action.starts_with("store.") => {
@@ -175,9 +195,12 @@ async fn without_a_credential_nothing_is_told_and_strangers_are_counted() {
 #[actix_web::test]
 async fn adm_10_what_is_not_listed_is_not_routed() {
     let office = Office::staffed().await;
-    for path in
-        ["/admin/v1/keys/k/release", "/admin/v1/keys/k/versions", "/admin/v1/policies", "/admin/v1/store/restore"]
-    {
+    for path in [
+        "/admin/v1/keys/k/release",
+        "/admin/v1/keys/k/versions",
+        "/admin/v1/policies/Tpm/try",
+        "/admin/v1/store/restore",
+    ] {
         for ask in [Ask::get(path), Ask::post(path, json!({"reason": "x"}))] {
             let reply = office.send(&office.first, ask).await;
             assert!(matches!(reply.status, 404 | 405), "{path}: {}", reply.status);

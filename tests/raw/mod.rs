@@ -5,7 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
 use serde_json::Value;
 
 use crate::running::Running;
@@ -47,11 +49,17 @@ pub struct Greeting<'a> {
     pub name: Option<&'a str>,
     pub newest: Option<SslVersion>,
     pub protocols: Option<&'a [u8]>,
+    /// Shown where the server asks for a certificate.
+    pub client: Option<(&'a X509, &'a PKey<Private>)>,
+    /// Certificates between the client's and its CA.
+    pub between: Option<&'a X509>,
+    /// The admin listener in place of the data listener.
+    pub admin: bool,
 }
 
 impl Default for Greeting<'_> {
     fn default() -> Self {
-        Self { name: Some("localhost"), newest: None, protocols: None }
+        Self { name: Some("localhost"), newest: None, protocols: None, client: None, between: None, admin: false }
     }
 }
 
@@ -64,6 +72,12 @@ pub struct Raw {
 /// Address of the data listener.
 pub fn address(server: &Running) -> SocketAddr {
     let port = server.data.rsplit(':').next().unwrap().parse().unwrap();
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Address of the admin listener.
+pub fn admin_address(server: &Running) -> SocketAddr {
+    let port = server.admin.rsplit(':').next().unwrap().parse().unwrap();
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
@@ -88,12 +102,20 @@ impl Raw {
         if let Some(protocols) = greeting.protocols {
             builder.set_alpn_protos(protocols).unwrap();
         }
+        if let Some((certificate, key)) = greeting.client {
+            builder.set_certificate(certificate).unwrap();
+            builder.set_private_key(key).unwrap();
+        }
+        if let Some(between) = greeting.between {
+            builder.add_extra_chain_cert(between.clone()).unwrap();
+        }
         let mut setup = builder.build().configure().unwrap();
         if greeting.name != Some("localhost") {
             setup.set_verify_hostname(false);
         }
         setup.set_use_server_name_indication(greeting.name.is_some());
-        let socket = TcpStream::connect(address(server)).map_err(|e| text(&e))?;
+        let socket = TcpStream::connect(if greeting.admin { admin_address(server) } else { address(server) })
+            .map_err(|e| text(&e))?;
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();

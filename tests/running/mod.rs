@@ -54,7 +54,13 @@ impl Running {
 
     /// Starts the server and waits until it is ready.
     pub fn start(&mut self) {
+        self.start_in(&[]);
+    }
+
+    /// The same with more in its environment.
+    pub fn start_in(&mut self, environment: &[(&str, &str)]) {
         let mut child = keygate()
+            .envs(environment.iter().copied())
             .args(["serve", "--bind", &format!("127.0.0.1:{}", self.ports.0)])
             .args(["--admin-bind", &format!("127.0.0.1:{}", self.ports.1)])
             .arg("--config")

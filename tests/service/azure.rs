@@ -230,10 +230,10 @@ async fn pol_17_a_policy_that_does_not_parse_changes_nothing() {
     let (seat, kind) = (azure.house.seat(), AttestationType::SgxEnclave);
     let broker = &azure.house.broker;
     azure.set(kind, PERMIT);
-    let before = broker.azure_policy(&seat, Some(READER), kind).unwrap();
+    let before = broker.azure_policy(&seat, Some(READER), kind).unwrap().token;
     let refused = broker.azure_set_policy(&seat, Some(CONTRIBUTOR), kind, &unsecured("version=1.0;")).unwrap_err();
     assert_eq!(refused.kind, AzureFaultKind::PolicyParsingError);
-    let after = broker.azure_policy(&seat, Some(READER), kind).unwrap();
+    let after = broker.azure_policy(&seat, Some(READER), kind).unwrap().token;
     assert_eq!(body_of(&before)["x-ms-policy"], body_of(&after)["x-ms-policy"]);
     assert_eq!(azure.house.newest("admin")["operation"], "policy.show", "every call is recorded");
     assert_eq!(azure.house.newest("admin")["caller"], "reader");
@@ -244,21 +244,21 @@ async fn policies_are_kept_as_they_came_and_told_with_their_hashes() {
     let azure = Azure::new();
     let (seat, broker, kind) = (azure.house.seat(), &azure.house.broker, AttestationType::SgxEnclave);
     let jws = unsecured(PERMIT);
-    let set = azure.relied(&broker.azure_set_policy(&seat, Some(CONTRIBUTOR), kind, &jws).unwrap()).claims;
+    let set = azure.relied(&broker.azure_set_policy(&seat, Some(CONTRIBUTOR), kind, &jws).unwrap().token).claims;
     assert_eq!(set["x-ms-policy-result"], "Updated");
     assert_eq!(set["x-ms-policy-token-hash"], json!(b64(&sha256(jws.as_bytes()))));
     assert!(!set.contains_key("jti") && !set.contains_key("x-ms-policy-signer"));
     assert_eq!(set["exp"].as_i64().unwrap() - set["iat"].as_i64().unwrap(), 3_600);
-    let shown = azure.relied(&broker.azure_policy(&seat, Some(READER), kind).unwrap()).claims;
+    let shown = azure.relied(&broker.azure_policy(&seat, Some(READER), kind).unwrap().token).claims;
     assert_eq!(shown["x-ms-policy"], json!(jws));
     let token = azure.attest(azure.request(kind)).await.unwrap();
     let hash = "z0FRjKS0ssQTNur1V6BV8WIrh9M3fzgTo0EfHRvapWU";
     assert_eq!(azure.relied(&token).claims["x-ms-policy-hash"], hash);
     azure.reset(kind);
-    let shown = azure.relied(&broker.azure_policy(&seat, Some(READER), kind).unwrap()).claims;
+    let shown = azure.relied(&broker.azure_policy(&seat, Some(READER), kind).unwrap().token).claims;
     let default = shown["x-ms-policy"].as_str().unwrap();
     assert!(default.starts_with("eyJhbGciOiJub25lIn0.") && default != jws);
-    let tpm = broker.azure_policy(&seat, Some(READER), AttestationType::Tpm).unwrap();
+    let tpm = broker.azure_policy(&seat, Some(READER), AttestationType::Tpm).unwrap().token;
     assert_eq!(body_of(&tpm)["x-ms-policy"], "eyJhbGciOiJub25lIn0..");
 }
 
@@ -267,7 +267,7 @@ async fn managers_are_told_apart_by_their_roles() {
     let azure = Azure::new();
     let (seat, broker, kind) = (azure.house.seat(), &azure.house.broker, AttestationType::SgxEnclave);
     let jws = unsecured(PERMIT);
-    let unauthorized = |told: Result<String, AzureFault>| {
+    let unauthorized = |told: Result<AzureToken, AzureFault>| {
         assert_eq!(told.unwrap_err().kind, AzureFaultKind::Unauthorized);
     };
     unauthorized(broker.azure_policy(&seat, None, kind));
@@ -283,7 +283,7 @@ async fn managers_are_told_apart_by_their_roles() {
     let token = azure.attest(azure.request(kind)).await.unwrap();
     unauthorized(broker.azure_policy(&seat, Some(&token), kind));
     // An instance that is not isolated has no signers.
-    let listed = azure.relied(&broker.azure_certificates(&seat, Some(READER)).unwrap()).claims;
+    let listed = azure.relied(&broker.azure_certificates(&seat, Some(READER)).unwrap().token).claims;
     assert_eq!(listed["x-ms-policy-certificates"], json!({"keys": []}));
     let refused = broker.azure_add_certificate(&seat, Some(CONTRIBUTOR), &jws).unwrap_err();
     assert_eq!(refused.kind, AzureFaultKind::InvalidOperation);
@@ -408,7 +408,7 @@ async fn signing_keys_are_published_before_they_sign_and_kept_while_a_token_live
     clock.set(NOW + 90 * 86_400);
     broker.tick();
     assert_eq!(published(), 2);
-    let show = || broker.azure_policy(&seat, Some(READER), sgx).unwrap();
+    let show = || broker.azure_policy(&seat, Some(READER), sgx).unwrap().token;
     let kid = |token: &str| azure.relied_at(token, clock_now(clock)).kid.unwrap();
     let old = kid(&show());
     clock.advance(3_599);

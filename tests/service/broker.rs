@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate::broker::*;
 use keygate::clock::StillClock;
+use keygate::identity::Identity;
 use keygate_forge::binding::{self, Question};
 use keygate_forge::nitro::{Nitro, NitroDocument};
 use keygate_forge::software::{Software, SoftwareEvidence};
@@ -47,6 +48,16 @@ impl House {
 
     /// A house whose endorsements come from `library` and whose verifier trusts more than the forge's Nitro and software roots.
     pub fn with(limits: Limits, library: Arc<dyn Endorser>, more: impl FnOnce(&mut Anchors)) -> Self {
+        Self::with_identity(limits, library, Arc::default(), more)
+    }
+
+    /// The same, which knows people from elsewhere.
+    pub fn with_identity(
+        limits: Limits,
+        library: Arc<dyn Endorser>,
+        identity: Arc<Identity>,
+        more: impl FnOnce(&mut Anchors),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = FileRoot::create(&dir.path().join("root.key")).unwrap();
         let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, NOW).unwrap();
@@ -56,7 +67,7 @@ impl House {
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
         anchors.add("forge", EvidenceKind::Nitro, &nitro.root_der()).unwrap();
         more(&mut anchors);
-        let broker = assemble(&keystore, &clock, library, anchors, limits);
+        let broker = assemble(&keystore, &clock, library, identity, anchors, limits);
         let provider = ProviderId::parse("default").unwrap();
         Self { broker, keystore, clock, software, nitro, provider, dir }
     }
@@ -71,7 +82,7 @@ impl House {
         let keystore = Keystore::open(&dir.path().join(file), &root, NOW).unwrap();
         let mut anchors = Anchors::none();
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
-        let broker = assemble(&keystore, &clock, Arc::new(NoEndorser), anchors, Limits::default());
+        let broker = assemble(&keystore, &clock, Arc::new(NoEndorser), Arc::default(), anchors, Limits::default());
         Self { broker, keystore, clock, software, nitro, provider, dir }
     }
 
@@ -81,7 +92,7 @@ impl House {
 
     pub fn seat_at(&self, host: &str) -> Seat {
         let provider = self.broker.provider_for(host, "/v1/challenges").unwrap();
-        Seat { provider, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) }
+        Seat { provider, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), peer: None }
     }
 
     pub fn challenge(&self) -> [u8; 32] {
@@ -167,6 +178,7 @@ fn assemble(
     keystore: &Keystore,
     clock: &Arc<StillClock>,
     library: Arc<dyn Endorser>,
+    identity: Arc<Identity>,
     anchors: Anchors,
     limits: Limits,
 ) -> Arc<Broker> {
@@ -191,6 +203,7 @@ fn assemble(
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,
+        identity,
         clock: Arc::clone(clock) as Arc<dyn keygate::clock::Clock>,
         providers: vec![
             setup("default", HOST, ""),

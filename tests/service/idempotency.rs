@@ -64,7 +64,12 @@ async fn names_of_workloads_and_of_credentials_do_not_meet() {
     let (workload, challenge) = (Workload::new(), house.challenge());
     house.broker.use_key(named(&house, &workload, challenge, "id-1", "body")).await.unwrap();
     let mut request = named(&house, &workload, challenge, "id-1", "body");
-    request.caller = Caller::Known { name: "op".into(), roles: vec!["key-user".into()], key_pattern: None };
+    request.caller = Caller::Known {
+        name: "op".into(),
+        roles: vec!["key-user".into()],
+        key_pattern: None,
+        origin: Origin::Credential,
+    };
     assert_eq!(house.broker.use_key(request).await.unwrap_err().code, Code::FreshnessFailed);
 }
 

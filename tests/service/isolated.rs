@@ -140,6 +140,7 @@ impl House {
             library: Arc::new(NoEndorser),
             clock: Arc::new(StillClock::at(NOW)),
             providers,
+            identity: Arc::default(),
             limits: Limits::default(),
             purge_protection: true,
         };
@@ -148,7 +149,7 @@ impl House {
 
     fn seat(&self, id: &str) -> Seat {
         let provider = self.broker.provider_for(&format!("{id}.example"), "/policies").unwrap();
-        Seat { provider, source: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        Seat { provider, source: IpAddr::V4(Ipv4Addr::LOCALHOST), peer: None }
     }
 
     pub fn set(&self, jws: &str) -> Result<Map<String, Value>, AzureFault> {
@@ -169,8 +170,8 @@ impl House {
     }
 }
 
-fn body(token: String) -> Map<String, Value> {
-    let part = token.split('.').nth(1).unwrap();
+fn body(token: AzureToken) -> Map<String, Value> {
+    let part = token.token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 

@@ -332,6 +332,7 @@ async fn reasons_are_told_where_the_key_says_so_and_to_roles() {
         name: "op".into(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         key_pattern: Some(pattern.to_owned()),
+        origin: Origin::Credential,
     };
     for (caller, code) in [
         (known(&["key-user"], "*"), Code::RuleNotSatisfied),
@@ -442,7 +443,12 @@ async fn without_proof_only_wrap_is_served_and_only_to_its_role() {
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
     house.employ("op");
-    let known = |role: &str| Caller::Known { name: "op".into(), roles: vec![role.into()], key_pattern: None };
+    let known = |role: &str| Caller::Known {
+        name: "op".into(),
+        roles: vec![role.into()],
+        key_pattern: None,
+        origin: Origin::Credential,
+    };
     let wrap = || Usage::Wrap { alg: "A256GCM".into(), plaintext: b"x".to_vec().into(), aad: Vec::new() };
     let ask = async |usage: Usage, key: &str, caller: Caller| {
         let mut request = request(&house, key, usage, Proof::None);

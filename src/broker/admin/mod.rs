@@ -7,8 +7,11 @@ pub mod audit;
 pub mod credentials;
 pub mod deny;
 pub mod keys;
+pub mod lines;
 mod pace;
 pub mod papers;
+pub mod policies;
+pub mod recorded;
 pub mod roles;
 pub mod rules;
 pub mod signing_keys;
@@ -329,6 +332,7 @@ impl Desk<'_> {
             Ok(name) if self.is_about_a_key() => {
                 self.find(&name)?.map(|view| keys::described(&view)).unwrap_or_default()
             }
+            Ok(_) if self.noun() == "policy" => self.policy_now(&self.ask.object)?,
             _ => Value::Null,
         };
         let record = self.event().word(Field::Decision, "permit").number(Field::OfEntry, kept.entry.seq).record();
@@ -395,8 +399,12 @@ impl Desk<'_> {
     }
 
     fn is_about_a_key(&self) -> bool {
-        let action = self.ask.action.as_str();
-        action.split('.').next().is_some_and(|noun| matches!(noun, "key" | "rule"))
+        matches!(self.noun(), "key" | "rule")
+    }
+
+    /// What the action is about.
+    fn noun(&self) -> &'static str {
+        self.ask.action.as_str().split('.').next().unwrap_or_default()
     }
 
     fn event(&self) -> Event {

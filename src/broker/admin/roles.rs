@@ -81,6 +81,7 @@ words! {
         RuleDiff = "rule.diff",
         RuleSet = "rule.set",
         RuleRestore = "rule.restore",
+        PolicyList = "policy.list",
         PolicyShow = "policy.show",
         PolicyHistory = "policy.history",
         PolicyDiff = "policy.diff",
@@ -128,7 +129,7 @@ impl Action {
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
             Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
-            Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
+            Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
                 &[AttestationReader, AttestationContributor, Auditor]
             }
             Self::PolicySet | Self::PolicyReset | Self::PolicyRestore | Self::SignerAdd | Self::SignerRemove => {
@@ -154,6 +155,7 @@ impl Action {
                 | Self::RuleShow
                 | Self::RuleHistory
                 | Self::RuleDiff
+                | Self::PolicyList
                 | Self::PolicyShow
                 | Self::PolicyHistory
                 | Self::PolicyDiff

@@ -18,5 +18,5 @@ pub use attestation_type::AttestationType;
 pub use fault::{AzureFault, AzureFaultKind};
 pub(crate) use keys::AzureKeys;
 pub use manage::AzureToken;
-pub(crate) use manage::{Upload, read_upload};
-pub(crate) use signers::seed as seed_signers;
+pub(crate) use manage::{read_upload, unsecured};
+pub(crate) use signers::{Signers, seed as seed_signers};

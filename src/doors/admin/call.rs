@@ -183,6 +183,7 @@ impl Call {
         let broker = self.http.app_data::<Data<Arc<Broker>>>().map(|data| Arc::clone(data.get_ref()));
         let broker = broker.ok_or_else(|| refused(Code::DependencyUnavailable))?;
         let bearer = bearer(self.http.headers()).map_err(|fault| problem::refusal(&broker.refuse(&seat, &fault)))?;
+        broker.prepare_caller(&seat, bearer.as_ref().map(|token| token.as_str())).await;
         let (ask, given) = self.ask(seat, bearer, action, known);
         let outcome = web::block(move || work(&broker, &ask, &given)).await;
         let outcome = outcome.map_err(|_| refused(Code::DependencyUnavailable))?;
@@ -224,7 +225,7 @@ impl Call {
             keep(fault);
             None
         });
-        let name = path.get("name").or(path.get("entry")).unwrap_or_default().to_owned();
+        let name = path.get("name").or(path.get("entry")).or(path.get("type")).unwrap_or_default().to_owned();
         let version = path.get("version").map(str::to_owned);
         let ask = Ask { seat, bearer, action, object: name.clone(), precondition, dry_run, idempotency, flaw };
         (ask, Given { name, version, query, body })

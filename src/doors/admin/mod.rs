@@ -8,6 +8,7 @@ mod call;
 mod keys;
 mod openapi;
 mod pages;
+mod policies;
 mod trust;
 mod wire;
 
@@ -41,6 +42,15 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(only("/admin/v1/keys/{name}/rules/diff", get().to(keys::rule_difference)))
         .service(only("/admin/v1/keys/{name}/rules/set", post().to(keys::set_rules)))
         .service(only("/admin/v1/keys/{name}/rules/restore", post().to(keys::restore_rules)))
+        .service(only("/admin/v1/policies", get().to(policies::list)))
+        .service(only("/admin/v1/policies/{type}", get().to(policies::show)))
+        .service(only("/admin/v1/policies/{type}/history", get().to(policies::history)))
+        .service(only("/admin/v1/policies/{type}/diff", get().to(policies::difference)))
+        .service(only("/admin/v1/policies/{type}/set", post().to(policies::set)))
+        .service(only("/admin/v1/policies/{type}/reset", post().to(policies::reset)))
+        .service(only("/admin/v1/policies/{type}/restore", post().to(policies::restore)))
+        .service(only("/admin/v1/signing-keys", get().to(policies::list_signing_keys)))
+        .service(only("/admin/v1/signing-keys/rotate", post().to(policies::rotate_signing_key)))
         .service(only("/admin/v1/deny", get().to(trust::list_denied)))
         .service(only("/admin/v1/deny/add", post().to(trust::deny)))
         .service(only("/admin/v1/deny/remove", post().to(trust::allow)))

@@ -4,6 +4,8 @@
 //! schema can say.
 #![allow(dead_code)] // read by the derive alone
 
+pub(super) mod policies;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -39,6 +41,15 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::keys::rule_difference,
         super::keys::set_rules,
         super::keys::restore_rules,
+        super::policies::list,
+        super::policies::show,
+        super::policies::history,
+        super::policies::difference,
+        super::policies::set,
+        super::policies::reset,
+        super::policies::restore,
+        super::policies::list_signing_keys,
+        super::policies::rotate_signing_key,
         super::trust::list_denied,
         super::trust::deny,
         super::trust::allow,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::call::bearer;
 use crate::broker::admin::Role;
-use crate::broker::{Broker, BrokerError, Code, Fault, Seat};
+use crate::broker::{Broker, BrokerError, Caller, Code, Fault, Seat};
 use crate::doors::problem;
 use crate::telemetry;
 
@@ -21,7 +21,7 @@ use crate::telemetry;
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(broker: Data<Arc<Broker>>, http: HttpRequest) -> HttpResponse {
-    if let Err(error) = operator(&broker, &http) {
+    if let Err(error) = operator(&broker, &http).await {
         return problem::refusal(&error);
     }
     broker.measure();
@@ -31,15 +31,17 @@ pub(super) async fn metrics(broker: Data<Arc<Broker>>, http: HttpRequest) -> Htt
     }
 }
 
-fn operator(broker: &Broker, http: &HttpRequest) -> Result<(), BrokerError> {
+async fn operator(broker: &Broker, http: &HttpRequest) -> Result<(), BrokerError> {
     let seat = http.extensions().get::<Seat>().cloned();
     let Some(seat) = seat else { return Err(Fault::new(Code::Misdirected, "").outward("", false)) };
     let refuse = |fault: Fault| broker.refuse(&seat, &fault);
     let token = bearer(http.headers()).map_err(refuse)?;
-    let token = token.ok_or_else(|| refuse(Fault::new(Code::AuthRequired, "")))?;
-    match broker.caller(&seat, Some(token.as_str()))?.has(Role::Operator.as_str()) {
-        true => Ok(()),
-        false => Err(refuse(Fault::new(Code::Forbidden, ""))),
+    let token = token.as_ref().map(|token| token.as_str());
+    broker.prepare_caller(&seat, token).await;
+    match broker.caller(&seat, token)? {
+        Caller::Anonymous => Err(refuse(Fault::new(Code::AuthRequired, ""))),
+        caller if caller.has(Role::Operator.as_str()) => Ok(()),
+        Caller::Known { .. } => Err(refuse(Fault::new(Code::Forbidden, ""))),
     }
 }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::broker::admin::credentials::NewCredential;
 use crate::broker::admin::deny::Denial;
 use crate::broker::admin::keys::{Brought, KeyChanges, NewKey};
+use crate::broker::admin::policies::NewPolicy;
 use crate::broker::admin::{Reason, Role};
 use crate::broker::json::{self, Kind, Node};
 use crate::broker::{Code, Fault, JsonLimits, KeyType, Operation, ProviderId};
@@ -99,8 +100,30 @@ pub(super) fn read_rules(bytes: &[u8]) -> Result<RulesBody, Fault> {
 /// The number of a version of rules.
 pub(super) fn read_restore(bytes: &[u8]) -> Result<(u64, Option<Reason>, Reason), Fault> {
     let body = Body::read(bytes, &["number", "force", "reason"])?;
-    let number = body.0.get("number").and_then(Node::as_integer).and_then(|n| u64::try_from(n).ok());
-    Ok((number.ok_or(malformed("member `number` is a number of a version"))?, body.force()?, body.reason()?))
+    Ok((body.number()?, body.force()?, body.reason()?))
+}
+
+/// A policy: its text, or a JWS around it.
+pub(super) fn read_policy(bytes: &[u8]) -> Result<(NewPolicy, Reason), Fault> {
+    let body = Body::read(bytes, &["policy", "jws", "reason"])?;
+    let policy = match (body.text("policy")?, body.text("jws")?) {
+        (Some(text), None) => NewPolicy::Text(text.to_owned()),
+        (None, Some(jws)) => NewPolicy::Jws(jws.to_owned()),
+        _ => return Err(malformed("the body has one of `policy` and `jws`")),
+    };
+    Ok((policy, body.reason()?))
+}
+
+/// Back to the default, by a signed order or without one.
+pub(super) fn read_policy_reset(bytes: &[u8]) -> Result<(Option<String>, Reason), Fault> {
+    let body = Body::read(bytes, &["jws", "reason"])?;
+    Ok((body.text("jws")?.map(str::to_owned), body.reason()?))
+}
+
+/// The number of a version of a policy.
+pub(super) fn read_policy_restore(bytes: &[u8]) -> Result<(u64, Reason), Fault> {
+    let body = Body::read(bytes, &["number", "reason"])?;
+    Ok((body.number()?, body.reason()?))
 }
 
 /// An entry of the deny list.
@@ -202,6 +225,11 @@ impl Body {
             Ok((member.name.clone(), value.to_owned()))
         });
         tags.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn number(&self) -> Result<u64, Fault> {
+        let number = self.0.get("number").and_then(Node::as_integer).and_then(|n| u64::try_from(n).ok());
+        number.ok_or(malformed("member `number` is a number of a version"))
     }
 
     fn force(&self) -> Result<Option<Reason>, Fault> {

@@ -133,12 +133,15 @@ impl Call {
     }
 
     /// A caller who may read policies.
-    pub(super) fn reader(&self) -> Result<Caller, Refusal> {
-        self.caller_who_may(Action::PolicyShow)
+    pub(super) async fn reader(&self) -> Result<Caller, Refusal> {
+        self.caller_who_may(Action::PolicyShow).await
     }
 
-    fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
-        let caller = self.broker.caller(&self.seat, self.bearer().as_ref().map(|token| token.as_str()))?;
+    async fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
+        let bearer = self.bearer();
+        let bearer = bearer.as_ref().map(|token| token.as_str());
+        self.broker.prepare_caller(&self.seat, bearer).await;
+        let caller = self.broker.caller(&self.seat, bearer)?;
         match action.roles().iter().any(|role| caller.has(role.as_str())) {
             true => Ok(caller),
             false => Err(self.refuse(&Fault::new(Code::Forbidden, "credential"))),
@@ -157,12 +160,12 @@ impl Call {
     }
 
     /// A signed text, to someone who may change what it changes. Whoever may not learns nothing of its form.
-    pub(super) fn signed(&self, body: Body, member: Option<&str>) -> Result<String, Refusal> {
+    pub(super) async fn signed(&self, body: Body, member: Option<&str>) -> Result<String, Refusal> {
         let read =
             self.body(body).and_then(|body| super::wire::read_jws(&body, member).map_err(|fault| self.refuse(&fault)));
         match read {
             Ok(jws) => Ok(jws),
-            Err(refusal) => self.caller_who_may(Action::PolicySet).and(Err(refusal)),
+            Err(refusal) => self.caller_who_may(Action::PolicySet).await.and(Err(refusal)),
         }
     }
 
@@ -172,6 +175,7 @@ impl Call {
         W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<AzureToken, AzureFault> + Send + 'static,
     {
         let (broker, seat, bearer) = (Arc::clone(&self.broker), self.seat.clone(), self.bearer());
+        broker.prepare_caller(&seat, bearer.as_ref().map(|token| token.as_str())).await;
         let done = web::block(move || work(&broker, &seat, bearer.as_ref().map(|token| token.as_str()))).await;
         let done = done.map_err(|_| self.refuse(&Fault::new(Code::DependencyUnavailable, "")))?;
         let told = done?;

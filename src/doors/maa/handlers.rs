@@ -35,7 +35,7 @@ async fn attested(call: &Call, kind: AttestationType, body: Body) -> Outcome {
     let version = call.version()?;
     let trace = call.trace()?;
     let caller = match trace || version.is_legacy() || kind == AttestationType::Tpm {
-        true => call.reader()?,
+        true => call.reader().await?,
         false => call.anybody()?,
     };
     if wire::evidence_member(kind).is_none() {
@@ -79,7 +79,7 @@ pub(super) async fn set_policy(broker: House, http: HttpRequest, body: Body) -> 
     served(broker, http, "azure-set-policy", &place, async |call| {
         call.version()?;
         let kind = call.policy_type()?;
-        let jws = call.signed(body, None)?;
+        let jws = call.signed(body, None).await?;
         call.token(move |broker, seat, bearer| broker.azure_set_policy(seat, bearer, kind, &jws)).await
     })
     .await
@@ -91,7 +91,7 @@ pub(super) async fn reset_policy(broker: House, http: HttpRequest, body: Body) -
     served(broker, http, "azure-reset-policy", &place, async |call| {
         call.version()?;
         let kind = call.policy_type()?;
-        let jws = call.signed(body, None)?;
+        let jws = call.signed(body, None).await?;
         call.token(move |broker, seat, bearer| broker.azure_reset_policy(seat, bearer, kind, &jws)).await
     })
     .await
@@ -110,7 +110,7 @@ pub(super) async fn certificates(broker: House, http: HttpRequest) -> HttpRespon
 pub(super) async fn add_certificate(broker: House, http: HttpRequest, body: Body) -> HttpResponse {
     served(broker, http, "azure-add-certificate", "/certificates:add", async |call| {
         call.version()?;
-        let jws = call.signed(body, Some("policyCertificateToAdd"))?;
+        let jws = call.signed(body, Some("policyCertificateToAdd")).await?;
         call.token(move |broker, seat, bearer| broker.azure_add_certificate(seat, bearer, &jws)).await
     })
     .await
@@ -120,7 +120,7 @@ pub(super) async fn add_certificate(broker: House, http: HttpRequest, body: Body
 pub(super) async fn remove_certificate(broker: House, http: HttpRequest, body: Body) -> HttpResponse {
     served(broker, http, "azure-remove-certificate", "/certificates:remove", async |call| {
         call.version()?;
-        let jws = call.signed(body, Some("policyCertificateToRemove"))?;
+        let jws = call.signed(body, Some("policyCertificateToRemove")).await?;
         call.token(move |broker, seat, bearer| broker.azure_remove_certificate(seat, bearer, &jws)).await
     })
     .await

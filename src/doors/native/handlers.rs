@@ -59,16 +59,17 @@ impl<'r> Call<'r> {
         })
     }
 
-    /// The caller of the bearer token, where one was sent.
-    fn caller(&self) -> Result<Caller, BrokerError> {
+    /// The caller of the bearer token, where one was sent; else of the connection.
+    async fn caller(&self) -> Result<Caller, BrokerError> {
         let mut values = self.http.headers().get_all(AUTHORIZATION);
         let (Some(value), None) = (values.next(), values.next()) else {
             return match self.http.headers().contains_key(AUTHORIZATION) {
-                false => Ok(Caller::Anonymous),
+                false => self.broker.caller(&self.seat, None),
                 true => Err(self.refuse(&Fault::new(Code::CredentialInvalid, "credential"))),
             };
         };
         let token = value.to_str().ok().and_then(bearer).unwrap_or_default();
+        self.broker.prepare_caller(&self.seat, Some(token)).await;
         self.broker.caller(&self.seat, Some(token))
     }
 
@@ -127,7 +128,7 @@ macro_rules! answer {
 pub(super) async fn challenge(broker: Data<Arc<Broker>>, http: HttpRequest, body: Body) -> HttpResponse {
     answer!(broker, http, "challenge", |call| {
         wire::read_empty(&call.body(body)?).map_err(|fault| call.refuse(&fault))?;
-        call.caller()?;
+        call.caller().await?;
         let challenge = call.broker.challenge(&call.seat)?;
         ok(&json!({
             "challenge": URL_SAFE_NO_PAD.encode(challenge.bytes),
@@ -150,7 +151,7 @@ pub(super) async fn attest(broker: Data<Arc<Broker>>, http: HttpRequest, body: B
             seat: call.seat.clone(),
             evidence: read.evidence,
             audience: read.audience,
-            caller: call.caller()?,
+            caller: call.caller().await?,
             idempotency: call.idempotency(&body)?,
         };
         let answer = call.broker.attest(request).await?;
@@ -174,7 +175,7 @@ async fn use_key(broker: Data<Arc<Broker>>, http: HttpRequest, body: Body, opera
             usage: read.usage,
             wrapping: read.wrapping,
             proof: read.proof,
-            caller: call.caller()?,
+            caller: call.caller().await?,
             idempotency: call.idempotency(&body)?,
         };
         let answer = call.broker.use_key(request).await?;
@@ -241,7 +242,7 @@ pub(super) async fn wrap(broker: Data<Arc<Broker>>, http: HttpRequest, body: Bod
 pub(super) async fn key(broker: Data<Arc<Broker>>, http: HttpRequest) -> HttpResponse {
     answer!(broker, http, "describe", |call| {
         let key = call.key()?;
-        let caller = call.caller()?;
+        let caller = call.caller().await?;
         ok(&call.broker.describe_key(&call.seat, &key, &caller)?)
     })
 }

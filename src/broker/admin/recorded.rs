@@ -1,0 +1,61 @@
+//! What a record of the journal tells of an earlier appraisal, for a draft policy to be run over it.
+//!
+//! `native-api.md` section 3 (*Admin*): attested claims are stored with each decision. Presented ones never are, so a policy that
+//! looks at custom claims finds none here.
+
+use serde_json::{Map, Value};
+
+use crate::audit::kind;
+
+/// What one record tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recalled {
+    /// Nothing of an appraisal of this type.
+    Other,
+    /// An appraisal whose claims were too many: only their digest is there.
+    WithoutClaims,
+    /// The attested claims.
+    Claims(Map<String, Value>),
+}
+
+/// Reads one entry, as the journal lists it, for a type of attestation.
+pub fn recall(entry: &Value, attestation_type: &str) -> Recalled {
+    let recorded = entry.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let claims = entry.pointer("/body/claims").and_then(Value::as_object);
+    let (true, Some(claims)) = (matches!(recorded, kind::ATTESTATION | kind::USE), claims) else {
+        return Recalled::Other;
+    };
+    if claims.len() == 2 && claims.contains_key("digest") && claims.contains_key("bytes") {
+        return Recalled::WithoutClaims;
+    }
+    let evidence = claims.get("keygate").and_then(|keygate| keygate.get("kind")).and_then(Value::as_str);
+    let fits = match attestation_type {
+        "SgxEnclave" | "OpenEnclave" => evidence == Some("sgx"),
+        "SevSnpVm" => evidence == Some("snp"),
+        "TdxVm" => evidence == Some("tdx"),
+        "Nitro" => evidence == Some("nitro"),
+        "Software" => evidence == Some("software"),
+        "Tpm" => matches!(evidence, Some("tpm" | "azure-vtpm")),
+        _ => false,
+    };
+    if fits { Recalled::Claims(claims.clone()) } else { Recalled::Other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_appraisals_of_the_type_are_recalled() {
+        let claims = json!({"keygate": {"kind": "sgx"}, "x-ms-sgx-svn": 3});
+        let entry = |kind: &str, claims: Value| json!({"number": 1, "kind": kind, "body": {"claims": claims}});
+        let attested = entry("attestation", claims.clone());
+        assert_eq!(recall(&attested, "SgxEnclave"), Recalled::Claims(claims.as_object().cloned().unwrap()));
+        assert_eq!(recall(&attested, "SevSnpVm"), Recalled::Other);
+        assert_eq!(recall(&entry("admin", claims), "SgxEnclave"), Recalled::Other);
+        assert_eq!(recall(&json!({"kind": "attestation", "body": {}}), "SgxEnclave"), Recalled::Other);
+        let digest = entry("key.use", json!({"digest": "x", "bytes": 40_000}));
+        assert_eq!(recall(&digest, "SgxEnclave"), Recalled::WithoutClaims);
+    }
+}

@@ -1,0 +1,53 @@
+//! `keygate signing-key`: the keys that sign at the attestation door, listed and rotated. Keygate's contract, section 2.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::admin::{ChangeArgs, Desk, tell};
+use super::connect::ServerArgs;
+use super::exit::{Exit, Failure};
+use super::output::{Format, Output};
+
+/// Arguments of `keygate signing-key`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  keygate signing-key list")]
+pub struct SigningKeyArgs {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Verb {
+    /// The keys in the order they were made.
+    #[command(after_help = "Example:\n  keygate signing-key list")]
+    List,
+    /// Make a successor: published now, signing once clients had time to read it; the one before stays published for as long as
+    /// its tokens may live.
+    #[command(after_help = "Example:\n  keygate signing-key rotate --reason 'yearly'")]
+    Rotate {
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// Runs `keygate signing-key`.
+pub async fn run(args: &SigningKeyArgs, format: Format) -> Result<Exit, Failure> {
+    let output = Output::new(format);
+    let desk = Desk::open(&args.server)?;
+    match &args.verb {
+        Verb::List => {
+            let (_, told) = desk.get("/signing-keys").await?;
+            let keys = told.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
+            let columns =
+                [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
+            output.list(&columns, &keys);
+            Ok(Exit::Done)
+        }
+        Verb::Rotate { change } => {
+            let answer = desk.change("/signing-keys", "/signing-keys/rotate", Map::new(), change).await?;
+            Ok(tell(&output, &answer, "signing_keys"))
+        }
+    }
+}
