@@ -290,7 +290,7 @@ fn a_metered_parse_is_paid_for() {
     let query = format!("a == '{}'", "x".repeat(10_000));
     let mut fuel = Fuel::service();
     assert!(Expression::parse_metered(&query, &mut fuel).is_ok());
-    assert!(fuel.steps_spent() > 70 && fuel.bytes_spent() > 9_000);
-    let fault = Expression::parse_metered(&query, &mut Fuel::new(70, 1 << 20)).unwrap_err();
+    assert!(fuel.steps_spent() > 2_500 && fuel.bytes_spent() > 160_000);
+    let fault = Expression::parse_metered(&query, &mut Fuel::new(2_500, 1 << 20)).unwrap_err();
     assert_eq!(fault, Fault::Exhausted(Exhausted::Steps));
 }
