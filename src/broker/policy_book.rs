@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate_keystore::{Epoch, Keystore, PolicyVersion, ProviderId};
 use keygate_policies::attestation::{
     AttestationPolicy, ClaimSet, DenyReason, Evaluation, Outcome, Tracing, default_text, policy_hash,
 };
 use keygate_policies::fuel::Fuel;
 use keygate_policies::json;
-use keygate_verifier::tokens::read_embedded;
+use keygate_verifier::tokens::{EmbeddedSigner, read_embedded};
 use keygate_verifier::{AZURE_DEFAULT, Baseline, EvidenceKind};
 use moka::sync::Cache;
 use openssl::sha::sha256;
@@ -130,7 +130,7 @@ impl PolicyBook {
 pub(crate) fn unpacked(jws: &str) -> Option<(String, Option<Value>)> {
     let embedded = read_embedded(jws).ok()?;
     let text = policy_text(&embedded.payload)?;
-    let signer = embedded.signer.as_ref().map(signer_claim);
+    let signer = embedded.signer.as_ref().map(token_signer_claim);
     Some((text, signer))
 }
 
@@ -143,11 +143,19 @@ pub(crate) fn policy_text(payload: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// `x-ms-policy-signer` as recorded answers have it.
-pub(crate) fn signer_claim(signer: &keygate_verifier::tokens::EmbeddedSigner) -> Value {
-    use base64::engine::general_purpose::STANDARD;
-    let chain: Vec<String> = signer.certificates.iter().map(|der| STANDARD.encode(der)).collect();
-    json!({"alg": signer.alg, "kty": signer.kty, "use": "sig", "x5c": chain})
+/// `x-ms-policy-signer` as recorded answers to a change have it: the algorithm by its registered name, however it was spelt.
+pub(crate) fn signer_claim(signer: &EmbeddedSigner) -> Value {
+    let alg = if signer.kty == "RSA" { "RS256" } else { "ES256" };
+    json!({"alg": alg, "kty": signer.kty, "use": "sig", "x5c": chain_of(signer)})
+}
+
+/// `x-ms-policy-signer` as recorded attestation tokens have it.
+fn token_signer_claim(signer: &EmbeddedSigner) -> Value {
+    json!({"kty": signer.kty, "x5c": chain_of(signer)})
+}
+
+fn chain_of(signer: &EmbeddedSigner) -> Vec<String> {
+    signer.certificates.iter().map(|der| STANDARD.encode(der)).collect()
 }
 
 /// One evaluation of a policy over a result, and what it concluded.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::broker::*;
 
 /// A library that holds what the forge's Intel publishes.
-struct Held(Endorsements);
+pub struct Held(pub Endorsements);
 
 impl Endorser for Held {
     fn fetch<'a>(&'a self, _: &'a [CollateralId], _: &'a str) -> BoxFuture<'a, Result<Endorsements, Fault>> {

@@ -51,6 +51,11 @@ impl House {
         Self::with_identity(limits, library, Arc::default(), more)
     }
 
+    /// A house that begins at another time.
+    pub fn begun(now: i64, library: Arc<dyn Endorser>, more: impl FnOnce(&mut Anchors)) -> Self {
+        Self::made(now, Limits::default(), library, Arc::default(), more)
+    }
+
     /// The same, which knows people from elsewhere.
     pub fn with_identity(
         limits: Limits,
@@ -58,11 +63,21 @@ impl House {
         identity: Arc<Identity>,
         more: impl FnOnce(&mut Anchors),
     ) -> Self {
+        Self::made(NOW, limits, library, identity, more)
+    }
+
+    fn made(
+        now: i64,
+        limits: Limits,
+        library: Arc<dyn Endorser>,
+        identity: Arc<Identity>,
+        more: impl FnOnce(&mut Anchors),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = FileRoot::create(&dir.path().join("root.key")).unwrap();
-        let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, NOW).unwrap();
-        let clock = Arc::new(StillClock::at(NOW));
-        let (software, nitro) = (Software::new(NOW), Nitro::new(NOW));
+        let keystore = Keystore::create(&dir.path().join("store.db"), &root, 7, now).unwrap();
+        let clock = Arc::new(StillClock::at(now));
+        let (software, nitro) = (Software::new(now), Nitro::new(now));
         let mut anchors = Anchors::none();
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
         anchors.add("forge", EvidenceKind::Nitro, &nitro.root_der()).unwrap();

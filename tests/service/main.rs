@@ -13,6 +13,7 @@ mod isolated;
 mod maa_door;
 mod maa_flow;
 mod refusals;
+mod replay;
 mod restart;
 mod sessions;
 mod stale;

@@ -34,8 +34,28 @@ pub const RESERVED: &[&str] = &[
 /// Beginnings of names: Azure's for claims of evidence, and those of trust domains.
 pub const RESERVED_PREFIXES: &[&str] = &["x-ms-", "tdx_"];
 
+/// Names with such a beginning that a policy may issue all the same: judgements of the operator's. The service says
+/// `x-ms-compliance-status` itself only where it verified what that needs, and then its word stands.
+pub const ISSUABLE: &[&str] = &["x-ms-compliance-status"];
+
 /// Whether an `issue` under that name is ignored.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || RESERVED.contains(&name)
+    let begins = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !ISSUABLE.contains(&name);
+    begins || RESERVED.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pol_09_names_of_the_service_are_reserved_and_judgements_are_not() {
+        for name in ["iss", "x-ms-ver", "x-ms-sgx-svn", "tdx_mrtd", "keygate", "x-ms-compliance-status2"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["x-ms-compliance-status", "team", "is-debuggable", "X-MS-VER"] {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
 }
