@@ -181,6 +181,7 @@ cases! {
     key_01_what_the_grammar_does_not_know_is_rule_invalid => "key-01",
     key_02_a_rule_without_workload_is_refused => "key-02",
     key_03_an_absent_claim_meets_nothing => "key-03",
+    jwt_44_the_same_claims_of_another_issuer => "jwt-44",
     key_04_authorities_compare_in_canonical_form => "key-04",
     key_07_a_wrapping_the_option_leaves_out_is_refused => "key-07",
     nit_07_debug_evidence_opens_nothing => "nit-07",

@@ -369,6 +369,35 @@ async fn pol_11_a_policy_with_a_deny_stops_a_release_and_the_next_policy_counts_
     ask().await.unwrap();
 }
 
+/// No operation has a way around the policy.
+#[tokio::test]
+async fn pol_19_one_policy_stands_before_every_operation() {
+    let azure = Azure::new();
+    let workload = Workload::new();
+    azure.house.key("db-key", keygate_keystore::KeyType::Oct256, json!({}));
+    azure.house.key("signer", keygate_keystore::KeyType::EcP256, json!({}));
+    let usages = || {
+        [
+            ("db-key", Usage::Release),
+            ("db-key", Usage::Generate { alg: "A256GCM".into(), bytes: 32, aad: Vec::new() }),
+            ("db-key", Usage::Wrap { alg: "A256GCM".into(), plaintext: b"x".to_vec().into(), aad: Vec::new() }),
+            ("db-key", Usage::Unwrap { alg: "A256GCM".into(), ciphertext: vec![0; 64], aad: Vec::new() }),
+            ("signer", Usage::Sign { alg: "ES256".into(), digest: vec![7; 32] }),
+        ]
+    };
+    for (permitted, text) in [(true, PERMIT), (false, DENY)] {
+        azure.set(AttestationType::Software, text);
+        for (key, usage) in usages() {
+            let operation = usage.operation();
+            let told = azure.house.broker.use_key(workload.ask(&azure.house, key, usage)).await;
+            let denied = told.err().is_some_and(|refused| refused.code == Code::PolicyDenied);
+            assert_eq!(denied, !permitted, "{operation:?}");
+        }
+        let attested = azure.house.broker.attest(workload.attest(&azure.house)).await;
+        assert_eq!(attested.is_ok(), permitted);
+    }
+}
+
 #[tokio::test]
 async fn pol_16_a_stored_policy_that_does_not_compile_denies() {
     let azure = Azure::new();

@@ -8,6 +8,7 @@ mod import_jwk;
 mod import_weak;
 mod operations;
 mod recipient;
+mod sealed_otherwise;
 mod sealing;
 mod signing;
 mod vectors;
