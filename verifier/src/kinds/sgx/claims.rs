@@ -60,12 +60,12 @@ pub(super) fn of_report(quote: &SgxQuote<'_>) -> Map<String, Value> {
     claims
 }
 
-/// SHA-256 of what was submitted and of the collateral that counted, in hex, under its name and the older one that Azure still
-/// gives it. Recorded tokens show that chains are hashed as PEM text with a NUL behind; what exactly is hashed of texts and lists
-/// cannot be told from them (theirs of 2021 are not at hand): here it is the signed text, and the list in DER.
-pub(super) fn add_collateral(claims: &mut Map<String, Value>, quote: &SgxQuote<'_>, platform: &Platform) {
+/// SHA-256 of what was submitted and of the collateral that counted, in hex. Recorded tokens show that Azure hashes a chain as PEM
+/// text with a NUL behind; what exactly it hashes of texts and lists cannot be told from them (theirs of 2021 are not at hand):
+/// here it is the signed text, and the list in DER.
+pub(super) fn collateral(quote: &SgxQuote<'_>, platform: &Platform) -> Value {
     let digests = &platform.digests;
-    let collateral = json!({
+    json!({
         "qeidcertshash": hexed(&digests.qe_identity_certificates),
         "qeidcrlhash": hexed(&digests.root_crl),
         "qeidhash": hexed(&digests.qe_identity),
@@ -73,7 +73,5 @@ pub(super) fn add_collateral(claims: &mut Map<String, Value>, quote: &SgxQuote<'
         "tcbinfocertshash": hexed(&digests.tcb_info_certificates),
         "tcbinfocrlhash": hexed(&digests.root_crl),
         "tcbinfohash": hexed(&digests.tcb_info),
-    });
-    claims.insert("maa-attestationcollateral".to_owned(), collateral.clone());
-    claims.insert("x-ms-sgx-collateral".to_owned(), collateral);
+    })
 }

@@ -25,7 +25,7 @@ impl Parsed for SgxQuote<'_> {
         let bound = given.binding.in_report_data(&self.report.report_data)?;
         let mut genuine = Genuine::assertion(EvidenceKind::Sgx, &platform.anchor, bound);
         genuine.attested = claims::of_report(self);
-        claims::add_collateral(&mut genuine.attested, self, &platform);
+        genuine.attested.insert("x-ms-sgx-collateral".to_owned(), claims::collateral(self, &platform));
         genuine.debug = flags.debug;
         genuine.revocation = Revocation::Checked;
         genuine.platforms = platform.names();
