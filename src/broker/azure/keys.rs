@@ -245,7 +245,7 @@ mod tests {
         let pkcs1 = openssl::rsa::Rsa::generate(2048).unwrap().private_key_to_der().unwrap();
         let made = certificate::azure_token(&pkcs1, "https://localhost", [7; 16], DAY).unwrap();
         let of = |issuer: &str| certified(&pkcs1, vec![made.clone()], issuer, DAY).unwrap();
-        assert_eq!(of("https://localhost"), [made.clone()]);
+        assert_eq!(of("https://localhost"), std::slice::from_ref(&made));
         let moved = of("https://kms.example");
         assert!(certificate::is_of(&moved[0], "https://kms.example") && moved[0] != made);
         assert_eq!(moved, of("https://kms.example"));
