@@ -12,6 +12,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
+use openssl::x509::extension::BasicConstraints;
 use openssl::x509::{X509, X509NameBuilder};
 use running::{Running, keygate};
 use serde_json::{Value, json};
@@ -256,6 +257,8 @@ fn certificate(key: &PKey<Private>) -> X509 {
     builder.set_pubkey(key).unwrap();
     builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::days_from_now(30).unwrap()).unwrap();
+    // Azure takes a signer for its own issuer only where it says so.
+    builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
     builder.sign(key, MessageDigest::sha256()).unwrap();
     builder.build()
 }

@@ -31,7 +31,8 @@ pub enum Severity {
 /// One finding about a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Stable code: `malformed`, `too-large`, `rule-invalid`, the last with a suffix where the linter speaks.
+    /// Stable code: `malformed`, `too-large`, `rule-invalid`, `policy-invalid`; `rule-…` and `policy-warning` with a suffix
+    /// where the linter speaks.
     pub code: &'static str,
     /// Error, refusal or warning.
     pub severity: Severity,

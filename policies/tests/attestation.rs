@@ -164,6 +164,7 @@ cases! {
     raw_evidence_stays_where_it_is => "read-only",
     what_is_only_unwise_is_told => "warnings",
     pol_01_a_text_that_says_nothing_is_refused => "pol-01",
+    pol_05_there_are_no_patterns_that_take_for_ever => "pol-05",
     pol_07_values_of_different_types_are_different => "pol-07",
     pol_08_a_claim_issued_twice_is_a_list => "pol-08",
     pol_09_names_of_the_service_are_ignored_and_warned_of => "pol-09",

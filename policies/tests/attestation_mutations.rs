@@ -79,8 +79,9 @@ fn judged(text: &str, claims: &ClaimSet) -> bool {
             assert!(fault.span.start <= fault.span.end && fault.span.end <= text.len(), "{text}\n{fault:#?}");
             assert!(text.is_char_boundary(fault.span.start) && text.is_char_boundary(fault.span.end), "{fault:#?}");
             let before = &text[..fault.span.start];
-            let lines = before.split('\n').flat_map(|line| line.trim_end_matches('\r').split('\r')).count();
-            assert!(fault.line <= lines + 1 && fault.line + 1 >= lines, "{text}\n{fault:#?}");
+            let crlf = before.matches("\r\n").count()
+                + usize::from(before.ends_with('\r') && text[before.len()..].starts_with('\n'));
+            assert_eq!(fault.line, 1 + before.matches(['\r', '\n']).count() - crlf, "{text:?}\n{fault:#?}");
             assert_eq!(azure_message(fault).lines().count(), 5, "{fault:#?}");
             assert!(matches!(fault.code, "policy-invalid" | "too-large"));
             false

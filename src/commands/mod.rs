@@ -17,6 +17,7 @@ mod local;
 mod places;
 mod policies;
 mod policy;
+mod policy_against;
 mod policy_trace;
 mod policy_try;
 mod progress;

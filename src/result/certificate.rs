@@ -108,6 +108,13 @@ pub fn azure_token(pkcs1: &[u8], issuer: &str, serial: [u8; 16], now: i64) -> Re
     make().map_err(|_| SigningFailed("the certificate of a token key could not be made"))
 }
 
+/// Whether the subject of a certificate of a token key is this issuer.
+pub fn is_of(der: &[u8], issuer: &str) -> bool {
+    let Ok(certificate) = X509::from_der(der) else { return false };
+    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+    matches!((names.next(), names.next()), (Some(name), None) if name.data().as_slice() == issuer.as_bytes())
+}
+
 /// A fresh TLS key and its certificate under the CA, for these host names and addresses.
 ///
 /// # Errors

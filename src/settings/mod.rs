@@ -224,6 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn every_name_of_a_provider_is_known() {
+        let text = "[[providers]]\nid = \"iso\"\nhosts = [\"kms.example\"]\nprefix = \"/iso\"\nissuer = \"https://kms.example/iso\"\n\
+                    challenge_seconds = 60\ntoken_seconds = 60\ntrust_model = \"isolated\"\npolicy_signers = [\"a.pem\"]\n\
+                    default_baseline = \"12\"\n";
+        let settings = read(text).unwrap();
+        let provider = &settings.providers[0];
+        assert_eq!((provider.trust_model.as_str(), provider.default_baseline.as_str()), ("isolated", "12"));
+        let wrong = read(&text.replace("policy_signers", "policy_signer")).unwrap_err();
+        assert!(wrong.help().contains("policy_signers"), "{}", wrong.help());
+    }
+
+    #[test]
     fn cfg_01_a_wrong_type_and_a_duplicate_are_refused() {
         assert!(read("[server]\nworkers = \"many\"").is_err());
         assert!(read("[server]\nworkers = 1\nworkers = 2").is_err());

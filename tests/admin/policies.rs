@@ -102,6 +102,23 @@ async fn pol_17_a_policy_that_does_not_parse_is_never_set() {
 }
 
 #[actix_web::test]
+async fn pol_09_a_name_of_the_service_is_issued_with_a_warning_only() {
+    let office = Office::staffed().await;
+    let issuing = |name: &str| {
+        format!(
+            "version=1.0; authorizationrules{{=> permit();}}; issuancerules{{=> issue(type=\"{name}\", value=1);}};"
+        )
+    };
+    let reserved = post(&office, "SgxEnclave/set", set(&issuing("iss")), "*").await.ok().body;
+    let own = post(&office, "SgxEnclave/set", set(&issuing("svn")), "*").await.ok().body;
+    let about = |body: &Value| {
+        let warnings = body["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().filter(|warning| warning["message"].as_str().unwrap().contains("iss")).count()
+    };
+    assert!(about(&reserved) > about(&own), "{reserved} {own}");
+}
+
+#[actix_web::test]
 async fn pol_15_a_change_on_an_older_state_is_a_conflict() {
     let office = Office::staffed().await;
     post(&office, "TdxVm/set", set(FIRST), "\"1\"").await.is(409, "conflict");

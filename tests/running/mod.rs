@@ -153,20 +153,41 @@ impl Drop for Running {
     }
 }
 
-/// A Python with the packages of `tests/clients/requirements.txt`, or `None` with a loud line; in CI its absence is a failure.
-pub fn python() -> Option<PathBuf> {
+/// A Python with these modules, of the packages in `tests/clients/requirements.txt`, or `None` with a loud line; in CI their absence
+/// is a failure.
+pub fn python(modules: &str) -> Option<PathBuf> {
     let named = std::env::var_os("KEYGATE_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or_else(|| PathBuf::from("python3"));
-    let imports = Command::new(&python).args(["-c", "import cbor2, cryptography, requests"]).output();
+    let imports = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     if imports.is_ok_and(|o| o.status.success()) {
         return Some(python);
     }
-    assert!(std::env::var_os("CI").is_none(), "no python with cbor2, cryptography and requests");
-    let line =
-        "SKIPPED the python client: no python with cbor2, cryptography, requests; see tests/clients/requirements.txt\n";
-    // Not by a macro, whose words are kept back where a test succeeds.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    skipped(&format!("a python client: no python with {modules}; see tests/clients/requirements.txt"));
     None
+}
+
+/// A Node that finds the packages of `tests/clients/node/package.json` in `KEYGATE_NODE_MODULES` or `target/node-client`, or `None` with
+/// a loud line; in CI its absence is a failure.
+pub fn node() -> Option<Command> {
+    let named = std::env::var_os("KEYGATE_NODE_MODULES").map(PathBuf::from);
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node-client/node_modules");
+    let modules = named.unwrap_or_else(usual);
+    let node = || {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", &modules);
+        node
+    };
+    if node().args(["-e", "require('@azure/attestation')"]).output().is_ok_and(|o| o.status.success()) {
+        return Some(node());
+    }
+    skipped("a node client: no node with @azure/attestation; see tests/clients/node/package.json");
+    None
+}
+
+fn skipped(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what}");
+    // Not by a macro, whose words are kept back where a test succeeds.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {what}\n").as_bytes());
 }
 
 pub fn script(name: &str) -> PathBuf {

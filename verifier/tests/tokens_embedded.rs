@@ -191,7 +191,7 @@ fn jwt_10_11_a_chain_is_complete_ordered_and_ends_in_a_root() {
     // Issued under its own name by another key.
     refused(&[&Says { signed_by: root, ..Says::own("Own", leaf) }.x5c()]);
     refused(&[]);
-    refused(&vec![&leaf_cert; 9]);
+    refused(&[&leaf_cert; 9]);
     refused(&[&"MAA=".to_owned()]);
     refused(&[&leaf_cert.replace('=', ""), &"-".to_owned()]);
 }

@@ -127,7 +127,8 @@ fn action(verb: Verb, made: &Made, bound: &[&str]) -> Result<(), Diagnostic> {
 fn property(section: Section, kind: &Placed<Expr>, value: &Placed<Expr>) -> Result<(), Diagnostic> {
     let Expr::Literal(name) = &kind.node else { return Ok(()) };
     let written = shown(name);
-    let Some(known) = configuration::named(section, &written) else {
+    let known = if let ClaimValue::Text(name) = name { configuration::named(section, name) } else { None };
+    let Some(known) = known else {
         let names: Vec<&str> = configuration::names(section).collect();
         let message = format!("unknown property '{written}' in {}", section.as_str());
         let fault = meaningless(kind.span, &format!("\"{written}\""), message)
@@ -189,6 +190,6 @@ fn shown(value: &ClaimValue) -> String {
     match value {
         ClaimValue::Boolean(truth) => truth.to_string(),
         ClaimValue::Integer(integer) => integer.to_string(),
-        ClaimValue::Text(text) => text.clone(),
+        ClaimValue::Text(text) => super::lexer::shown(text),
     }
 }

@@ -70,9 +70,17 @@ pub(super) fn unexpected(found: &Token<'_>, manner: Manner, expected: &[Expected
     Diagnostic::new(INVALID, Severity::Error, found.span, message).symbol(&symbol).expected(ours)
 }
 
-/// A text whose form is right and whose meaning is not.
+/// A text whose form is right and whose meaning is not. The message stays on one line whatever it repeats of the text.
 pub(super) fn meaningless(span: Span, symbol: &str, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(INVALID, Severity::Error, span, message).symbol(&shown(symbol))
+    let mut line = String::new();
+    for character in message.into().chars() {
+        if character.is_control() {
+            line.extend(character.escape_unicode());
+        } else {
+            line.push(character);
+        }
+    }
+    Diagnostic::new(INVALID, Severity::Error, span, line).symbol(&shown(symbol))
 }
 
 /// A text that is more than the engine reads.

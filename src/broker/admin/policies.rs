@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use super::lines::difference;
 use super::{Desk, Done, Plan, Precondition, Reason, Refusal, values};
-use crate::broker::azure::{Signers, read_upload, unsecured};
+use crate::broker::azure::{Refused, Signers, read_upload, unsecured};
 use crate::broker::error::{Code, Fault};
-use crate::broker::policy_book::unpacked;
+use crate::broker::policy_book::policy_text;
 use crate::broker::{AttestationType, TrustModel};
 
 /// Longest document, in bytes: 64 KiB of text, encoded twice, with room for a signature and its certificates.
@@ -41,9 +41,11 @@ pub enum NewPolicy {
     Jws(String),
 }
 
-/// The text inside a JWS around a policy; none where it has none.
+/// The text inside a JWS around a policy; none where it has none. No signature is looked at: what is stored was looked at when it was
+/// set.
 pub fn text_of(document: &str) -> Option<String> {
-    unpacked(document).map(|(text, _)| text)
+    let payload = document.split('.').nth(1)?.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    policy_text(&URL_SAFE_NO_PAD.decode(payload).ok()?)
 }
 
 fn is_signed(document: &str) -> bool {
@@ -99,7 +101,7 @@ impl Accepted {
             let code = if too_large { Code::TooLarge } else { Code::PolicyInvalid };
             return Err(Refusal::diagnosed(code, "the policy does not parse", &found));
         }
-        let upload = read_upload(&document, signers).map_err(|refused| refused.fault)?;
+        let upload = read_upload(&document, signers).map_err(in_its_words)?;
         let text = upload.text.ok_or(Fault::new(Code::PolicyInvalid, "the signed policy is no JWS around a policy"))?;
         Ok(Self { digest: digest(Some(&text)), warnings: values(&upload.warnings), document })
     }
@@ -194,7 +196,7 @@ impl Desk<'_> {
     pub fn reset_policy(&self, kind: AttestationType, order: Option<&str>, reason: Reason) -> Result<Done, Refusal> {
         let signers = self.policy_signers(order.is_some_and(is_signed))?;
         if let Some(order) = order {
-            let upload = read_upload(order, signers.as_ref()).map_err(|refused| refused.fault)?;
+            let upload = read_upload(order, signers.as_ref()).map_err(in_its_words)?;
             if upload.text.is_some() {
                 return Err(Fault::new(Code::PolicyInvalid, "a signed reset is a JWS with an empty payload").into());
             }
@@ -276,6 +278,12 @@ impl Desk<'_> {
             TrustModel::Isolated => Ok(Some(Signers::of(&self.broker.keystore, &self.provider)?)),
         }
     }
+}
+
+/// What the attestation door would say of a document, for the operator.
+fn in_its_words(refused: Refused) -> Refusal {
+    let said = refused.message.map(|message| json!({"code": refused.fault.code.as_str(), "message": message}));
+    Refusal { diagnostics: said.into_iter().collect(), ..refused.fault.into() }
 }
 
 /// Names the version in force.

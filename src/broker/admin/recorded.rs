@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::audit::kind;
 
+/// Kinds of records that tell of an appraisal.
+pub const APPRAISALS: [&str; 2] = [kind::ATTESTATION, kind::USE];
+
 /// What one record tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Recalled {
@@ -22,7 +25,7 @@ pub enum Recalled {
 pub fn recall(entry: &Value, attestation_type: &str) -> Recalled {
     let recorded = entry.get("kind").and_then(Value::as_str).unwrap_or_default();
     let claims = entry.pointer("/body/claims").and_then(Value::as_object);
-    let (true, Some(claims)) = (matches!(recorded, kind::ATTESTATION | kind::USE), claims) else {
+    let (true, Some(claims)) = (APPRAISALS.contains(&recorded), claims) else {
         return Recalled::Other;
     };
     if claims.len() == 2 && claims.contains_key("digest") && claims.contains_key("bytes") {

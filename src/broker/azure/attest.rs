@@ -198,7 +198,7 @@ impl Broker {
         let trace = trace.and_then(|evaluation| serde_json::to_value(&evaluation.trace).ok());
         let appraised = applied.verdict.map_err(|fault| {
             let message = applied.evaluation.as_ref().map(|evaluation| evaluation.outcome.azure_message());
-            Refused { trace: trace.clone(), message, ..Refused::from(fault) }
+            Refused { trace: trace.clone().map(Box::new), message, ..Refused::from(fault) }
         })?;
         let line = provider.signers().azure().line();
         let missing = || Fault::new(Code::StoreCorrupt, "").because("no token key");

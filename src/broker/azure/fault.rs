@@ -43,7 +43,7 @@ pub struct AzureFault {
     /// Seconds after which asking again makes sense.
     pub retry_after: Option<u32>,
     /// The evaluation, where the caller may see it.
-    pub trace: Option<Value>,
+    pub trace: Option<Box<Value>>,
 }
 
 /// A refusal that is not yet recorded: for the audit, and in this dialect's words.
@@ -52,7 +52,7 @@ pub(crate) struct Refused {
     pub(crate) fault: Fault,
     pub(crate) kind: AzureFaultKind,
     pub(crate) message: Option<String>,
-    pub(crate) trace: Option<Value>,
+    pub(crate) trace: Option<Box<Value>>,
 }
 
 impl Refused {

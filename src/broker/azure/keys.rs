@@ -7,6 +7,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
+use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use crate::audit::{Event, Field, kind};
@@ -167,10 +168,24 @@ fn read(keystore: &Keystore, setup: &ProviderSetup) -> Result<KeyLine, Fault> {
     let views = keystore.service_keys(&setup.id, purpose)?;
     let opened = views.into_iter().map(|view| {
         let material = keystore.open_service_key(&setup.id, purpose, &view.kid)?;
-        let key = AzureSigningKey::from_pkcs1(&material.sealed_form(), view.certificates, view.created)?;
+        let pkcs1 = material.sealed_form();
+        let certificates = certified(&pkcs1, view.certificates, &setup.issuer, view.created)?;
+        let key = AzureSigningKey::from_pkcs1(&pkcs1, certificates, view.created)?;
         Ok::<_, Fault>(Arc::new(key))
     });
     Ok(KeyLine { keys: opened.collect::<Result<_, _>>()?, schedule: setup.schedule })
+}
+
+/// The certificates of a key. Their subject is the issuer, which the settings may have changed since: then the key gets another
+/// one, always the same.
+fn certified(pkcs1: &[u8], stored: Vec<Vec<u8>>, issuer: &str, created: i64) -> Result<Vec<Vec<u8>>, Fault> {
+    if stored.first().is_some_and(|der| certificate::is_of(der, issuer)) {
+        return Ok(stored);
+    }
+    let digest = sha256(&[issuer.as_bytes(), AzureSigningKey::kid_of(pkcs1)?.as_bytes()].concat());
+    let mut serial = [0; 16];
+    serial.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    Ok(vec![certificate::azure_token(pkcs1, issuer, serial, created)?])
 }
 
 fn make(keystore: &Keystore, setup: &ProviderSetup, now: i64, why: &str) -> Result<(), Fault> {
@@ -223,6 +238,18 @@ mod tests {
         assert_eq!(published(&line, last_end + GRACE + 2), 1);
         assert_eq!(line.due(last_end), Due::Nothing);
         assert_eq!(line.due(last_end + GRACE + 2), Due::Retire(old));
+    }
+
+    #[test]
+    fn a_certificate_follows_the_issuer_and_is_always_the_same() {
+        let pkcs1 = openssl::rsa::Rsa::generate(2048).unwrap().private_key_to_der().unwrap();
+        let made = certificate::azure_token(&pkcs1, "https://localhost", [7; 16], DAY).unwrap();
+        let of = |issuer: &str| certified(&pkcs1, vec![made.clone()], issuer, DAY).unwrap();
+        assert_eq!(of("https://localhost"), std::slice::from_ref(&made));
+        let moved = of("https://kms.example");
+        assert!(certificate::is_of(&moved[0], "https://kms.example") && moved[0] != made);
+        assert_eq!(moved, of("https://kms.example"));
+        assert_ne!(moved, of("https://kms.example/iso"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod signers;
 
 pub use attest::{AzureAttestAnswer, AzureAttestRequest, HeldData};
 pub use attestation_type::AttestationType;
+pub(crate) use fault::Refused;
 pub use fault::{AzureFault, AzureFaultKind};
 pub(crate) use keys::AzureKeys;
 pub use manage::AzureToken;

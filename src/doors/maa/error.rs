@@ -30,7 +30,7 @@ pub(super) struct Refusal {
     pub(super) message: String,
     pub(super) correlation: String,
     retry_after: Option<u32>,
-    trace: Option<Value>,
+    trace: Option<Box<Value>>,
 }
 
 impl Refusal {
