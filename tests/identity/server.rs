@@ -5,6 +5,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::ssl::SslVersion;
 use openssl::x509::X509;
 use serde_json::{Value, json};
@@ -27,7 +29,9 @@ fn settings(issuer: &Issuer, folder: &tempfile::TempDir, more: &str) -> String {
     std::fs::write(&ca, issuer.root.pem()).unwrap();
     format!(
         "\n[[oidc]]\nname = \"idp\"\nissuer = \"{}\"\nca = \"{}\"\nallow_private_addresses = [\"localhost\"]\n{more}\n\
-         roles = {{ \"Key Officer\" = [\"key-officer\"], \"Operator\" = [\"operator\"] }}\n",
+         roles = {{ \"Key Officer\" = [\"key-officer\"], \"Operator\" = [\"operator\"], \
+         \"Attestation Contributor\" = [\"attestation-contributor\", \"attestation-reader\"], \
+         \"Attestation Reader\" = [\"attestation-reader\"] }}\n",
         issuer.url,
         ca.display()
     )
@@ -109,6 +113,37 @@ fn a_bearer_of_a_discovered_issuer_manages_keys_and_is_recorded() {
     let challenge = |bearer: &str| ask(&server, &NOTHING, "POST", CHALLENGES, Some(bearer)).unwrap();
     assert_eq!(challenge(&officer).status, 200);
     challenge(&token(&issuer, &other, &["Key Officer"])).is(401, "token-invalid");
+    let callers = recorded(&server);
+    assert!(callers.contains(&json!("oidc:idp:ann")), "{callers:?}");
+}
+
+#[test]
+fn a_bearer_with_azures_roles_manages_policies_at_azures_door() {
+    let (key, other) = (SigningKey::new("a"), SigningKey::new("b"));
+    let issuer = Issuer::start(&[&key]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Running::init(&settings(&issuer, &folder, ""));
+    start(&mut server, &issuer, &key, &[]);
+    let path = "/policies/SgxEnclave?api-version=2022-08-01";
+    let text =
+        "version= 1.0;authorizationrules{c:[type==\"$is-debuggable\", value==false]=>permit();};issuancerules{};";
+    let payload = json!({"AttestationPolicy": URL_SAFE_NO_PAD.encode(text)}).to_string();
+    let jws = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(payload));
+    let put = |bearer: &str| {
+        let (bearer, length) = (format!("Bearer {bearer}"), jws.len().to_string());
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "text/plain"), ("Content-Length", &length)];
+        Raw::open(&server).ask("PUT", path, &headers, jws.as_bytes()).unwrap()
+    };
+    let get = |bearer: Option<&str>| ask(&server, &NOTHING, "GET", path, bearer).unwrap().status;
+    let contributor = token(&issuer, &key, &["Attestation Contributor"]);
+    let reader = token(&issuer, &key, &["Attestation Reader"]);
+    let written = put(&contributor);
+    assert_eq!(written.status, 200, "{}", written.text());
+    assert_eq!((get(Some(&contributor)), get(Some(&reader))), (200, 200));
+    // No token, a bad one and one without the role are one answer.
+    assert_eq!(put(&reader).status, 401);
+    assert_eq!(put(&token(&issuer, &other, &["Attestation Contributor"])).status, 401);
+    assert_eq!((get(None), get(Some(&token(&issuer, &key, &["Key Officer"])))), (401, 401));
     let callers = recorded(&server);
     assert!(callers.contains(&json!("oidc:idp:ann")), "{callers:?}");
 }
