@@ -18,7 +18,7 @@ const FILTER: &str = "Events[?EventTypeString == 'EV_EFI_VARIABLE_DRIVER_CONFIG'
 fn events(count: usize) -> Value {
     let event = |index: usize| {
         json!({
-            "EventTypeString": if index % 3 == 0 { "EV_EFI_VARIABLE_DRIVER_CONFIG" } else { "EV_IPL" },
+            "EventTypeString": if index.is_multiple_of(3) { "EV_EFI_VARIABLE_DRIVER_CONFIG" } else { "EV_IPL" },
             "PcrIndex": 7,
             "ProcessedData": {
                 "VariableGuid": "8BE4DF61-93CA-11D2-AA0D-00E098032B8C",

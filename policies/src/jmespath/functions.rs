@@ -124,7 +124,7 @@ fn contains<'a>(run: &mut Interpreter<'_>, given: &Arguments<'a>) -> Result<Node
     match subject.view() {
         View::Text(text) => {
             let Some(wanted) = wanted.as_text() else { return Ok(Node::truth(false)) };
-            run.look(text.len() + wanted.len())?;
+            run.look((text.len() + wanted.len()).saturating_mul(4))?;
             Ok(Node::truth(text.contains(wanted)))
         }
         View::List(elements) => {

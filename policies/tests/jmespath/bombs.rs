@@ -85,8 +85,8 @@ fn loops(maker: &mut Maker) -> (String, Value) {
 
 /// Long texts and names, looked at again and again.
 fn long(maker: &mut Maker) -> (String, Value) {
-    let text = "a".repeat(1 + maker.below(7_000));
-    let texts: Value = (0..2_000).map(|index| json!(format!("{text}{index}"))).collect();
+    let text = "a".repeat(1 + maker.below(6_000));
+    let texts: Value = (0..100).map(|index| json!(format!("{text}{index}"))).collect();
     let query = match maker.below(9) {
         0 => format!("[?contains(@, '{text}b')]"),
         1 => format!("[?@ == '{text}']"),
@@ -134,24 +134,27 @@ impl Seen {
 }
 
 #[test]
-fn pol_04_three_thousand_bombs_end_inside_the_budget() {
-    let families: [fn(&mut Maker) -> (String, Value); 4] = [stages, loops, long, wild];
-    let mut all = BTreeMap::new();
-    for (family, make) in families.iter().enumerate() {
+fn pol_04_two_thousand_bombs_end_inside_the_budget() {
+    type Family = fn(&mut Maker) -> (String, Value);
+    const FAMILIES: [(&str, Family, u64); 4] =
+        [("stages", stages, 250), ("loops", loops, 250), ("long", long, 300), ("wild", wild, 1_300)];
+    let explode = |(name, make, count): &(&str, Family, u64)| {
         let mut seen = Seen::default();
-        for seed in 0..750 {
+        for seed in 0..*count {
             let (query, data) = make(&mut Maker::new(seed));
             seen.run(&query, &data);
         }
-        println!("{family}: {:?}, worst {:?}: {}", seen.outcomes, seen.worst, seen.worst_query);
-        println!("    all {:?}", seen.total);
-        // a second without optimisation, on a machine that does something else besides
-        // assert!(seen.worst < Duration::from_secs(1), "{}", seen.worst_query);
-        for (outcome, count) in seen.outcomes {
-            *all.entry(outcome).or_insert(0) += count;
-        }
-    }
-    assert!(all["budget-exceeded"] > 500 && all["value"] > 500, "{all:?}");
+        println!("{name}: {:?}, all {:?}, worst {:?}: {}", seen.outcomes, seen.total, seen.worst, seen.worst_query);
+        seen
+    };
+    let all: Vec<Seen> = std::thread::scope(|scope| {
+        let running: Vec<_> = FAMILIES.iter().map(|family| scope.spawn(move || explode(family))).collect();
+        running.into_iter().map(|running| running.join().unwrap()).collect()
+    });
+    let count = |outcome: &str| all.iter().filter_map(|seen| seen.outcomes.get(outcome)).sum::<u64>();
+    assert!(count("budget-exceeded") > 200 && count("value") > 500);
+    // about 10 ms each where it is optimised; this is a bound for a busy machine without
+    assert!(all.iter().all(|seen| seen.worst < Duration::from_secs(5)));
 }
 
 /// What takes the crate `jmespath` seconds and gigabytes.
@@ -191,7 +194,11 @@ fn pol_04_what_is_shared_is_paid_for_by_whoever_walks_it() {
 fn pol_04_the_budget_is_charged_before_the_bytes_are_made() {
     let query = Expression::parse("join('', [@,@,@,@])").unwrap();
     let text = json!("x".repeat(5 * 1_024 * 1_024));
-    assert_eq!(query.search(&text, &mut Fuel::service()), Err(Fault::Exhausted(Exhausted::Bytes)));
+    let mut fuel = Fuel::new(10_000_000, 16 * 1_024 * 1_024);
+    assert_eq!(query.search(&text, &mut fuel), Err(Fault::Exhausted(Exhausted::Bytes)));
+    assert_eq!(query.search(&text, &mut Fuel::service()), Err(Fault::Exhausted(Exhausted::Steps)));
+    let fits = query.search(&json!("x".repeat(1_024 * 1_024)), &mut Fuel::service());
+    assert_eq!(fits.map(|text| text.as_str().map(str::len)), Ok(Some(4 * 1_024 * 1_024)));
 }
 
 /// Every way to nest, far deeper and longer than allowed, and as deep as allowed.
