@@ -157,15 +157,18 @@ impl<'p> Machine<'p, '_> {
     fn condition(&mut self, condition: &'p Condition, found: &mut Vec<u32>) -> Result<(), EvalFault> {
         let scene = Scene { claims: &self.claims, slots: &self.slots };
         let mut operands: Vec<Vec<Item<'_>>> = Vec::new();
-        for test in &condition.tests {
-            operands.push(match &test.operand {
-                Expr::Literal(_) => Vec::new(),
-                computed => scene.set(computed, &mut self.purse)?,
-            });
+        if condition.computes {
+            for test in &condition.tests {
+                operands.push(match &test.operand {
+                    Expr::Literal(_) => Vec::new(),
+                    computed => scene.set(computed, &mut self.purse)?,
+                });
+            }
         }
         let mut look = |index: u32, claim: &Claim| -> Result<(), EvalFault> {
             self.purse.fuel.step(1)?;
-            for (test, operand) in condition.tests.iter().zip(&operands) {
+            for (number, test) in condition.tests.iter().enumerate() {
+                let operand = operands.get(number).map(Vec::as_slice).unwrap_or_default();
                 if !holds(test, claim, operand, self.purse.fuel)? {
                     return Ok(());
                 }
