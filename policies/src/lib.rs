@@ -1,5 +1,5 @@
 //! Claims and rules in, a decision with its reasons out.
-//! Secure key release, sections 1, 2 and 7; native API, section 5; threat model, P9, P21 and P22.
+//! Secure key release, sections 1, 2 and 7; policy language; native API, section 5; threat model, P9, P21 and P22.
 //!
 //! A key says itself who may use it: rules in Key Vault's grammar, one per operation, and options beside them. Somebody
 //! else has verified the evidence and hands in claims; this crate answers *do they satisfy the rules?* It reads no clock,
@@ -36,6 +36,10 @@
 //! assert_eq!(reasons, [("svn", "rules.release.anyOf[0].allOf[1]")]);
 //! # Ok::<(), keygate_policies::Diagnostic>(())
 //! ```
+//!
+//! What a provider issues tokens for is said in another language, Azure's, by an
+//! [`AttestationPolicy`](attestation::AttestationPolicy): claims go in, a verdict and the claims of the token come out. Queries
+//! over JSON within it are [`jmespath`]; whatever a text makes the crate do is paid for in [`fuel`].
 //!
 //! What is wrong with a text comes back as [`Diagnostic`]s with their places; what is only unwise, from
 //! [`KeyRules::lint`]. To add an operator: `release/operand.rs`; an option: `release/options.rs`, its admission in

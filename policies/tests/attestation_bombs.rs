@@ -73,7 +73,7 @@ fn tinder(chance: &mut Chance) -> ClaimSet {
 fn pol_04_bombs_end_within_their_budget_and_soon() {
     let mut chance = Chance(0x0BAD_CAFE_0BAD_CAFE);
     let (mut exhausted, mut worst, mut total) = (0, Duration::ZERO, Duration::ZERO);
-    let all = rounds(150, 5_000);
+    let all = rounds(80, 5_000);
     for _ in 0..all {
         let text = bomb(&mut chance);
         let policy = AttestationPolicy::parse(&text).unwrap_or_else(|found| panic!("{text}: {found:?}"));
@@ -95,7 +95,7 @@ fn pol_04_bombs_end_within_their_budget_and_soon() {
 #[test]
 fn pol_04_a_trace_of_a_bomb_is_bounded() {
     let mut chance = Chance(0x5EED_5EED_5EED_5EED);
-    for _ in 0..rounds(20, 200) {
+    for _ in 0..rounds(10, 200) {
         let policy = AttestationPolicy::parse(&bomb(&mut chance)).unwrap();
         let claims = tinder(&mut chance);
         let traced = policy.evaluate(claims.clone(), &mut Fuel::service(), Tracing::On);

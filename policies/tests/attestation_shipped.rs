@@ -27,8 +27,10 @@ fn outcome(policy: &AttestationPolicy, attested: &Value, presented: &Value) -> O
     policy.evaluate(claims, &mut Fuel::service(), Tracing::Off).outcome
 }
 
-/// For each kind: its claims where everything is as it should be, and the place-holders with what to fill in.
-fn kinds() -> [(&'static str, Value, Vec<(&'static str, &'static str)>); 5] {
+/// A kind, its claims where everything is as it should be, and the blanks of its policy with what to fill in.
+type Kind = (&'static str, Value, Vec<(&'static str, &'static str)>);
+
+fn kinds() -> [Kind; 5] {
     let sgx = json!({"x-ms-attestation-type": "sgx", "x-ms-sgx-is-debuggable": false, "x-ms-sgx-mrsigner": "aa",
         "x-ms-sgx-mrenclave": "bb", "x-ms-sgx-product-id": 1, "x-ms-sgx-svn": 2});
     let snp = json!({"x-ms-sevsnpvm-is-debuggable": false, "x-ms-sevsnpvm-migration-allowed": false,
@@ -174,11 +176,9 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.starts_with("policy-") && (name.ends_with(".jws") || name.ends_with(".jwt")) {
-            if let Some(text) = policy_of(&std::fs::read_to_string(&path).unwrap()) {
-                found.push((name, text));
-            }
-        }
+        let token = name.starts_with("policy-") && (name.ends_with(".jws") || name.ends_with(".jwt"));
+        let text = token.then(|| policy_of(&std::fs::read_to_string(&path).unwrap())).flatten();
+        found.extend(text.map(|text| (name, text)));
     }
 }
 

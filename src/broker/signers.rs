@@ -60,7 +60,7 @@ impl Signers {
         if tokens.is_empty() {
             return Err(missing());
         }
-        let azure = AzureKeys::ensure(keystore, setup, now)?;
+        let azure = AzureKeys::open(keystore, setup)?;
         Ok(Self { ca, receipts, tokens, receipt_header, head_header, azure })
     }
 

@@ -222,6 +222,11 @@ async fn a_draft_is_evaluated_and_nobody_vouches_for_it() {
     let refused = azure.attest(broken).await.unwrap_err();
     assert_eq!(refused.kind, AzureFaultKind::PolicyParsingError);
     assert!(refused.message.contains("Offending symbol: '='"), "{}", refused.message);
+    // What is wrong with the evidence is told first.
+    let mut both = azure.request(AttestationType::SgxEnclave);
+    both.draft_policy = Some(draft.replace("==", "="));
+    both.runtime.as_mut().unwrap().bytes[2] ^= 1;
+    assert_eq!(azure.attest(both).await.unwrap_err().kind, AzureFaultKind::InvalidParameter);
 }
 
 #[tokio::test]

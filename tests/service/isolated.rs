@@ -260,7 +260,6 @@ fn a_shared_provider_shows_to_anybody_and_changes_for_nobody() {
     ] {
         assert_eq!(told.unwrap_err().kind, AzureFaultKind::InvalidOperation);
     }
-    // The bearer that is sent must be one all the same.
-    let refused = house.broker.azure_policy(&seat, Some("kg_nobody"), SGX).unwrap_err();
-    assert_eq!(refused.kind, AzureFaultKind::Unauthorized);
+    // Clients send a bearer with every call: what anybody may read asks for none.
+    house.broker.azure_policy(&seat, Some("kg_nobody"), SGX).unwrap();
 }

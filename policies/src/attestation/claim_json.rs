@@ -187,7 +187,8 @@ mod tests {
         assert_eq!(value(r#"{"a":1,"\u0061":2}"#), Err(Unreadable::Refused("a member stands twice")));
         assert_eq!(value(&"[".repeat(100)), Err(Unreadable::Refused("nested too deep")));
         let list = format!("[{}1]", "1,".repeat(1_000_000));
-        assert_eq!(value(&list), Err(Unreadable::Exhausted(Exhausted::Steps)));
+        assert_eq!(value(&list), Err(Unreadable::Exhausted(Exhausted::Bytes)));
+        assert_eq!(read(&list, &mut Fuel::new(1_000, u64::MAX)), Err(Unreadable::Exhausted(Exhausted::Steps)));
         let texts = format!("[\"{}\"]", "a".repeat(17 << 20));
         assert_eq!(value(&texts), Err(Unreadable::Exhausted(Exhausted::Bytes)));
     }

@@ -152,12 +152,13 @@ impl<'p> Machine<'p, '_> {
     /// The claims that meet every test of a condition.
     fn condition(&mut self, condition: &'p Condition, found: &mut Vec<u32>) -> Result<(), EvalFault> {
         let scene = Scene { claims: &self.claims, slots: &self.slots };
-        // None at all where nothing is computed, which is the rule.
         let mut operands: Vec<Vec<Item<'_>>> = Vec::new();
-        for (number, test) in condition.tests.iter().enumerate() {
-            if !matches!(test.operand, Expr::Literal(_)) {
-                operands.resize(number, Vec::new());
-                operands.push(scene.set(&test.operand, &mut self.purse)?);
+        if condition.computes {
+            for test in &condition.tests {
+                operands.push(match &test.operand {
+                    Expr::Literal(_) => Vec::new(),
+                    computed => scene.set(computed, &mut self.purse)?,
+                });
             }
         }
         let mut look = |index: u32, claim: &Claim| -> Result<(), EvalFault> {

@@ -48,6 +48,8 @@ pub(super) struct Condition {
     /// The number of the type that a claim must have; the test that says so is not among `tests`.
     pub(super) kind: Option<usize>,
     pub(super) tests: Vec<Test>,
+    /// Whether an operand has to be worked out.
+    pub(super) computes: bool,
 }
 
 #[derive(Debug)]
@@ -149,7 +151,8 @@ fn condition(written: &ast::Condition, names: &mut Numbering, bound: &[Option<&s
         };
         tests.push(Test { property: test.property, operator, operand });
     }
-    Some(Condition { negated: written.negated, kind, tests })
+    let computes = tests.iter().any(|test| !matches!(test.operand, Expr::Literal(_)));
+    Some(Condition { negated: written.negated, kind, tests, computes })
 }
 
 fn expression(written: &ast::Expr, bound: &[Option<&str>]) -> Option<Expr> {

@@ -14,7 +14,8 @@ impl Desk<'_> {
     /// # Errors
     /// `not-found` where the provider is gone.
     pub fn list_signing_keys(&self) -> Result<(String, Value), Refusal> {
-        let told = self.broker.known_provider(&self.provider)?.signers().azure().line().described(self.now);
+        let provider = self.broker.known_provider(&self.provider)?;
+        let told = self.broker.azure_keys(&provider, self.now)?.described(self.now);
         let newest = told.get("keys").and_then(Value::as_array).and_then(|keys| keys.last());
         let kid = newest.and_then(|key| key.get("kid")).and_then(Value::as_str).unwrap_or_default();
         // A kid may hold what an entity tag may not.
@@ -30,7 +31,7 @@ impl Desk<'_> {
         let keys = provider.signers().azure();
         let (etag, before) = self.list_signing_keys()?;
         self.expected(&etag)?;
-        keys.line().may_rotate(self.now)?;
+        self.broker.azure_keys(&provider, self.now)?.may_rotate(self.now)?;
         self.note(reason)?;
         if self.ask.dry_run {
             return Ok(Done { object: before.clone(), before, etag, dry_run: true, ..Done::default() });

@@ -77,7 +77,6 @@ struct Passage {
     bytes: Vec<u8>,
     chain: Vec<u8>,
     uvm: Vec<Vec<u8>>,
-    draft: Option<InForce>,
     correlation: String,
 }
 
@@ -184,23 +183,23 @@ impl Broker {
     ) -> Result<AzureAttestAnswer, Refused> {
         let request = &passage.request;
         let provider = &request.seat.provider;
-        let stored = match &passage.draft {
-            Some(_) => None,
+        let in_force = match &request.draft_policy {
+            Some(text) => Some(Arc::new(compiled(text)?)),
             None => {
                 let epoch = self.keystore.epoch().map_err(Fault::from)?;
                 self.policies.of(&self.keystore, provider.id(), request.attestation_type.as_str(), epoch)?
             }
         };
-        let in_force = passage.draft.as_ref().or(stored.as_deref()).ok_or_else(|| not_set(request.attestation_type))?;
+        let in_force = in_force.ok_or_else(|| not_set(request.attestation_type))?;
         let tracing = if request.trace { Tracing::On } else { Tracing::Off };
-        let applied = apply(in_force, result, provider.default_baseline(), tracing);
+        let applied = apply(&in_force, result, provider.default_baseline(), tracing);
         let trace = applied.evaluation.as_ref().filter(|_| request.trace);
         let trace = trace.and_then(|evaluation| serde_json::to_value(&evaluation.trace).ok());
         let appraised = applied.verdict.map_err(|fault| {
             let message = applied.evaluation.as_ref().map(|evaluation| evaluation.outcome.azure_message());
             Refused { trace: trace.clone().map(Box::new), message, ..Refused::from(fault) }
         })?;
-        let line = provider.signers().azure().line();
+        let line = self.azure_keys(provider, now.secs())?;
         let missing = || Fault::new(Code::StoreCorrupt, "").because("no token key");
         let key = line.signer(now.secs()).ok_or_else(missing)?;
         let (runtime, nonce) = (request.runtime.as_ref(), request.nonce.as_deref());
@@ -210,8 +209,8 @@ impl Broker {
             .word(Field::Decision, "permit")
             .digest(Field::Policy, &appraised.policy.digest)
             .hidden(Field::Jti, hex::encode(jti).as_bytes());
-        let event = if passage.draft.is_some() { event.word(Field::Trial, "draft-policy") } else { event };
-        let token = match &passage.draft {
+        let event = if request.draft_policy.is_some() { event.word(Field::Trial, "draft-policy") } else { event };
+        let token = match &request.draft_policy {
             Some(_) => key.draft_token(provider.issuer(), body),
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
@@ -264,8 +263,7 @@ fn unpacked(request: AzureAttestRequest, correlation: &str) -> Result<Passage, R
         }
         other => return Err(not_set(other)),
     };
-    let draft = request.draft_policy.as_deref().map(compiled).transpose()?;
-    Ok(Passage { bytes, chain, uvm, draft, correlation: correlation.to_owned(), request })
+    Ok(Passage { bytes, chain, uvm, correlation: correlation.to_owned(), request })
 }
 
 fn compiled(text: &str) -> Result<InForce, Refused> {

@@ -2,11 +2,14 @@
 //!
 //! `maa-rest-api.md` sections 6 and 7.
 
+use std::sync::Arc;
+
 use keygate_verifier::tcb_baselines;
 use serde_json::{Value, json};
 
 use super::fault::AzureFault;
-use crate::broker::{Broker, Seat};
+use super::keys::KeyLine;
+use crate::broker::{Broker, Fault, ProviderRef, Seat};
 
 /// Claims named in the metadata, as the original lists them.
 const CLAIMS: [&str; 18] = [
@@ -36,8 +39,14 @@ impl Broker {
     /// # Errors
     /// `Unavailable` without a trusted clock.
     pub fn azure_certs(&self, seat: &Seat) -> Result<Value, AzureFault> {
-        let now = self.clock.now().map_err(|why| self.refuse(seat, &why.into()))?;
-        Ok(seat.provider.signers().azure().line().jwks(now.secs()))
+        let now = self.clock.now().map_err(|why| self.refuse(seat, &why.into()))?.secs();
+        let line = self.azure_keys(&seat.provider, now).map_err(|fault| self.refuse(seat, &fault))?;
+        Ok(line.jwks(now))
+    }
+
+    /// The keys of a provider's tokens.
+    pub(crate) fn azure_keys(&self, provider: &ProviderRef, now: i64) -> Result<Arc<KeyLine>, Fault> {
+        provider.signers().azure().line(&self.keystore, provider.setup(), now)
     }
 
     /// The metadata document.

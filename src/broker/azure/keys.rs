@@ -4,7 +4,7 @@
 //! set, and a key stands there for a while before it signs. All of it follows from the times at which keys were made, so that every
 //! process that opens the store concludes the same.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
 use openssl::sha::sha256;
@@ -111,29 +111,36 @@ impl KeyLine {
 }
 
 /// The keys of one provider, exchanged whole when they change.
-pub(crate) struct AzureKeys(RwLock<Arc<KeyLine>>);
+pub(crate) struct AzureKeys {
+    line: RwLock<Arc<KeyLine>>,
+    /// Held by whoever makes or retires keys.
+    tending: Mutex<()>,
+}
 
 impl AzureKeys {
-    /// Opens the keys of a provider, and makes the first where there is none.
-    pub(crate) fn ensure(keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<Self, Fault> {
-        let mut line = read(keystore, setup)?;
-        if line.keys.is_empty() {
-            make(keystore, setup, now, "start")?;
-            line = read(keystore, setup)?;
-        }
-        Ok(Self(RwLock::new(Arc::new(line))))
+    /// Opens the keys of a provider. The first one is made when it is due, or asked for: a start waits for none.
+    pub(crate) fn open(keystore: &Keystore, setup: &ProviderSetup) -> Result<Self, Fault> {
+        Ok(Self { line: RwLock::new(Arc::new(read(keystore, setup)?)), tending: Mutex::default() })
     }
 
-    /// The keys now.
-    pub(crate) fn line(&self) -> Arc<KeyLine> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// The keys now; never none.
+    pub(crate) fn line(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<Arc<KeyLine>, Fault> {
+        if self.known().keys.is_empty() {
+            self.tend(keystore, setup, now)?;
+        }
+        Ok(self.known())
+    }
+
+    fn known(&self) -> Arc<KeyLine> {
+        Arc::clone(&self.line.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Makes successors and retires what is over, as the schedule says.
     pub(crate) fn tend(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
+        let _held = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
         // At most a handful: each round makes or retires one.
         for _ in 0..8 {
-            match self.line().due(now) {
+            match self.known().due(now) {
                 Due::Nothing => break,
                 Due::Make => make(keystore, setup, now, "schedule")?,
                 Due::Retire(kid) => {
@@ -151,14 +158,15 @@ impl AzureKeys {
     /// # Errors
     /// `conflict` while a successor waits.
     pub(crate) fn rotate(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
-        self.line().may_rotate(now)?;
+        let _held = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.known().may_rotate(now)?;
         make(keystore, setup, now, "rotate")?;
         self.reread(keystore, setup)
     }
 
     fn reread(&self, keystore: &Keystore, setup: &ProviderSetup) -> Result<(), Fault> {
         let line = Arc::new(read(keystore, setup)?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = line;
+        *self.line.write().unwrap_or_else(PoisonError::into_inner) = line;
         Ok(())
     }
 }

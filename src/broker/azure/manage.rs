@@ -66,7 +66,8 @@ impl Broker {
             let shown = shown(kind, stored.as_ref());
             desk.token([("x-ms-policy", json!(shown))])
         };
-        if seat.provider.setup().trust_model == TrustModel::Shared && bearer.is_none() {
+        // Clients send a bearer with every call; what anybody may read asks for none.
+        if seat.provider.setup().trust_model == TrustModel::Shared {
             return self.anonymously(seat, attestation_type);
         }
         self.azure_manage(seat, bearer, Action::PolicyShow, attestation_type.as_str(), read)
@@ -113,7 +114,7 @@ impl Broker {
     /// # Errors
     /// [`AzureFault`].
     pub fn azure_certificates(&self, seat: &Seat, bearer: Option<&str>) -> Told {
-        if seat.provider.setup().trust_model == TrustModel::Shared && bearer.is_none() {
+        if seat.provider.setup().trust_model == TrustModel::Shared {
             return self.listed(seat, Vec::new());
         }
         self.azure_manage(seat, bearer, Action::SignerList, "", |desk| {
@@ -343,7 +344,7 @@ pub(crate) fn unsecured(text: &str) -> String {
 fn signed<const N: usize>(broker: &Broker, seat: &Seat, members: [(&str, Value); N]) -> Result<String, Refused> {
     let now = broker.fit()?.secs();
     let issuer = seat.provider.issuer();
-    let line = seat.provider.signers().azure().line();
+    let line = broker.azure_keys(&seat.provider, now)?;
     let key = line.signer(now).ok_or_else(|| Fault::new(Code::StoreCorrupt, "").because("no token key"))?;
     Ok(key.token(issuer, management(issuer, now, members)).map_err(Fault::from)?)
 }
