@@ -212,10 +212,6 @@ fn main() {
     let scene = Scene::new();
     let mut rounds = Rounds::new();
     tokens(&mut rounds);
-    let record = || scene.record();
-    rounds.fed("record", vec![(1.0, V)], record, |record| {
-        scene.house.keystore.record_within_reserve(record).expect("stored")
-    });
     for kind in KINDS {
         let floor = match kind {
             AttestationType::SevSnpVm => vec![(1.0, P384), (1.0, RS256)],
@@ -224,6 +220,10 @@ fn main() {
         let (scene, name) = (&scene, format!("attest/{}", kind.as_str()));
         rounds.fed(name, floor, move || scene.request(kind), move |request| scene.attest(request));
     }
+    let record = || scene.record();
+    rounds.fed("record", vec![(1.0, V)], record, |record| {
+        scene.house.keystore.record_within_reserve(record).expect("stored")
+    });
     rounds.run();
     if std::env::args().any(|argument| argument == "--bench") {
         walls(&scene);
