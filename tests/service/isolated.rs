@@ -85,6 +85,7 @@ fn unsecured(payload: &str) -> String {
 /// One isolated and one shared provider.
 pub struct House {
     broker: Arc<Broker>,
+    keystore: Keystore,
     _dir: tempfile::TempDir,
 }
 
@@ -135,7 +136,7 @@ impl House {
             keystore.change(order).unwrap();
         }
         let parts = Parts {
-            keystore,
+            keystore: keystore.clone(),
             verifier: Verifier::new(Anchors::none()),
             library: Arc::new(NoEndorser),
             clock: Arc::new(StillClock::at(NOW)),
@@ -144,7 +145,7 @@ impl House {
             limits: Limits::default(),
             purge_protection: true,
         };
-        Self { broker: Broker::open(parts).unwrap(), _dir: dir }
+        Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }
 
     fn seat(&self, id: &str) -> Seat {
@@ -242,6 +243,35 @@ fn signers_are_added_and_removed_by_signers_and_the_last_one_stays() {
     let odd = json!({"policyCertificate": {"kty": "EC", "x5c": ["AAAA"]}}).to_string();
     is(house.add(&one.sign(&odd)), AzureFaultKind::InvalidParameter, "no certificate");
     assert_eq!(house.listed(), 2);
+}
+
+/// Threat model P25: what a signer may do is looked at again where it is done.
+#[test]
+fn pol_12_a_removed_signer_sets_nothing_once_its_removal_is_answered() {
+    let (one, two) = (Signer::new("one"), Signer::new("two"));
+    let house = House::new(&[&one, &two]);
+    let versions = || house.keystore.policy_history(&ProviderId::parse("iso").unwrap(), SGX.as_str()).unwrap().len();
+    let (by_two, add, remove) = (
+        two.sign(&policy(TEXT)),
+        one.sign(&two.certificate("policyCertificate")),
+        one.sign(&two.certificate("maa-policyCertificate")),
+    );
+    for _ in 0..10 {
+        house.add(&add).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| while house.set(&by_two).is_ok() {});
+            }
+            let begun = versions();
+            while versions() < begun + 4 {
+                std::thread::yield_now();
+            }
+            house.remove(&remove).unwrap();
+            let answered = versions();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert_eq!(versions(), answered);
+        });
+    }
 }
 
 #[test]

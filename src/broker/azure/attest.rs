@@ -3,7 +3,7 @@
 //! `maa-rest-api.md` sections 3 and 8. There is no challenge here and no recipient: whoever shows such a token to a key is asked for
 //! more. Every appraisal of evidence that held is recorded before its answer leaves.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
@@ -77,7 +77,8 @@ struct Passage {
     bytes: Vec<u8>,
     chain: Vec<u8>,
     uvm: Vec<Vec<u8>>,
-    draft: Option<InForce>,
+    /// Compiled in the first turn: a text that anybody may send is read where expensive work is bounded.
+    draft: OnceLock<InForce>,
     correlation: String,
 }
 
@@ -109,6 +110,12 @@ impl Broker {
         let request = &passage.request;
         let stranger =
             |refused: Refused| Turn::Answered(Err(self.stranger(&request.seat, refused, &passage.correlation)));
+        if first && let Some(text) = &request.draft_policy {
+            match compiled(text) {
+                Ok(draft) => drop(passage.draft.set(draft)),
+                Err(refused) => return Ok(stranger(refused)),
+            }
+        }
         let judged = self.fit().and_then(|now| {
             if first {
                 held.add_library(&self.library.known(kind_of(request.attestation_type)));
@@ -123,9 +130,8 @@ impl Broker {
             Ok((Found::Shown(result), now)) => (result, now),
             Err(fault) => return Ok(stranger(fault.into())),
         };
-        drop(permit);
         let event = draft_event(passage, &result, now.secs());
-        let answered = self.azure_answer(passage, &result, event.clone(), now);
+        let answered = self.azure_answer(passage, &result, event.clone(), now, permit);
         Ok(Turn::Answered(answered.map_err(|refused| {
             let told = match self.once_more(&request.seat, &result, &passage.correlation) {
                 Ok(()) => self.deny(event, &refused.fault, true, &passage.correlation),
@@ -174,24 +180,26 @@ impl Broker {
         Ok(Found::Shown(Box::new(result)))
     }
 
-    /// Policy and token.
+    /// Policy and token. The permit is held until both are there: whose policy it is may be a stranger's choice.
     fn azure_answer(
         &self,
         passage: &Passage,
         result: &AttestationResult,
         event: Event,
         now: UnixTime,
+        permit: Permit,
     ) -> Result<AzureAttestAnswer, Refused> {
         let request = &passage.request;
         let provider = &request.seat.provider;
-        let stored = match &passage.draft {
+        let draft = passage.draft.get();
+        let stored = match draft {
             Some(_) => None,
             None => {
                 let epoch = self.keystore.epoch().map_err(Fault::from)?;
                 self.policies.of(&self.keystore, provider.id(), request.attestation_type.as_str(), epoch)?
             }
         };
-        let in_force = passage.draft.as_ref().or(stored.as_deref()).ok_or_else(|| not_set(request.attestation_type))?;
+        let in_force = draft.or(stored.as_deref()).ok_or_else(|| not_set(request.attestation_type))?;
         let tracing = if request.trace { Tracing::On } else { Tracing::Off };
         let applied = apply(in_force, result, provider.default_baseline(), tracing);
         let trace = applied.evaluation.as_ref().filter(|_| request.trace);
@@ -210,11 +218,12 @@ impl Broker {
             .word(Field::Decision, "permit")
             .digest(Field::Policy, &appraised.policy.digest)
             .hidden(Field::Jti, hex::encode(jti).as_bytes());
-        let event = if passage.draft.is_some() { event.word(Field::Trial, "draft-policy") } else { event };
-        let token = match &passage.draft {
+        let event = if draft.is_some() { event.word(Field::Trial, "draft-policy") } else { event };
+        let token = match draft {
             Some(_) => key.draft_token(provider.issuer(), body),
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
+        drop(permit);
         self.keystore.record_within_reserve(event.record()).map_err(Fault::from)?;
         Ok(AzureAttestAnswer { token, trace, correlation: passage.correlation.clone() })
     }
@@ -264,8 +273,7 @@ fn unpacked(request: AzureAttestRequest, correlation: &str) -> Result<Passage, R
         }
         other => return Err(not_set(other)),
     };
-    let draft = request.draft_policy.as_deref().map(compiled).transpose()?;
-    Ok(Passage { bytes, chain, uvm, draft, correlation: correlation.to_owned(), request })
+    Ok(Passage { bytes, chain, uvm, draft: OnceLock::new(), correlation: correlation.to_owned(), request })
 }
 
 fn compiled(text: &str) -> Result<InForce, Refused> {
