@@ -38,7 +38,11 @@ impl Signer {
     }
 
     fn made(name: &str, ca: bool) -> Self {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        Self::on(Nid::X9_62_PRIME256V1, name, ca)
+    }
+
+    fn on(curve: Nid, name: &str, ca: bool) -> Self {
+        let group = EcGroup::from_curve_name(curve).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
         let mut subject = X509Name::builder().unwrap();
         subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
@@ -242,6 +246,20 @@ fn signers_are_added_and_removed_by_signers_and_the_last_one_stays() {
     is(house.add(&one.sign("{}")), AzureFaultKind::InvalidOperation, "maa-policyCertificate");
     let odd = json!({"policyCertificate": {"kty": "EC", "x5c": ["AAAA"]}}).to_string();
     is(house.add(&one.sign(&odd)), AzureFaultKind::InvalidParameter, "no certificate");
+    assert_eq!(house.listed(), 2);
+}
+
+/// With such a one as the last signer nobody could change anything any more.
+#[test]
+fn a_certificate_whose_signatures_are_never_read_is_no_signer() {
+    let (one, odd) = (Signer::new("one"), Signer::on(Nid::SECP384R1, "odd", true));
+    let house = House::new(&[&one]);
+    let add = |signer: &Signer| house.add(&one.sign(&signer.certificate("policyCertificate")));
+    is(add(&odd), AzureFaultKind::InvalidParameter, "P-256");
+    let mut longer = Signer::new("longer");
+    longer.der.push(0);
+    assert!(add(&longer).is_err(), "a byte behind it");
+    add(&Signer::new("two")).unwrap();
     assert_eq!(house.listed(), 2);
 }
 
