@@ -6,9 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use keygate_keystore::{KeystoreError, ProviderId};
-use keygate_policies::canonical;
-use keygate_verifier::EvidenceKind;
-use serde_json::Value;
 
 use super::Broker;
 use super::challenge::correlation;
@@ -86,7 +83,7 @@ impl Broker {
         correlation: &str,
     ) -> Result<(), BrokerError> {
         let now = self.clock.now().map_or(0, |now| now.secs());
-        match self.denials.take(seat.provider.id(), &said(result), now) {
+        match self.denials.take(seat.provider.id(), &result.sameness, now) {
             true => Ok(()),
             false => Err(self.refuse_as(seat, &Fault::new(Code::RateLimited, ""), correlation)),
         }
@@ -133,18 +130,5 @@ impl Broker {
         let signed = key.jws(header, &heads::payload(seat.provider.issuer(), &head, now))?;
         known.insert(id.clone(), (head.seq, signed.clone()));
         Ok(signed)
-    }
-}
-
-/// What is the same however evidence was wrapped: quotes and reports come with bytes that nobody signed, padding, chains, spaces of a
-/// document, so that one of them has as many digests as somebody cares to make.
-fn said(result: &AttestationResult) -> [u8; 32] {
-    match result.kind {
-        EvidenceKind::Nitro | EvidenceKind::Software => result.evidence_digest,
-        EvidenceKind::Sgx | EvidenceKind::Tdx | EvidenceKind::Snp => {
-            let mut said = result.attested.clone();
-            said.retain(|name, _| name != "keygate" && name != "x-ms-sgx-collateral");
-            canonical::digest(&Value::Object(said))
-        }
     }
 }

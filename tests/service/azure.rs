@@ -314,6 +314,7 @@ async fn a_trace_is_for_whoever_may_read_policies() {
 #[tokio::test]
 async fn aud_01_evidence_in_another_wrapping_is_the_same_evidence() {
     let azure = Azure::new();
+    let quote = azure.request(AttestationType::SgxEnclave).evidence;
     // Behind Open Enclave's header stands the quote that was told no often enough.
     for (kind, expected) in [
         (AttestationType::SevSnpVm, (5, 20)),
@@ -322,7 +323,14 @@ async fn aud_01_evidence_in_another_wrapping_is_the_same_evidence() {
     ] {
         azure.set(kind, DENY);
         let before = azure.house.records("attestation").len();
-        let sound = azure.request(kind).evidence;
+        let sound = match kind {
+            AttestationType::OpenEnclave => {
+                let size = (quote.len() as u64).to_le_bytes();
+                [&[1, 0, 0, 0, 2, 0, 0, 0], size.as_slice(), &quote].concat()
+            }
+            AttestationType::SgxEnclave => quote.clone(),
+            other => azure.request(other).evidence,
+        };
         let mut limited = 0;
         for round in 0..25 {
             let mut request = azure.request(kind);
@@ -333,6 +341,9 @@ async fn aud_01_evidence_in_another_wrapping_is_the_same_evidence() {
             limited += usize::from(refused.kind == AzureFaultKind::RateLimited);
         }
         assert_eq!((limited, azure.house.records("attestation").len() - before), expected, "{kind:?}");
+        // The twin: another quote over the same data is other evidence, and is told what the policy says.
+        let refused = azure.attest(azure.request(kind)).await.unwrap_err();
+        assert_eq!(refused.kind, AzureFaultKind::PolicyEvaluationError, "{kind:?}");
     }
 }
 
