@@ -29,6 +29,8 @@ pub struct AttestationResult {
     pub presented: Map<String, Value>,
     /// SHA-256 of the evidence.
     pub evidence_digest: [u8; 32],
+    /// The same evidence has this in any wrapping; no other has it.
+    pub sameness: [u8; 32],
     /// Names of machine and workload for the deny list, see [`identity`].
     pub identities: Vec<[u8; 32]>,
     /// The verdict on an Intel platform.

@@ -315,6 +315,43 @@ async fn a_trace_is_for_whoever_may_read_policies() {
     );
 }
 
+/// Spaces in a document, and padding behind a quote, make no other evidence of it: one denial more each would fill the disk.
+#[tokio::test]
+async fn aud_01_evidence_in_another_wrapping_is_the_same_evidence() {
+    let azure = Azure::new();
+    let quote = azure.request(AttestationType::SgxEnclave).evidence;
+    // Behind Open Enclave's header stands the quote that was told no often enough.
+    for (kind, expected) in [
+        (AttestationType::SevSnpVm, (5, 20)),
+        (AttestationType::SgxEnclave, (5, 20)),
+        (AttestationType::OpenEnclave, (25, 0)),
+    ] {
+        azure.set(kind, DENY);
+        let before = azure.house.records("attestation").len();
+        let sound = match kind {
+            AttestationType::OpenEnclave => {
+                let size = (quote.len() as u64).to_le_bytes();
+                [&[1, 0, 0, 0, 2, 0, 0, 0], size.as_slice(), &quote].concat()
+            }
+            AttestationType::SgxEnclave => quote.clone(),
+            other => azure.request(other).evidence,
+        };
+        let mut limited = 0;
+        for round in 0..25 {
+            let mut request = azure.request(kind);
+            request.evidence = sound.clone();
+            let filler = if kind == AttestationType::SevSnpVm { b' ' } else { 0 };
+            request.evidence.extend(std::iter::repeat_n(filler, round));
+            let refused = azure.attest(request).await.unwrap_err();
+            limited += usize::from(refused.kind == AzureFaultKind::RateLimited);
+        }
+        assert_eq!((limited, azure.house.records("attestation").len() - before), expected, "{kind:?}");
+        // The twin: another quote over the same data is other evidence, and is told what the policy says.
+        let refused = azure.attest(azure.request(kind)).await.unwrap_err();
+        assert_eq!(refused.kind, AzureFaultKind::PolicyEvaluationError, "{kind:?}");
+    }
+}
+
 /// The rule of a key sees what a token would carry, the policy's claims among it, under our issuer.
 #[tokio::test]
 async fn a_rule_sees_what_the_policy_issued() {

@@ -155,6 +155,7 @@ async fn a_token_that_no_commit_knows_opens_nothing() {
         attested: read.attested,
         presented: read.presented,
         evidence_digest: read.evidence_digest,
+        sameness: read.evidence_digest,
         identities: read.identities,
         tcb: None,
         recipient: Some(workload.public()),

@@ -334,6 +334,9 @@ fn holds(test: &Test, claim: &Claim, operand: &[Item<'_>], fuel: &mut Fuel) -> R
     if let Expr::Literal(literal) = &test.operand {
         return compares(test.operator, &mine, &literal.scalar(), fuel);
     }
+    if operand.is_empty() {
+        fuel.step(1)?;
+    }
     let (wanted, operator) = match test.operator {
         Operator::NotEqual => (false, Operator::Equal),
         other => (true, other),
@@ -346,7 +349,11 @@ fn holds(test: &Test, claim: &Claim, operand: &[Item<'_>], fuel: &mut Fuel) -> R
     Ok(!wanted)
 }
 
+/// A comparison is a step at least, whatever is compared.
 fn compares(operator: Operator, mine: &Scalar<'_>, other: &Scalar<'_>, fuel: &mut Fuel) -> Result<bool, EvalFault> {
+    if operator.orders() {
+        fuel.step(1)?;
+    }
     let ordered = match (mine, other) {
         (Scalar::Integer(mine), Scalar::Integer(other)) => Some(mine.cmp(other)),
         _ => None,

@@ -122,9 +122,8 @@ impl Broker {
             Ok((Found::Shown(result), now)) => (result, now),
             Err(fault) => return Ok(stranger(fault.into())),
         };
-        drop(permit);
         let event = draft_event(passage, &result, now.secs());
-        let answered = self.azure_answer(passage, &result, event.clone(), now);
+        let answered = self.azure_answer(passage, &result, event.clone(), now, permit);
         Ok(Turn::Answered(answered.map_err(|refused| {
             let told = match self.once_more(&request.seat, &result, &passage.correlation) {
                 Ok(()) => self.deny(event, &refused.fault, true, &passage.correlation),
@@ -173,13 +172,14 @@ impl Broker {
         Ok(Found::Shown(Box::new(result)))
     }
 
-    /// Policy and token.
+    /// Policy and token. The permit is held until both are there: whose policy it is may be a stranger's choice.
     fn azure_answer(
         &self,
         passage: &Passage,
         result: &AttestationResult,
         event: Event,
         now: UnixTime,
+        permit: Permit,
     ) -> Result<AzureAttestAnswer, Refused> {
         let request = &passage.request;
         let provider = &request.seat.provider;
@@ -214,6 +214,7 @@ impl Broker {
             Some(_) => key.draft_token(provider.issuer(), body),
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
+        drop(permit);
         self.keystore.record_within_reserve(event.record()).map_err(Fault::from)?;
         Ok(AzureAttestAnswer { token, trace, correlation: passage.correlation.clone() })
     }
