@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::admin::{ChangeArgs, Desk, tell};
+use super::admin::{ChangeArgs, Desk, tell, tell_entry};
 use super::connect::ServerArgs;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
@@ -39,15 +39,26 @@ pub async fn run(args: &SigningKeyArgs, format: Format) -> Result<Exit, Failure>
     match &args.verb {
         Verb::List => {
             let (_, told) = desk.get("/signing-keys").await?;
-            let keys = told.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
-            let columns =
-                [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
-            output.list(&columns, &keys);
+            output.list(&COLUMNS, keys(told.get("keys")));
             Ok(Exit::Done)
         }
         Verb::Rotate { change } => {
             let answer = desk.change("/signing-keys", "/signing-keys/rotate", Map::new(), change).await?;
-            Ok(tell(&output, &answer, "signing_keys"))
+            if output.is_json() {
+                return Ok(tell(&output, &answer, "signing_keys"));
+            }
+            if change.dry_run {
+                output.say("nothing was changed; these keys there are, and one would be published:");
+            }
+            output.list(&COLUMNS, keys(answer.pointer("/signing_keys/keys")));
+            Ok(tell_entry(&output, &answer))
         }
     }
+}
+
+const COLUMNS: [(&str, &str); 4] =
+    [("state", "/state"), ("created", "/created"), ("signs from", "/signs_from"), ("kid", "/kid")];
+
+fn keys(told: Option<&Value>) -> &[Value] {
+    told.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
