@@ -217,7 +217,7 @@ permit
 authorizationrules
   ✗ line 3: permit
       ✗ [type==\"x-ms-sgx-svn\", issuer==\"AttestationService\", value>=2]
-          no claim fits
+          x-ms-sgx-svn = 1 (AttestationService) does not fit
 deny: no rule permitted
 "
     );
