@@ -23,8 +23,10 @@ enum Verb {
     /// The keys in the order they were made.
     #[command(after_help = "Example:\n  keygate signing-key list")]
     List,
-    /// Make a successor: published now, signing once clients had time to read it; the one before stays published for as long as
-    /// its tokens may live.
+    /// Make a successor: published now, signing a while later.
+    ///
+    /// It signs once clients had time to read it (`signing.publish_seconds`); the one before stays published for as long as its tokens
+    /// may live.
     #[command(after_help = "Example:\n  keygate signing-key rotate --reason 'yearly'")]
     Rotate {
         #[command(flatten)]
