@@ -59,7 +59,7 @@ const LISTS: &[(&str, &[&str])] = &[
             "uvm_minimum_svn",
         ],
     ),
-    ("trust_anchors", &["name", "kind", "purpose", "file"]),
+    ("trust_anchors", &["name", "kind", "purpose", "file", "azure_tokens"]),
     (
         "oidc",
         &[

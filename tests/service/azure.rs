@@ -42,12 +42,16 @@ const HELD: &[u8] = br#"{"jwk": {"kty":"EC"}}"#;
 
 impl Azure {
     pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub fn with_limits(limits: Limits) -> Self {
         let (intel, amd) = (Intel::new(NOW), Amd::new(Product::Milan, NOW));
         let mut held = Endorsements::default();
         for tee in [Tee::Sgx, Tee::Tdx] {
             held.add_file(intel.collateral(&intel.describe(tee)).as_bytes()).unwrap();
         }
-        let house = House::with(Limits::default(), Arc::new(Held(held)), |anchors| {
+        let house = House::with(limits, Arc::new(Held(held)), |anchors| {
             for kind in [EvidenceKind::Sgx, EvidenceKind::Tdx] {
                 anchors.add("forge", kind, &intel.root_der()).unwrap();
             }
@@ -143,6 +147,20 @@ const PERMIT: &str = "version=1.0; authorizationrules{=> permit();}; issuancerul
 const DENY: &str = "version=1.0; authorizationrules{=> deny();}; issuancerules{};";
 const TYPES: [AttestationType; 4] =
     [AttestationType::SgxEnclave, AttestationType::OpenEnclave, AttestationType::TdxVm, AttestationType::SevSnpVm];
+
+#[tokio::test]
+async fn no_token_is_made_under_an_anchor_of_the_operators_that_does_not_say_so() {
+    let azure = Azure::new();
+    for kind in [AttestationType::SgxEnclave, AttestationType::SevSnpVm] {
+        azure.attest(azure.request(kind)).await.unwrap();
+        let there = AzureAttestRequest { seat: azure.house.seat_at("other.example"), ..azure.request(kind) };
+        let refused = azure.attest(there).await.unwrap_err();
+        assert!(refused.message.contains("anchor"), "{}", refused.message);
+        azure.house.clock.advance(60);
+        azure.house.broker.tick();
+        assert_eq!(azure.house.newest("strangers")["code"], "chain-untrusted");
+    }
+}
 
 #[tokio::test]
 async fn every_type_is_attested_and_its_token_relied_on() {

@@ -111,6 +111,7 @@ impl House {
             default_baseline: None,
             uvm_issuers: Vec::new(),
             uvm_minimum_svn: 0,
+            azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
         };
         let first = signers.iter().map(|signer| signer.der.clone()).collect();

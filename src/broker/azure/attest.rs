@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
+use keygate_verifier::{Anchors, Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -147,6 +147,11 @@ impl Broker {
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(genuine) => genuine,
         };
+        let setup = request.seat.provider.setup();
+        // Azure's relying parties do not look at the anchor, so that evidence under one of the operator's is for those who mean it.
+        if genuine.anchor() != Anchors::VENDOR && !setup.azure_anchors.iter().any(|name| name == genuine.anchor()) {
+            return Err(Fault::new(Code::ChainUntrusted, "anchor").because("no tokens are made under this anchor"));
+        }
         self.hold_against_marks(genuine.used(), genuine.anchor(), held)?;
         let mut presented = Map::new();
         if let Some(data) = &request.init {
@@ -156,7 +161,6 @@ impl Broker {
         if let Some(data) = &request.runtime {
             present(&mut presented, RUNTIME, data, "runtime-data")?;
         }
-        let setup = request.seat.provider.setup();
         let issuers: Vec<&str> = setup.uvm_issuers.iter().map(String::as_str).collect();
         let trust = UvmTrust { issuers: &issuers, minimum_svn: setup.uvm_minimum_svn };
         let endorsed = self.verifier.find_uvm(&passage.uvm, &genuine, &trust, now)?;
