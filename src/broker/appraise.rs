@@ -12,8 +12,9 @@ use keygate_policies::release::FreshnessShown;
 use keygate_policies::{Limits, json};
 use keygate_verifier::{
     Binding, BoundKey, CollateralId, Endorsements, Evidence, Genuine, NativeBinding, Options, Outcome, RecipientKey,
-    UnixTime, UsedCollateral,
+    UnixTime, UsedCollateral, native_bind,
 };
+use keygate_verifier::tokens::profiles::TokenBinding;
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -23,7 +24,8 @@ use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
-use crate::result::{Appraised, AttestationResult, TokenFault, token};
+use crate::identity::{ForeignVerifier, NoEvidence};
+use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
 
 /// Endorsements for one request, and which of them are the library's own.
 #[derive(Debug, Clone, Default)]
@@ -115,8 +117,87 @@ impl Broker {
         })))
     }
 
-    /// Judges a token of ours, and the challenge beside it where one was sent.
-    pub(crate) fn appraise_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
+    /// Judges a token, ours or another verifier's, and the challenge beside it where one was sent.
+    pub(crate) fn appraise_token(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        request: &[u8; 32],
+        now: UnixTime,
+    ) -> Result<Shown, Fault> {
+        if !token::has_our_header(&proof.token, seat.provider.signers().tokens())
+            && let Some(verifier) = self.identity.verifier_of(seat.provider.id().as_str(), &proof.token)
+        {
+            return self.appraise_foreign(seat, proof, verifier, request, now);
+        }
+        self.appraise_own_token(seat, proof, now)
+    }
+
+    /// Judges a token of another verifier. `native-api.md` sections 4 and 5: with a challenge of ours it must be bound to this very
+    /// request in a place that the workload fills; without one it is as new as its issuer says.
+    fn appraise_foreign(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        verifier: &ForeignVerifier,
+        request: &[u8; 32],
+        now: UnixTime,
+    ) -> Result<Shown, Fault> {
+        let challenge = match &proof.challenge {
+            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
+            None => None,
+        };
+        let bind = challenge.map(|(bytes, _)| {
+            let bind = native_bind(&bytes, seat.provider.host(), request, &proof.recipient, b"");
+            *bind.first_chunk::<32>().unwrap_or(&[0; 32])
+        });
+        let binding = match &bind {
+            Some(bind) => TokenBinding::Nonce { bind, recipient: &proof.recipient },
+            None => TokenBinding::Unbound,
+        };
+        let foreign = verifier.judge(&proof.token, &binding, seat.provider.issuer(), now).map_err(|why| match why {
+            NoEvidence::Refused(code, inner) => Fault::new(Code::of(code), "token").because(inner),
+            NoEvidence::Unavailable(inner) => Fault::new(Code::CollateralUnavailable, "issuer").because(inner),
+        })?;
+        if bind.is_some() && !foreign.fresh {
+            return Err(Fault::new(Code::FreshnessFailed, "the token is not bound to this challenge"));
+        }
+        // An answer goes to the key in the token, or to the one that our nonce in it is over; to no other.
+        let bound = match &foreign.bound_key {
+            BoundKey::Present(key) => *key == proof.recipient,
+            BoundKey::Absent => foreign.fresh,
+        };
+        if !bound {
+            return Err(Fault::new(Code::BindingMismatch, "recipient").because("the token is bound to another key, or none"));
+        }
+        let mut attested = foreign.claims;
+        let mut presented = Map::new();
+        for name in [RUNTIME, INIT_TIME] {
+            if let Some(value) = attested.remove(name) {
+                presented.insert(name.to_owned(), value);
+            }
+        }
+        let freshness = if foreign.fresh { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
+        let until = challenge.map_or(now.secs().saturating_add(300), |(_, live)| live.expires_at);
+        Ok(Shown {
+            result: AttestationResult {
+                source: Source::Foreign(verifier.issuer().to_owned()),
+                attested,
+                presented,
+                evidence_digest: sha256(proof.token.as_bytes()),
+                identities: foreign.identities.iter().map(|(sort, value)| identity(sort, value)).collect(),
+                tcb: None,
+                recipient: Some(proof.recipient.clone()),
+                not_after: foreign.not_after,
+            },
+            under: None,
+            freshness,
+            challenge,
+            until,
+        })
+    }
+
+    fn appraise_own_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
         let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
         let challenge = match &proof.challenge {
             Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
@@ -134,7 +215,7 @@ impl Broker {
         let age = u64::try_from(now.secs().saturating_sub(spent)).unwrap_or(0);
         Ok(Shown {
             result: AttestationResult {
-                kind: token.kind,
+                source: Source::Own(token.kind),
                 attested: token.attested,
                 presented: token.presented,
                 evidence_digest: token.evidence_digest,
@@ -203,7 +284,7 @@ pub(crate) fn result_of(
     });
     let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
     AttestationResult {
-        kind: genuine.kind(),
+        source: Source::Own(genuine.kind()),
         attested: genuine.claims(),
         presented,
         evidence_digest,
@@ -217,8 +298,11 @@ pub(crate) fn result_of(
 impl Broker {
     /// What the provider's attestation policy, as it is at `epoch`, makes of what was shown. A token of ours carries what the
     /// policy made of its evidence; where another policy is in force by now, it counts for nothing.
-    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Appraised, Fault> {
-        let kind = policy_kind(shown.result.kind);
+    ///
+    /// None for what a verifier of somebody else's says: that one has appraised the evidence under policies of its own.
+    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Option<Appraised>, Fault> {
+        let Source::Own(kind) = shown.result.source else { return Ok(None) };
+        let kind = policy_kind(kind);
         let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
         let missing = || {
             Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
@@ -228,8 +312,8 @@ impl Broker {
             Some(under) if under != in_force.facts.digest => {
                 Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"))
             }
-            Some(_) => Ok(Appraised { policy: in_force.facts.clone(), issued: Map::new() }),
-            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict,
+            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new() })),
+            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict.map(Some),
         }
     }
 }

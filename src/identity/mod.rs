@@ -8,6 +8,7 @@ mod egress;
 mod issuer;
 mod keys;
 mod source;
+mod verifiers;
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ pub use certificates::{CertificateSetup, PeerCertificate, Subject, stack};
 pub use egress::{Egress, EgressError, Resolve, SystemResolver, is_public};
 pub use issuer::IssuerSetup;
 pub use keys::Renewal;
-pub use source::{Discovery, KeyFile, KeySource};
+pub use source::{Address, Discovery, KeyFile, KeySource};
+pub use verifiers::{ForeignVerifier, NoEvidence, VerifierSetup};
 
 /// Somebody who is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +52,33 @@ pub enum NoPerson {
 pub struct Identity {
     issuers: Vec<Issuer>,
     certificates: Certificates,
+    verifiers: Vec<ForeignVerifier>,
 }
 
 impl Identity {
     /// From what an operator says.
     pub fn new(issuers: Vec<IssuerSetup>, certificates: Vec<CertificateSetup>) -> Self {
-        Self { issuers: issuers.into_iter().map(Issuer::new).collect(), certificates: Certificates(certificates) }
+        let issuers = issuers.into_iter().map(Issuer::new).collect();
+        Self { issuers, certificates: Certificates(certificates), verifiers: Vec::new() }
+    }
+
+    /// With verifiers of others, whose tokens count as evidence.
+    #[must_use]
+    pub fn with_verifiers(mut self, verifiers: Vec<VerifierSetup>) -> Self {
+        self.verifiers = verifiers.into_iter().map(ForeignVerifier::new).collect();
+        self
+    }
+
+    /// The verifier that a token says it is of, at this provider.
+    pub fn verifier_of(&self, provider: &str, token: &str) -> Option<&ForeignVerifier> {
+        verifiers::of(&self.verifiers, provider, token).map(|(verifier, _)| verifier)
+    }
+
+    /// Looks for the key of a verifier's token, where it is not held: one fetch a minute and verifier, whoever asks.
+    pub async fn prepare_evidence(&self, provider: &str, token: &str, now: UnixTime) -> Option<(&str, Renewal)> {
+        let found = verifiers::of(&self.verifiers, provider, token)?;
+        let name = found.0.name();
+        Some((name, verifiers::prepare(found, now).await?))
     }
 
     /// Whether a bearer's text is a token, and no credential of ours: those have no dots.
@@ -91,8 +114,9 @@ impl Identity {
 
     /// Renews the keys that are due; says what became of each issuer's.
     pub async fn renew(&self, now: UnixTime) -> Vec<(&str, Renewal)> {
-        let each =
-            self.issuers.iter().map(|issuer| async { (issuer.name.as_str(), issuer.keys.renew(now.secs()).await) });
+        let issuers = self.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.keys));
+        let verifiers = self.verifiers.iter().map(|verifier| (verifier.name(), verifier.keys()));
+        let each = issuers.chain(verifiers).map(|(name, keys)| async move { (name, keys.renew(now.secs()).await) });
         futures_util::future::join_all(each).await
     }
 

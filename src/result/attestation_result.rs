@@ -21,8 +21,8 @@ const CLAIMS_VERSION: &str = "1.0";
 /// What the verifier found.
 #[derive(Debug, Clone)]
 pub struct AttestationResult {
-    /// The kind of evidence.
-    pub kind: EvidenceKind,
+    /// Who vouches for it.
+    pub source: Source,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
     /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
@@ -37,6 +37,15 @@ pub struct AttestationResult {
     pub recipient: Option<RecipientKey>,
     /// The earliest end of what counted.
     pub not_after: UnixTime,
+}
+
+/// Who vouches for a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Our own appraisal of evidence of this kind.
+    Own(EvidenceKind),
+    /// A verifier of somebody else's, by its issuer. Its claims are told as it told them; our policies are not applied.
+    Foreign(String),
 }
 
 /// The attestation policy that was applied.
@@ -60,6 +69,13 @@ pub struct Appraised {
 }
 
 impl AttestationResult {
+    /// What somebody else's verifier said, as it said it.
+    pub fn foreign_claims(&self) -> Map<String, Value> {
+        let mut claims = self.attested.clone();
+        claims.extend(self.presented.clone());
+        claims
+    }
+
     /// The claims that a token carries and a rule sees: attested and presented side by side, what the policy issued, and what
     /// the service says of both. What the service says cannot be issued over.
     pub fn claims(&self, issuer: &str, appraised: &Appraised) -> Map<String, Value> {
