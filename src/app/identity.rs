@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keygate_verifier::tokens::profiles::Profile;
+use keygate_verifier::tokens::{Profile, TokenRoots};
 use openssl::x509::X509;
 
 use crate::broker::admin::Role;
@@ -22,25 +22,27 @@ pub(super) fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
 }
 
 fn verifier(settings: &Settings, entry: &VerifierSettings) -> Result<VerifierSetup, SettingsError> {
-    let keys: Box<dyn KeySource> = if entry.jwks.as_os_str().is_empty() {
+    let keys: Option<Box<dyn KeySource>> = if entry.is_fetched() {
         let help = "name a PEM file of CA certificates in `ca`, or leave it out for the system's";
         let ca = read(settings, &entry.ca).map_err(|what| entry.wrong(what, help))?;
         let named = entry.allow_private_addresses.clone();
         let egress =
             Egress::new(Arc::new(SystemResolver), ca.as_deref(), named).map_err(|what| entry.wrong(what, help))?;
         match entry.jwks_url.is_empty() {
-            true => Box::new(Discovery::new(entry.issuer.clone(), entry.jwks_hosts.clone(), egress)),
-            false => Box::new(Address::new(entry.jwks_url.clone(), egress)),
+            true => Some(Box::new(Discovery::new(entry.issuer.clone(), entry.jwks_hosts.clone(), egress))),
+            false => Some(Box::new(Address::new(entry.jwks_url.clone(), egress))),
         }
+    } else if entry.jwks.as_os_str().is_empty() {
+        None
     } else {
         let file = KeyFile(settings.path(&entry.jwks));
         file.check().map_err(|what| entry.wrong(what, "name a file with the verifier's JWK set in `jwks`"))?;
-        Box::new(file)
+        Some(Box::new(file))
     };
     let help = "name a PEM file of root certificates in `roots`";
     let roots = match read(settings, &entry.roots).map_err(|what| entry.wrong(what, help))? {
-        None => Vec::new(),
-        Some(bytes) => super::certificates(&bytes).ok_or_else(|| entry.wrong("`roots` holds no certificate", help))?,
+        None => TokenRoots::none(),
+        Some(bytes) => TokenRoots::parse(&bytes).map_err(|what| entry.wrong(what, help))?,
     };
     let profile = Profile::parse(&entry.profile);
     Ok(VerifierSetup {

@@ -14,7 +14,7 @@ use keygate_verifier::{
     Binding, BoundKey, CollateralId, Endorsements, Evidence, Genuine, NativeBinding, Options, Outcome, RecipientKey,
     UnixTime, UsedCollateral, native_bind,
 };
-use keygate_verifier::tokens::profiles::TokenBinding;
+use keygate_verifier::tokens::{Foreign, TokenBinding};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -24,7 +24,7 @@ use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
-use crate::identity::{ForeignVerifier, NoEvidence};
+use crate::identity::NoEvidence;
 use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
 
 /// Endorsements for one request, and which of them are the library's own.
@@ -125,84 +125,49 @@ impl Broker {
         request: &[u8; 32],
         now: UnixTime,
     ) -> Result<Shown, Fault> {
-        if !token::has_our_header(&proof.token, seat.provider.signers().tokens())
-            && let Some(verifier) = self.identity.verifier_of(seat.provider.id().as_str(), &proof.token)
-        {
-            return self.appraise_foreign(seat, proof, verifier, request, now);
+        let challenge = match &proof.challenge {
+            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
+            None => None,
+        };
+        let is_ours = token::has_our_header(&proof.token, seat.provider.signers().tokens());
+        match (!is_ours).then(|| self.appraise_foreign(seat, proof, challenge, request, now)).flatten() {
+            Some(shown) => shown,
+            None => self.appraise_own_token(seat, proof, challenge, now),
         }
-        self.appraise_own_token(seat, proof, now)
     }
 
-    /// Judges a token of another verifier. `native-api.md` sections 4 and 5: with a challenge of ours it must be bound to this very
-    /// request in a place that the workload fills; without one it is as new as its issuer says.
+    /// Judges a token of another verifier; none where it names nobody known. `native-api.md` sections 4 and 5: with a challenge of
+    /// ours it must be bound to this very request in a place that the workload fills; without one it is as new as its issuer says.
     fn appraise_foreign(
         &self,
         seat: &Seat,
         proof: &TokenProof,
-        verifier: &ForeignVerifier,
+        challenge: Option<([u8; 32], Live)>,
         request: &[u8; 32],
         now: UnixTime,
-    ) -> Result<Shown, Fault> {
-        let challenge = match &proof.challenge {
-            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
-            None => None,
-        };
-        let bind = challenge.map(|(bytes, _)| {
-            let bind = native_bind(&bytes, seat.provider.host(), request, &proof.recipient, b"");
-            *bind.first_chunk::<32>().unwrap_or(&[0; 32])
-        });
-        let binding = match &bind {
-            Some(bind) => TokenBinding::Nonce { bind, recipient: &proof.recipient },
+    ) -> Option<Result<Shown, Fault>> {
+        let mut half = [0; 32];
+        if let Some((bytes, _)) = &challenge {
+            let bind = native_bind(bytes, seat.provider.host(), request, &proof.recipient, b"");
+            half.copy_from_slice(&bind[..32]);
+        }
+        let binding = match &challenge {
+            Some(_) => TokenBinding::Nonce { bind: &half, recipient: &proof.recipient },
             None => TokenBinding::Unbound,
         };
-        let foreign = verifier.judge(&proof.token, &binding, seat.provider.issuer(), now).map_err(|why| match why {
-            NoEvidence::Refused(code, inner) => Fault::new(Code::of(code), "token").because(inner),
-            NoEvidence::Unavailable(inner) => Fault::new(Code::CollateralUnavailable, "issuer").because(inner),
-        })?;
-        if bind.is_some() && !foreign.fresh {
-            return Err(Fault::new(Code::FreshnessFailed, "the token is not bound to this challenge"));
-        }
-        // An answer goes to the key in the token, or to the one that our nonce in it is over; to no other.
-        let bound = match &foreign.bound_key {
-            BoundKey::Present(key) => *key == proof.recipient,
-            BoundKey::Absent => foreign.fresh,
-        };
-        if !bound {
-            return Err(Fault::new(Code::BindingMismatch, "recipient").because("the token is bound to another key, or none"));
-        }
-        let mut attested = foreign.claims;
-        let mut presented = Map::new();
-        for name in [RUNTIME, INIT_TIME] {
-            if let Some(value) = attested.remove(name) {
-                presented.insert(name.to_owned(), value);
-            }
-        }
-        let freshness = if foreign.fresh { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
-        let until = challenge.map_or(now.secs().saturating_add(300), |(_, live)| live.expires_at);
-        Ok(Shown {
-            result: AttestationResult {
-                source: Source::Foreign(verifier.issuer().to_owned()),
-                attested,
-                presented,
-                evidence_digest: sha256(proof.token.as_bytes()),
-                identities: foreign.identities.iter().map(|(sort, value)| identity(sort, value)).collect(),
-                tcb: None,
-                recipient: Some(proof.recipient.clone()),
-                not_after: foreign.not_after,
-            },
-            under: None,
-            freshness,
-            challenge,
-            until,
-        })
+        let at = (seat.provider.id().as_str(), seat.provider.issuer());
+        let judged = self.identity.judge_evidence(at, &proof.token, &binding, now)?;
+        Some(judged.map_err(no_evidence).and_then(|foreign| shown_by(&foreign, proof, challenge)))
     }
 
-    fn appraise_own_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
+    fn appraise_own_token(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        challenge: Option<([u8; 32], Live)>,
+        now: UnixTime,
+    ) -> Result<Shown, Fault> {
         let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
-        let challenge = match &proof.challenge {
-            Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
-            None => None,
-        };
         let keys = seat.provider.signers().tokens();
         let token = token::read(&proof.token, keys, seat.provider.issuer(), now.secs())
             .map_err(|why: TokenFault| invalid(why.to_string()))?;
@@ -270,6 +235,58 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     Ok(result_of(genuine, presented, sha256(&proof.data), recipient))
 }
 
+fn no_evidence(why: NoEvidence) -> Fault {
+    match why {
+        NoEvidence::Refused(code, said) => Fault::new(Code::of(code), "token").because(said),
+        NoEvidence::Unavailable(said) => Fault::new(Code::CollateralUnavailable, "issuer").because(said),
+    }
+}
+
+/// What a good token of another verifier shows. An answer goes to the key in the token, or to the one that our nonce in it is over;
+/// to no other.
+fn shown_by(
+    foreign: &Foreign,
+    proof: &TokenProof,
+    challenge: Option<([u8; 32], Live)>,
+) -> Result<Shown, Fault> {
+    let mismatch = |why: &str| Err(Fault::new(Code::BindingMismatch, "recipient").because(why));
+    match foreign.bound_key() {
+        BoundKey::Present(key) if *key == proof.recipient => {}
+        BoundKey::Present(_) => return mismatch("the token is bound to another key"),
+        BoundKey::Absent => return mismatch("the token vouches for no key of a workload"),
+    }
+    let freshness = if foreign.is_fresh() { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
+    let signer = identity("issuer-key", foreign.signer());
+    let identities = listed(foreign.platforms(), foreign.measurements()).chain([signer]).collect();
+    let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
+    Ok(Shown {
+        result: AttestationResult {
+            source: Source::Foreign(foreign.issuer().to_owned()),
+            attested: foreign.claims().clone(),
+            presented: Map::new(),
+            evidence_digest: *foreign.digest(),
+            identities,
+            tcb: None,
+            recipient: Some(proof.recipient.clone()),
+            not_after: foreign.not_after(),
+        },
+        under: None,
+        freshness,
+        challenge,
+        until,
+    })
+}
+
+/// What deny lists know platforms and measurements by.
+fn listed<'a>(platforms: &'a [String], measurements: &'a [String]) -> impl Iterator<Item = [u8; 32]> + 'a {
+    // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
+    let platforms = platforms.iter().flat_map(|name| {
+        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
+        [identity("platform", name), identity("platform", bare)]
+    });
+    platforms.chain(measurements.iter().map(|value| identity("measurement", value)))
+}
+
 /// The result of genuine evidence.
 pub(crate) fn result_of(
     genuine: &Genuine,
@@ -277,18 +294,12 @@ pub(crate) fn result_of(
     evidence_digest: [u8; 32],
     recipient: Option<RecipientKey>,
 ) -> AttestationResult {
-    // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
-    let platforms = genuine.platforms().iter().flat_map(|name| {
-        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
-        [identity("platform", name), identity("platform", bare)]
-    });
-    let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
     AttestationResult {
         source: Source::Own(genuine.kind()),
         attested: genuine.claims(),
         presented,
         evidence_digest,
-        identities: platforms.chain(measurements).collect(),
+        identities: listed(genuine.platforms(), genuine.measurements()).collect(),
         tcb: genuine.tcb().cloned(),
         recipient,
         not_after: genuine.not_after(),

@@ -105,7 +105,7 @@ impl Broker {
     /// cases.
     pub(super) async fn prepare_evidence(&self, seat: &Seat, token: &str) {
         let Ok(now) = self.clock.now() else { return };
-        if let Some((issuer, renewal)) = self.identity.prepare_evidence(seat.provider.id().as_str(), token, now).await {
+        for (issuer, renewal) in self.identity.prepare_evidence(seat.provider.id().as_str(), token, now).await {
             note_renewal(issuer, &renewal);
         }
     }

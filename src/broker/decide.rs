@@ -76,7 +76,7 @@ impl Broker {
                 (Source::Own(_), Some(appraised)) => {
                     (Authority { issuer: own, own: true }, shown.result.claims(own, appraised))
                 }
-                (Source::Foreign(issuer), _) => (Authority { issuer, own: false }, shown.result.foreign_claims()),
+                (Source::Foreign(issuer), _) => (Authority { issuer, own: false }, shown.result.attested.clone()),
                 // Without a policy's word nothing of ours is shown to a rule.
                 (Source::Own(_), None) => (Authority { issuer: own, own: true }, Map::new()),
             };

@@ -13,19 +13,20 @@ mod verifiers;
 use std::sync::Arc;
 
 use keygate_verifier::UnixTime;
-use keygate_verifier::tokens::peek;
+use keygate_verifier::tokens::{Foreign, TokenBinding, peek};
 use openssl::stack::StackRef;
 use openssl::x509::X509;
 
 use certificates::Certificates;
 use issuer::Issuer;
+use verifiers::ForeignVerifier;
 
 pub use certificates::{CertificateSetup, PeerCertificate, Subject, stack};
 pub use egress::{Egress, EgressError, Resolve, SystemResolver, is_public};
 pub use issuer::IssuerSetup;
 pub use keys::Renewal;
 pub use source::{Address, Discovery, KeyFile, KeySource};
-pub use verifiers::{ForeignVerifier, NoEvidence, VerifierSetup};
+pub use verifiers::{NoEvidence, VerifierSetup};
 
 /// Somebody who is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,16 +70,21 @@ impl Identity {
         self
     }
 
-    /// The verifier that a token says it is of, at this provider.
-    pub fn verifier_of(&self, provider: &str, token: &str) -> Option<&ForeignVerifier> {
-        verifiers::of(&self.verifiers, provider, token).map(|(verifier, _)| verifier)
+    /// Judges a token as evidence, by the configured verifier that it is of; `at` is the provider and its own issuer. None where it
+    /// says that it is of nobody known here.
+    pub fn judge_evidence(
+        &self,
+        at: (&str, &str),
+        token: &str,
+        binding: &TokenBinding<'_>,
+        now: UnixTime,
+    ) -> Option<Result<Foreign, NoEvidence>> {
+        verifiers::judge(&self.verifiers, at, token, binding, now)
     }
 
     /// Looks for the key of a verifier's token, where it is not held: one fetch a minute and verifier, whoever asks.
-    pub async fn prepare_evidence(&self, provider: &str, token: &str, now: UnixTime) -> Option<(&str, Renewal)> {
-        let found = verifiers::of(&self.verifiers, provider, token)?;
-        let name = found.0.name();
-        Some((name, verifiers::prepare(found, now).await?))
+    pub async fn prepare_evidence(&self, provider: &str, token: &str, now: UnixTime) -> Vec<(&str, Renewal)> {
+        verifiers::prepare(&self.verifiers, provider, token, now).await
     }
 
     /// Whether a bearer's text is a token, and no credential of ours: those have no dots.
@@ -115,7 +121,7 @@ impl Identity {
     /// Renews the keys that are due; says what became of each issuer's.
     pub async fn renew(&self, now: UnixTime) -> Vec<(&str, Renewal)> {
         let issuers = self.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.keys));
-        let verifiers = self.verifiers.iter().map(|verifier| (verifier.name(), verifier.keys()));
+        let verifiers = self.verifiers.iter().filter_map(|verifier| Some((verifier.name(), verifier.keys()?)));
         let each = issuers.chain(verifiers).map(|(name, keys)| async move { (name, keys.renew(now.secs()).await) });
         futures_util::future::join_all(each).await
     }

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use keygate_verifier::UnixTime;
-use keygate_verifier::tokens::profiles::{Foreign, Issuer, Profile, TokenBinding, verify_foreign};
-use keygate_verifier::tokens::{TokenFault, peek};
+use keygate_verifier::tokens::{
+    Foreign, Issuer, KeySet, Peek, Profile, TokenBinding, TokenFault, TokenRoots, peek_foreign, verify_foreign,
+};
 
 use super::keys::{Keys, Renewal};
 use super::source::KeySource;
@@ -24,28 +25,24 @@ pub struct VerifierSetup {
     pub provider: Option<String>,
     /// Accepted values of `aud`; empty: the provider's own issuer.
     pub audiences: Vec<String>,
-    /// Roots of certificates in its tokens, DER.
-    pub roots: Vec<Vec<u8>>,
+    /// Roots of certificates that its tokens bring along.
+    pub roots: TokenRoots,
     /// Oldest token, in seconds.
     pub max_age: Option<i64>,
-    /// Where its keys come from.
-    pub keys: Box<dyn KeySource>,
+    /// Where its keys come from; none: only certificates under its roots count.
+    pub keys: Option<Box<dyn KeySource>>,
 }
 
 /// A verifier and its keys.
 pub struct ForeignVerifier {
-    setup: Said,
-    keys: Arc<Keys>,
-}
-
-struct Said {
     name: String,
     issuer: String,
     profile: Profile,
     provider: Option<String>,
     audiences: Vec<String>,
-    roots: Vec<Vec<u8>>,
+    roots: TokenRoots,
     max_age: Option<i64>,
+    keys: Option<Arc<Keys>>,
 }
 
 /// Why a token is no evidence.
@@ -60,95 +57,124 @@ pub enum NoEvidence {
 impl ForeignVerifier {
     pub(super) fn new(setup: VerifierSetup) -> Self {
         let VerifierSetup { name, issuer, profile, provider, audiences, roots, max_age, keys } = setup;
-        let setup = Said { name, issuer, profile, provider, audiences, roots, max_age };
-        Self { setup, keys: Arc::new(Keys::new(keys)) }
+        let keys = keys.map(|source| Arc::new(Keys::new(source)));
+        Self { name, issuer, profile, provider, audiences, roots, max_age, keys }
     }
 
     /// The name in the settings.
-    pub fn name(&self) -> &str {
-        &self.setup.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// `iss`, or what stands in its place.
-    pub fn issuer(&self) -> &str {
-        &self.setup.issuer
+    /// Its keys, where it has others than those under its roots.
+    pub(super) fn keys(&self) -> Option<&Arc<Keys>> {
+        self.keys.as_ref()
     }
 
-    pub(super) fn keys(&self) -> &Arc<Keys> {
-        &self.keys
+    fn in_force(&self, now: UnixTime) -> Vec<KeySet> {
+        self.keys.as_ref().map(|keys| keys.in_force(now.secs())).unwrap_or_default()
     }
 
-    fn is_for(&self, provider: &str) -> bool {
-        self.setup.provider.as_deref().is_none_or(|only| only == provider)
-    }
-
-    /// Judges a token. `own` is the provider's issuer, whom tokens with an audience must be for unless the settings say otherwise.
-    ///
-    /// # Errors
-    /// [`NoEvidence`].
-    pub fn judge(
-        &self,
-        token: &str,
-        binding: &TokenBinding<'_>,
-        own: &str,
-        now: UnixTime,
-    ) -> Result<Foreign, NoEvidence> {
-        let sets = self.keys.in_force(now.secs());
-        if sets.is_empty() && self.setup.roots.is_empty() {
-            return Err(NoEvidence::Unavailable(format!("no keys of `{}` were seen within a day", self.setup.name)));
+    /// What the library asks of an issuer, with these keys.
+    fn issuer<'a>(&'a self, keys: &'a KeySet, audiences: &'a [&'a str]) -> Issuer<'a> {
+        Issuer {
+            name: &self.name,
+            issuer: &self.issuer,
+            profile: self.profile,
+            keys,
+            roots: &self.roots,
+            audiences,
+            max_age: self.max_age,
         }
-        let audiences: Vec<&str> = match self.setup.audiences.is_empty() {
+    }
+
+    /// Whether a token may be of this verifier, by what it says of itself.
+    fn fits(&self, provider: &str, peek: &Peek) -> bool {
+        self.provider.as_deref().is_none_or(|only| only == provider)
+            && self.issuer(&KeySet::default(), &[]).fits(peek)
+    }
+
+    fn judge(&self, token: &str, binding: &TokenBinding<'_>, own: &str, now: UnixTime) -> Result<Foreign, NoEvidence> {
+        let mut sets = self.in_force(now);
+        if sets.is_empty() {
+            if self.roots.is_empty() {
+                return Err(NoEvidence::Unavailable(format!("no keys of `{}` were seen within a day", self.name)));
+            }
+            sets.push(KeySet::default());
+        }
+        let audiences: Vec<&str> = match self.audiences.is_empty() {
             true => vec![own],
-            false => self.setup.audiences.iter().map(String::as_str).collect(),
+            false => self.audiences.iter().map(String::as_str).collect(),
         };
-        let none = keygate_verifier::tokens::KeySet::default();
-        let mut last = None;
-        for keys in sets.iter().chain(sets.is_empty().then_some(&none)) {
-            let issuer = Issuer {
-                name: &self.setup.name,
-                issuer: &self.setup.issuer,
-                profile: self.setup.profile,
-                keys,
-                roots: &self.setup.roots,
-                audiences: &audiences,
-                max_age: self.setup.max_age,
-            };
-            match verify_foreign(token, &issuer, binding, now) {
+        let mut refused = TokenFault::UnknownKey;
+        for keys in &sets {
+            match verify_foreign(token, &self.issuer(keys, &audiences), binding, now) {
                 Ok(foreign) => return Ok(foreign),
-                Err(why) => last = Some(why),
+                // What a former set does not know says nothing about a token that the current one refused.
+                Err(TokenFault::UnknownKey) => {}
+                Err(why) => refused = why,
             }
         }
-        let why = last.unwrap_or(TokenFault::UnknownKey);
-        Err(NoEvidence::Refused(why.code(), why.to_string()))
+        Err(NoEvidence::Refused(refused.code(), refused.to_string()))
     }
 }
 
-/// The verifier that a token says it is of, and the key it names. Nothing of it is believed yet.
-pub(super) fn of<'v>(
+/// The verifiers that a token may be of, by what it says of itself. Nothing of it is believed yet; families whose tokens do not name
+/// their issuer may have several, told apart by their keys.
+fn of<'v>(
+    verifiers: &'v [ForeignVerifier],
+    provider: &str,
+    peek: &Peek,
+) -> impl Iterator<Item = &'v ForeignVerifier> {
+    verifiers.iter().filter(move |verifier| verifier.fits(provider, peek))
+}
+
+/// Judges a token as evidence at a provider, whose own issuer is `own`; none where it says that it is of nobody known.
+pub(super) fn judge(
+    verifiers: &[ForeignVerifier],
+    (provider, own): (&str, &str),
+    token: &str,
+    binding: &TokenBinding<'_>,
+    now: UnixTime,
+) -> Option<Result<Foreign, NoEvidence>> {
+    let peek = peek_foreign(token).ok()?;
+    let mut refused: Option<NoEvidence> = None;
+    for verifier in of(verifiers, provider, &peek) {
+        match verifier.judge(token, binding, own, now) {
+            Ok(foreign) => return Some(Ok(foreign)),
+            // A key that another of them does not know is the least that can be said.
+            Err(why) if refused.is_none() || !is_stranger(&why) => refused = Some(why),
+            Err(_) => {}
+        }
+    }
+    refused.map(Err)
+}
+
+fn is_stranger(why: &NoEvidence) -> bool {
+    matches!(why, NoEvidence::Refused(_, said) if *said == TokenFault::UnknownKey.to_string())
+}
+
+/// Looks for the key of a token where nobody whose it may be holds it; says what became of each one's keys.
+pub(super) async fn prepare<'v>(
     verifiers: &'v [ForeignVerifier],
     provider: &str,
     token: &str,
-) -> Option<(&'v ForeignVerifier, Option<String>)> {
-    let peeked = peek(token).ok()?;
-    let mut here = verifiers.iter().filter(|verifier| verifier.is_for(provider));
-    let found = match &peeked.issuer {
-        Some(named) => here.find(|verifier| verifier.setup.issuer == *named),
-        // Results of EAR need no issuer: the key says whose they are, so that only one verifier may issue such.
-        None => here.find(|verifier| verifier.setup.profile == Profile::Ear),
+    now: UnixTime,
+) -> Vec<(&'v str, Renewal)> {
+    let Ok(peek) = peek_foreign(token) else { return Vec::new() };
+    let fitting: Vec<&'v ForeignVerifier> = of(verifiers, provider, &peek).collect();
+    let knows = |verifier: &&ForeignVerifier| match &peek.kid {
+        Some(kid) => verifier.in_force(now).iter().any(|keys| keys.has(kid)),
+        None => !verifier.in_force(now).is_empty(),
     };
-    Some((found?, peeked.kid))
-}
-
-/// Looks for the key of a token, where it is not held.
-pub(super) async fn prepare(found: (&ForeignVerifier, Option<String>), now: UnixTime) -> Option<Renewal> {
-    let (verifier, kid) = found;
-    let held = verifier.keys.in_force(now.secs());
-    let known = match kid {
-        Some(kid) => held.iter().any(|keys| keys.has(&kid)),
-        None => !held.is_empty(),
-    };
-    if known {
-        return None;
+    if fitting.iter().any(knows) {
+        return Vec::new();
     }
-    Some(Arc::clone(&verifier.keys).renew_for_unknown(now.secs()).await)
+    let mut became = Vec::new();
+    for verifier in fitting {
+        if let Some(keys) = verifier.keys() {
+            became.push((verifier.name(), Arc::clone(keys).renew_for_unknown(now.secs()).await));
+        }
+    }
+    became
 }

@@ -69,13 +69,6 @@ pub struct Appraised {
 }
 
 impl AttestationResult {
-    /// What somebody else's verifier said, as it said it.
-    pub fn foreign_claims(&self) -> Map<String, Value> {
-        let mut claims = self.attested.clone();
-        claims.extend(self.presented.clone());
-        claims
-    }
-
     /// The claims that a token carries and a rule sees: attested and presented side by side, what the policy issued, and what
     /// the service says of both. What the service says cannot be issued over.
     pub fn claims(&self, issuer: &str, appraised: &Appraised) -> Map<String, Value> {

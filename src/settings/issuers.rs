@@ -35,7 +35,7 @@ pub struct VerifierSettings {
     /// A file with its keys; empty: fetched.
     #[serde(default)]
     pub jwks: PathBuf,
-    /// Where its keys are; empty: discovery at the issuer.
+    /// Where its keys are; empty: discovery at the issuer, where that is an https address.
     #[serde(default)]
     pub jwks_url: String,
     /// Hosts beside the issuer's own that discovery may name for the keys.
@@ -64,6 +64,12 @@ impl VerifierSettings {
         SettingsError::new(format!("line {}: `issuers` entry `{}`: {what}", self.line, self.name), help)
     }
 
+    /// Whether its keys come from the network.
+    pub fn is_fetched(&self) -> bool {
+        let place = if self.jwks_url.is_empty() { &self.issuer } else { &self.jwks_url };
+        self.jwks.as_os_str().is_empty() && place.starts_with("https://")
+    }
+
     fn check(&self, providers: &[ProviderSettings]) -> Result<(), SettingsError> {
         is_name(&self.name).map_err(|help| self.wrong("the name does not fit", help))?;
         if !PROFILES.contains(&self.profile.as_str()) {
@@ -74,15 +80,17 @@ impl VerifierSettings {
             return Err(self.wrong("the issuer is empty or odd", "write it exactly as its tokens have it in `iss`"));
         }
         is_provider(&self.provider, providers).map_err(|what| self.wrong(what, "name the `id` of a provider"))?;
-        let fetched = self.jwks.as_os_str().is_empty();
-        let place = if self.jwks_url.is_empty() { &self.issuer } else { &self.jwks_url };
-        if fetched && !place.starts_with("https://") {
+        let has_file = !self.jwks.as_os_str().is_empty();
+        if !self.jwks_url.is_empty() && !self.jwks_url.starts_with("https://") {
+            return Err(self.wrong("`jwks_url` is no https address", "keys come over https only"));
+        }
+        if !has_file && !self.is_fetched() && self.roots.as_os_str().is_empty() {
             return Err(self.wrong(
-                "there is no place to fetch its keys from",
-                "name a file in `jwks`, or an https address in `jwks_url`",
+                "there is no place to have its keys from",
+                "name a file in `jwks`, an https address in `jwks_url`, or its root certificates in `roots`",
             ));
         }
-        if !fetched && !self.jwks_url.is_empty() {
+        if has_file && !self.jwks_url.is_empty() {
             return Err(self.wrong("`jwks` and `jwks_url` are both there", "keep one of them"));
         }
         if self.max_age_seconds != 0 && !(60..=LONGEST_AGE).contains(&self.max_age_seconds) {
