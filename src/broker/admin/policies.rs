@@ -70,7 +70,9 @@ fn described(kind: AttestationType, version: Option<&PolicyVersion>) -> Value {
         "type": kind.as_str(),
         "number": version.map_or(0, |version| version.number),
         "state": state,
-        "digest": URL_SAFE_NO_PAD.encode(version.map_or_else(|| digest(text.as_deref()), |version| version.digest)),
+        "digest": text.is_some().then(|| {
+            URL_SAFE_NO_PAD.encode(version.map_or_else(|| digest(text.as_deref()), |version| version.digest))
+        }),
         "policy_hash": text.as_deref().map(policy_hash),
         "signed": is_signed(document),
         "text": text,
