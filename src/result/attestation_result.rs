@@ -21,8 +21,8 @@ const CLAIMS_VERSION: &str = "1.0";
 /// What the verifier found.
 #[derive(Debug, Clone)]
 pub struct AttestationResult {
-    /// The kind of evidence.
-    pub kind: EvidenceKind,
+    /// Who vouches for it.
+    pub source: Source,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
     /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
@@ -39,6 +39,15 @@ pub struct AttestationResult {
     pub recipient: Option<RecipientKey>,
     /// The earliest end of what counted.
     pub not_after: UnixTime,
+}
+
+/// Who vouches for a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Our own appraisal of evidence of this kind.
+    Own(EvidenceKind),
+    /// A verifier of somebody else's, by its issuer. Its claims are told as it told them; our policies are not applied.
+    Foreign(String),
 }
 
 /// The attestation policy that was applied.

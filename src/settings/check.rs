@@ -77,6 +77,23 @@ const LISTS: &[(&str, &[&str])] = &[
             "allow_private_addresses",
         ],
     ),
+    (
+        "issuers",
+        &[
+            "name",
+            "issuer",
+            "profile",
+            "provider",
+            "audience",
+            "jwks",
+            "jwks_url",
+            "jwks_hosts",
+            "roots",
+            "ca",
+            "max_age_seconds",
+            "allow_private_addresses",
+        ],
+    ),
     ("client_certificates", &["name", "provider", "ca", "crl", "subject", "roles"]),
 ];
 
