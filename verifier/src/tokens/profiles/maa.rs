@@ -31,21 +31,8 @@ pub(super) const RULES: Rules = Rules {
 };
 
 const TDX_PROFILE: &str = "https://aka.ms/maa-eat-profile-tdxvm";
-const SGX: [(&str, &str); 5] = [
-    ("mrenclave", "x-ms-sgx-mrenclave"),
-    ("mrsigner", "x-ms-sgx-mrsigner"),
-    ("config_id", "x-ms-sgx-config-id"),
-    ("family_id", "x-ms-sgx-isv-family-id"),
-    ("extended_product_id", "x-ms-sgx-isv-extended-product-id"),
-];
 const SGX_SVN: [(&str, &str); 3] =
     [("product_id", "x-ms-sgx-product-id"), ("isv", "x-ms-sgx-svn"), ("config", "x-ms-sgx-config-svn")];
-const SNP: [(&str, &str); 4] = [
-    ("launch", "x-ms-sevsnpvm-launchmeasurement"),
-    ("host_data", "x-ms-sevsnpvm-hostdata"),
-    ("id_key", "x-ms-sevsnpvm-idkeydigest"),
-    ("author_key", "x-ms-sevsnpvm-authorkeydigest"),
-];
 const SNP_SVN: [(&str, &str); 5] = [
     ("guest", "x-ms-sevsnpvm-guestsvn"),
     ("bootloader", "x-ms-sevsnpvm-bootloader-svn"),
@@ -109,12 +96,13 @@ fn hardware(kind: &str, claims: &Map<String, Value>) -> Result<Reading, TokenFau
     };
     match reading.kind {
         "sgx" => {
-            reading.measure(claims, SGX);
+            reading.measure(claims, [("mrenclave", "x-ms-sgx-mrenclave")]);
+            reading.signed_by(claims.get("x-ms-sgx-mrsigner"));
             reading.version(claims, SGX_SVN);
             reading.debug = debug(&[debuggable(claims.get("x-ms-sgx-is-debuggable"))]);
         }
         "snp" => {
-            reading.measure(claims, SNP);
+            reading.measure(claims, [("launch", "x-ms-sevsnpvm-launchmeasurement")]);
             reading.version(claims, SNP_SVN);
             reading.debug = debug(&[debuggable(claims.get("x-ms-sevsnpvm-is-debuggable"))]);
         }

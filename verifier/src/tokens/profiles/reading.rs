@@ -43,7 +43,8 @@ impl Reading {
         Self { kind, debug: true, ..Self::default() }
     }
 
-    /// Notes measurements by their common names, those that are there.
+    /// Notes measurements of code by their common names, those that are there. Whose it is and what is below it is told by the raw
+    /// claims alone: a rule that pins `tee.measurement` pins a workload.
     pub fn measure<'c>(&mut self, from: &Map<String, Value>, names: impl IntoIterator<Item = (&'c str, &'c str)>) {
         for (name, claim) in names {
             if let Some(Value::String(value)) = from.get(claim) {
@@ -59,6 +60,13 @@ impl Reading {
             if let Some(value @ Value::Number(_)) = from.get(claim) {
                 self.svn.insert(name.into(), value.clone());
             }
+        }
+    }
+
+    /// Notes for deny lists who signed the code.
+    pub fn signed_by(&mut self, signer: Option<&Value>) {
+        if let Some(Value::String(signer)) = signer {
+            self.deny_by(signer);
         }
     }
 
