@@ -200,6 +200,8 @@ fn sgx_17_a_foreign_status_of_the_platform_is_guarded() {
     assert_eq!(code(tcb("UpToDate", &[]), "UpToDate"), None);
     assert_eq!(code(tcb("SWHardeningNeeded", &["INTEL-SA-1"]), "SWHardeningNeeded"), None);
     assert_eq!(code(tcb("SWHardeningNeeded", &["INTEL-SA-2"]), "SWHardeningNeeded"), Some("tcb-rejected"));
+    let untold = serde_json::json!({"status": "SWHardeningNeeded"});
+    assert_eq!(code(untold, "SWHardeningNeeded"), Some("tcb-rejected"), "advisories that are not told");
     for status in ["OutOfDate", "Revoked", "OK", ""] {
         assert_eq!(code(tcb(status, &[]), status), Some("tcb-rejected"), "{status}");
     }

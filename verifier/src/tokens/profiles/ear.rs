@@ -163,7 +163,7 @@ fn processor(evidence: &Map<String, Value>, reading: &mut Reading) {
         );
         reading.signed_by(body.get("mr_signer"));
         reading.identity("snp-chip", tee.get("chip_id"));
-        reading.tcb_status(tee.get("tcb_status"), tee.get("advisory_ids"), tee.get("tcb_date"));
+        reading.tcb_level(tee.get("tcb_status"), tee.get("advisory_ids"), tee.get("tcb_date"));
         let said = [
             tee.get("policy_debug_allowed").filter(|said| *said != 0 && *said != "0"),
             at(tee, &["td_attributes", "debug"]),

@@ -72,10 +72,7 @@ pub(super) fn read(claims: &Map<String, Value>, issuer: &Issuer<'_>) -> Result<R
     reading.debug = debug(&[dbgstat(common("dbgstat"), &OFF), sgx, tdx, attributes]);
     let status = common("attester_tcb_status").filter(|status| status.is_string());
     let status = status.ok_or(TokenFault::Claim("attester_tcb_status"))?;
-    let advisories = common("attester_advisory_ids").filter(|list| list.is_array()).cloned();
-    // No list is an empty one: an advisory that is not told cannot be accepted, and an up-to-date platform has none to tell.
-    let advisories = advisories.unwrap_or_else(|| Value::Array(Vec::new()));
-    reading.tcb_status(Some(status), Some(&advisories), common("attester_tcb_date"));
+    reading.tcb_level(Some(status), common("attester_advisory_ids"), common("attester_tcb_date"));
     bound(attester, order, &mut reading)?;
     Ok(reading)
 }

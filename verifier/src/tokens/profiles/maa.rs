@@ -110,7 +110,7 @@ fn hardware(kind: &str, claims: &Map<String, Value>) -> Result<Reading, TokenFau
             reading.measure(claims, super::intel_trust_authority::TDX);
             reading.version(claims, [("seam", "tdx_seamsvn")]);
             reading.debug = debug(&[debuggable(claims.get("tdx_td_attributes_debug"))]);
-            reading.tcb_status(claims.get("attester_tcb_status"), None, None);
+            reading.tcb_status(claims.get("attester_tcb_status"));
         }
         _ => {}
     }
@@ -142,12 +142,15 @@ fn machine(claims: &Map<String, Value>, reading: &mut Reading) -> Result<(), Tok
 /// What the workload gave to be bound: `x-ms-runtime`, or for SGX its older form, the held data as they were. Never what stands
 /// under `x-ms-isolation-tee`.
 fn runtime(claims: &Map<String, Value>) -> Result<Option<Map<String, Value>>, TokenFault> {
+    let kind = claims.get("x-ms-attestation-type").and_then(Value::as_str).unwrap_or_default();
     match claims.get("x-ms-runtime") {
+        // No report binds them there.
+        _ if matches!(kind, "tpm" | "vbs") => return Ok(None),
         Some(Value::Object(runtime)) => return Ok(Some(runtime.clone())),
         Some(_) => return Err(TokenFault::Claim("x-ms-runtime")),
         None => {}
     }
-    let sgx = claims.get("x-ms-attestation-type").is_some_and(|kind| kind == "sgx" || kind == "openenclave");
+    let sgx = matches!(kind, "sgx" | "openenclave");
     let held = ["x-ms-sgx-ehd", "maa-ehd", "aas-ehd"].iter().find_map(|name| claims.get(*name)).filter(|_| sgx);
     // Held data need not be JSON: then there is no key and no nonce in them.
     let held = held.and_then(Value::as_str).and_then(decode_lenient);

@@ -94,18 +94,24 @@ impl Reading {
         }
     }
 
-    /// Notes the status of the platform; with advisories and date where the issuer tells them.
-    pub fn tcb_status(&mut self, status: Option<&Value>, advisories: Option<&Value>, date: Option<&Value>) {
-        let Some(status @ Value::String(_)) = status else { return };
-        self.platform.insert("tcb_status".into(), status.clone());
-        if let Some(advisories @ Value::Array(_)) = advisories {
-            let mut tcb =
-                Map::from_iter([("status".to_owned(), status.clone()), ("advisories".to_owned(), advisories.clone())]);
-            if let Some(date @ Value::String(_)) = date {
-                tcb.insert("date".into(), date.clone());
-            }
-            self.tcb = Some(Value::Object(tcb));
+    /// Notes the status of the platform, whatever stands there: what is no status is accepted by no key.
+    pub fn tcb_status(&mut self, status: Option<&Value>) {
+        if let Some(status) = status {
+            self.platform.insert("tcb_status".into(), status.clone());
         }
+    }
+
+    /// The same of an issuer that tells advisories too. Where it told none, none are noted, and no status that needs them is accepted.
+    pub fn tcb_level(&mut self, status: Option<&Value>, advisories: Option<&Value>, date: Option<&Value>) {
+        self.tcb_status(status);
+        let Some(status) = status else { return };
+        let mut tcb = Map::from_iter([("status".to_owned(), status.clone())]);
+        for (name, value) in [("advisories", advisories), ("date", date)] {
+            if let Some(value) = value {
+                tcb.insert(name.to_owned(), value.clone());
+            }
+        }
+        self.tcb = Some(Value::Object(tcb));
     }
 
     /// The members of `keygate` that come from this reading.
