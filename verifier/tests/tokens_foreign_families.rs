@@ -164,6 +164,9 @@ fn jwt_44_51_intel_attests_other_things_too() {
     let found = intel.changed(&[("/tdx/attester_tcb_status", json!("OutOfDate"))]).unwrap();
     assert_eq!(found.claims()["keygate"]["tcb"]["status"], "OutOfDate");
     assert_eq!(found.claims()["keygate"]["platform"]["tcb_status"], "OutOfDate");
+    // Advisories that are not told are not none: a key that accepts the status refuses them missing.
+    let found = intel.changed(&[("/tdx/attester_advisory_ids", Value::Null)]).unwrap();
+    assert_eq!(found.claims()["keygate"]["tcb"].get("advisories"), None);
 }
 
 // --- EAR ---

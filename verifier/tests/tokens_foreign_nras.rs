@@ -10,6 +10,9 @@ use tokens::NOW;
 use tokens::foreign::{Family, TEE, asked, bundle, digest, recipient};
 use tokens::hs256;
 
+/// Tokens by name.
+type Named<'a> = &'a [(&'a str, &'a str)];
+
 fn nras() -> Family {
     Family::of(Profile::NvidiaNras)
 }
@@ -31,7 +34,7 @@ fn the_devices_are_those_that_the_overall_token_means() {
     assert_eq!(found.claims()["submods"]["GPU-1"]["ueid"], "2", "the claims stand where their digest stood");
     assert_eq!(found.claims()["keygate"]["gpu"][0]["model"], "GH100 A01 GSP BROM");
     assert_eq!(found.platforms()[1], "nvidia-gpu:2");
-    let cases: [(&str, &[(&str, &str)], &[(&str, &str)]); 6] = [
+    let cases: [(&str, Named<'_>, Named<'_>); 6] = [
         ("one is missing", &both, &both[..1]),
         ("one is too many", &both[..1], &both),
         ("names changed places", &both, &[("GPU-0", &two), ("GPU-1", &one)]),
@@ -85,7 +88,7 @@ fn the_overall_token_says_good_and_of_a_platform() {
         ("/sub", Value::Null),
         ("/eat_nonce", Value::Null),
     ] {
-        assert!(nras.changed(&[changes.clone()]).is_err(), "{changes:?}");
+        assert!(nras.changed(std::slice::from_ref(&changes)).is_err(), "{changes:?}");
     }
     for submods in [json!([]), json!({ "GPU-0": ["DIGEST", ["SHA-1", "00"]] }), json!({ "GPU-0": "x" })] {
         assert_eq!(nras.changed(&[("/submods", submods)]).unwrap_err(), TokenFault::Claim("submods"));

@@ -158,13 +158,12 @@ fn processor(evidence: &Map<String, Value>, reading: &mut Reading) {
                 ("rtmr1", "rtmr_1"),
                 ("rtmr2", "rtmr_2"),
                 ("rtmr3", "rtmr_3"),
-                ("mrseam", "mr_seam"),
                 ("mrenclave", "mr_enclave"),
-                ("mrsigner", "mr_signer"),
             ],
         );
+        reading.signed_by(body.get("mr_signer"));
         reading.identity("snp-chip", tee.get("chip_id"));
-        reading.tcb_status(tee.get("tcb_status"), tee.get("advisory_ids"), tee.get("tcb_date"));
+        reading.tcb_level(tee.get("tcb_status"), tee.get("advisory_ids"), tee.get("tcb_date"));
         let said = [
             tee.get("policy_debug_allowed").filter(|said| *said != 0 && *said != "0"),
             at(tee, &["td_attributes", "debug"]),

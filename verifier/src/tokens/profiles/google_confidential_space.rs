@@ -44,7 +44,7 @@ pub(super) fn read(claims: &Map<String, Value>) -> Result<Reading, TokenFault> {
         reading.platform.insert("secure_boot".into(), secure.clone());
     }
     if let Some(container) = at(claims, &["submods", "container"]).and_then(Value::as_object) {
-        reading.measure(container, [("image_digest", "image_digest"), ("image_id", "image_id")]);
+        reading.measure(container, [("image_digest", "image_digest")]);
         if let Some(digest @ Value::String(_)) = container.get("image_digest") {
             reading.workload.insert("image_digest".into(), digest.clone());
         }

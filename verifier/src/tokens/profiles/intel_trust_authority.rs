@@ -33,19 +33,13 @@ const PORTAL: &str = "https://portal.trustauthority.intel.com";
 const OFF: [&str; 4] = ["disabled", "disabled-since-boot", "disabled-permanently", "disabled-fully-and-permanently"];
 
 /// The measurements of a trust domain, by common name and by Intel's, which Azure uses too.
-pub(super) const TDX: [(&str, &str); 9] = [
+pub(super) const TDX: [(&str, &str); 5] = [
     ("mrtd", "tdx_mrtd"),
     ("rtmr0", "tdx_rtmr0"),
     ("rtmr1", "tdx_rtmr1"),
     ("rtmr2", "tdx_rtmr2"),
     ("rtmr3", "tdx_rtmr3"),
-    ("mrseam", "tdx_mrseam"),
-    ("config_id", "tdx_mrconfigid"),
-    ("owner", "tdx_mrowner"),
-    ("owner_config", "tdx_mrownerconfig"),
 ];
-const SGX: [(&str, &str); 3] =
-    [("mrenclave", "sgx_mrenclave"), ("mrsigner", "sgx_mrsigner"), ("config_id", "sgx_config_id")];
 
 pub(super) fn read(claims: &Map<String, Value>, issuer: &Issuer<'_>) -> Result<Reading, TokenFault> {
     let profile = text(claims, "eat_profile")?;
@@ -62,7 +56,8 @@ pub(super) fn read(claims: &Map<String, Value>, issuer: &Issuer<'_>) -> Result<R
     let common = |name: &str| attester.get(name).or_else(|| claims.get(name));
     let order = match kind {
         "sgx" => {
-            reading.measure(attester, SGX);
+            reading.measure(attester, [("mrenclave", "sgx_mrenclave")]);
+            reading.signed_by(attester.get("sgx_mrsigner"));
             reading.version(attester, [("product_id", "sgx_isvprodid"), ("isv", "sgx_isvsvn")]);
             Order::LittleEndian
         }
@@ -77,10 +72,7 @@ pub(super) fn read(claims: &Map<String, Value>, issuer: &Issuer<'_>) -> Result<R
     reading.debug = debug(&[dbgstat(common("dbgstat"), &OFF), sgx, tdx, attributes]);
     let status = common("attester_tcb_status").filter(|status| status.is_string());
     let status = status.ok_or(TokenFault::Claim("attester_tcb_status"))?;
-    let advisories = common("attester_advisory_ids").filter(|list| list.is_array()).cloned();
-    // No list is an empty one: an advisory that is not told cannot be accepted, and an up-to-date platform has none to tell.
-    let advisories = advisories.unwrap_or_else(|| Value::Array(Vec::new()));
-    reading.tcb_status(Some(status), Some(&advisories), common("attester_tcb_date"));
+    reading.tcb_level(Some(status), common("attester_advisory_ids"), common("attester_tcb_date"));
     bound(attester, order, &mut reading)?;
     Ok(reading)
 }

@@ -31,21 +31,8 @@ pub(super) const RULES: Rules = Rules {
 };
 
 const TDX_PROFILE: &str = "https://aka.ms/maa-eat-profile-tdxvm";
-const SGX: [(&str, &str); 5] = [
-    ("mrenclave", "x-ms-sgx-mrenclave"),
-    ("mrsigner", "x-ms-sgx-mrsigner"),
-    ("config_id", "x-ms-sgx-config-id"),
-    ("family_id", "x-ms-sgx-isv-family-id"),
-    ("extended_product_id", "x-ms-sgx-isv-extended-product-id"),
-];
 const SGX_SVN: [(&str, &str); 3] =
     [("product_id", "x-ms-sgx-product-id"), ("isv", "x-ms-sgx-svn"), ("config", "x-ms-sgx-config-svn")];
-const SNP: [(&str, &str); 4] = [
-    ("launch", "x-ms-sevsnpvm-launchmeasurement"),
-    ("host_data", "x-ms-sevsnpvm-hostdata"),
-    ("id_key", "x-ms-sevsnpvm-idkeydigest"),
-    ("author_key", "x-ms-sevsnpvm-authorkeydigest"),
-];
 const SNP_SVN: [(&str, &str); 5] = [
     ("guest", "x-ms-sevsnpvm-guestsvn"),
     ("bootloader", "x-ms-sevsnpvm-bootloader-svn"),
@@ -109,12 +96,13 @@ fn hardware(kind: &str, claims: &Map<String, Value>) -> Result<Reading, TokenFau
     };
     match reading.kind {
         "sgx" => {
-            reading.measure(claims, SGX);
+            reading.measure(claims, [("mrenclave", "x-ms-sgx-mrenclave")]);
+            reading.signed_by(claims.get("x-ms-sgx-mrsigner"));
             reading.version(claims, SGX_SVN);
             reading.debug = debug(&[debuggable(claims.get("x-ms-sgx-is-debuggable"))]);
         }
         "snp" => {
-            reading.measure(claims, SNP);
+            reading.measure(claims, [("launch", "x-ms-sevsnpvm-launchmeasurement")]);
             reading.version(claims, SNP_SVN);
             reading.debug = debug(&[debuggable(claims.get("x-ms-sevsnpvm-is-debuggable"))]);
         }
@@ -122,7 +110,7 @@ fn hardware(kind: &str, claims: &Map<String, Value>) -> Result<Reading, TokenFau
             reading.measure(claims, super::intel_trust_authority::TDX);
             reading.version(claims, [("seam", "tdx_seamsvn")]);
             reading.debug = debug(&[debuggable(claims.get("tdx_td_attributes_debug"))]);
-            reading.tcb_status(claims.get("attester_tcb_status"), None, None);
+            reading.tcb_status(claims.get("attester_tcb_status"));
         }
         _ => {}
     }
@@ -154,12 +142,15 @@ fn machine(claims: &Map<String, Value>, reading: &mut Reading) -> Result<(), Tok
 /// What the workload gave to be bound: `x-ms-runtime`, or for SGX its older form, the held data as they were. Never what stands
 /// under `x-ms-isolation-tee`.
 fn runtime(claims: &Map<String, Value>) -> Result<Option<Map<String, Value>>, TokenFault> {
+    let kind = claims.get("x-ms-attestation-type").and_then(Value::as_str).unwrap_or_default();
     match claims.get("x-ms-runtime") {
+        // No report binds them there.
+        _ if matches!(kind, "tpm" | "vbs") => return Ok(None),
         Some(Value::Object(runtime)) => return Ok(Some(runtime.clone())),
         Some(_) => return Err(TokenFault::Claim("x-ms-runtime")),
         None => {}
     }
-    let sgx = claims.get("x-ms-attestation-type").is_some_and(|kind| kind == "sgx" || kind == "openenclave");
+    let sgx = matches!(kind, "sgx" | "openenclave");
     let held = ["x-ms-sgx-ehd", "maa-ehd", "aas-ehd"].iter().find_map(|name| claims.get(*name)).filter(|_| sgx);
     // Held data need not be JSON: then there is no key and no nonce in them.
     let held = held.and_then(Value::as_str).and_then(decode_lenient);

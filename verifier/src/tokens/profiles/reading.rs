@@ -43,7 +43,8 @@ impl Reading {
         Self { kind, debug: true, ..Self::default() }
     }
 
-    /// Notes measurements by their common names, those that are there.
+    /// Notes measurements of code by their common names, those that are there. Whose it is and what is below it is told by the raw
+    /// claims alone: a rule that pins `tee.measurement` pins a workload.
     pub fn measure<'c>(&mut self, from: &Map<String, Value>, names: impl IntoIterator<Item = (&'c str, &'c str)>) {
         for (name, claim) in names {
             if let Some(Value::String(value)) = from.get(claim) {
@@ -59,6 +60,13 @@ impl Reading {
             if let Some(value @ Value::Number(_)) = from.get(claim) {
                 self.svn.insert(name.into(), value.clone());
             }
+        }
+    }
+
+    /// Notes for deny lists who signed the code.
+    pub fn signed_by(&mut self, signer: Option<&Value>) {
+        if let Some(Value::String(signer)) = signer {
+            self.deny_by(signer);
         }
     }
 
@@ -86,18 +94,24 @@ impl Reading {
         }
     }
 
-    /// Notes the status of the platform; with advisories and date where the issuer tells them.
-    pub fn tcb_status(&mut self, status: Option<&Value>, advisories: Option<&Value>, date: Option<&Value>) {
-        let Some(status @ Value::String(_)) = status else { return };
-        self.platform.insert("tcb_status".into(), status.clone());
-        if let Some(advisories @ Value::Array(_)) = advisories {
-            let mut tcb =
-                Map::from_iter([("status".to_owned(), status.clone()), ("advisories".to_owned(), advisories.clone())]);
-            if let Some(date @ Value::String(_)) = date {
-                tcb.insert("date".into(), date.clone());
-            }
-            self.tcb = Some(Value::Object(tcb));
+    /// Notes the status of the platform, whatever stands there: what is no status is accepted by no key.
+    pub fn tcb_status(&mut self, status: Option<&Value>) {
+        if let Some(status) = status {
+            self.platform.insert("tcb_status".into(), status.clone());
         }
+    }
+
+    /// The same of an issuer that tells advisories too. Where it told none, none are noted, and no status that needs them is accepted.
+    pub fn tcb_level(&mut self, status: Option<&Value>, advisories: Option<&Value>, date: Option<&Value>) {
+        self.tcb_status(status);
+        let Some(status) = status else { return };
+        let mut tcb = Map::from_iter([("status".to_owned(), status.clone())]);
+        for (name, value) in [("advisories", advisories), ("date", date)] {
+            if let Some(value) = value {
+                tcb.insert(name.to_owned(), value.clone());
+            }
+        }
+        self.tcb = Some(Value::Object(tcb));
     }
 
     /// The members of `keygate` that come from this reading.
