@@ -1,44 +1,90 @@
 //! What a durable use of a key costs, beside the floor of the disk.
 //!
-//! `performance-floor.md` section 6; `store-durability.md` D7 and D8. `cargo bench -p keygate-keystore`
-//! measures; without `--bench` every case runs once, on small stores.
+//! `performance-floor.md` sections 6 and 8 (T22, T23, T29); `store-durability.md` D7 and D8. `cargo bench -p keygate-keystore`
+//! measures; without `--bench` every case runs once, on small stores. `KEYGATE_FULL=1` looks up in a million keys too, which takes
+//! some minutes to make. The last lines set medians beside the floor of the same run.
 
 #[path = "../tests/scene/mod.rs"]
 mod scene;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{Seek, Write};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::Criterion;
 use keygate_keystore::*;
 use scene::*;
+
+const FLUSH: &str = "floor/fdatasync";
+/// Clients that use a key at once.
+const CLIENTS: [usize; 3] = [1, 8, 64];
+/// Keys in a store, measured and merely tried.
+const SIZES: [(&str, usize, usize); 3] =
+    [("lookup/1e3", 1_000, 10), ("lookup/1e5", 100_000, 100), ("lookup/1e6", 1_000_000, 100)];
 
 fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
+/// Microseconds of each sample of each case.
+#[derive(Default)]
+struct Results(RefCell<BTreeMap<String, Vec<f64>>>);
+
+impl Results {
+    /// A case; `timed` repeats the work so often and says how long that took.
+    fn case(&self, criterion: &mut Criterion, name: &str, mut timed: impl FnMut(u64) -> Duration) {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                let taken = timed(times);
+                let mut samples = self.0.borrow_mut();
+                samples.entry(name.to_owned()).or_default().push(taken.as_secs_f64() * 1e6 / times as f64);
+                taken
+            });
+        });
+    }
+
+    fn each(&self, criterion: &mut Criterion, name: &str, mut work: impl FnMut()) {
+        self.case(criterion, name, |times| {
+            let start = Instant::now();
+            (0..times).for_each(|_| work());
+            start.elapsed()
+        });
+    }
+
+    fn median(&self, name: &str) -> Option<f64> {
+        let mut samples = self.0.borrow().get(name)?.clone();
+        samples.sort_by(f64::total_cmp);
+        samples.get(samples.len() / 2).copied()
+    }
+
+    /// How many times slower than the other case, and how often it happens in the time of the other.
+    fn line(&self, name: &str, floor: &str) {
+        if let (Some(mine), Some(other)) = (self.median(name), self.median(floor)) {
+            println!("{name:<20}{mine:>10.1} us{:>9.2} x {floor}{:>9.2} per {floor}", mine / other, other / mine);
+        }
+    }
+}
+
 /// Overwriting 4 KiB and flushing it: nothing durable is faster on this disk.
-fn floor(criterion: &mut Criterion) {
+fn floor(results: &Results, criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let mut file = std::fs::File::create(dir.path().join("floor")).unwrap();
     file.write_all(&[0; 4096]).unwrap();
     file.sync_all().unwrap();
-    criterion.bench_function("floor/fdatasync", |bencher| {
-        bencher.iter(|| {
-            file.rewind().unwrap();
-            file.write_all(&[1; 4096]).unwrap();
-            file.sync_data().unwrap();
-        });
+    results.each(criterion, FLUSH, || {
+        file.rewind().unwrap();
+        file.write_all(&[1; 4096]).unwrap();
+        file.sync_data().unwrap();
     });
 }
 
 /// Reading a row, verifying it, opening both envelopes and parsing the key.
-fn open(criterion: &mut Criterion) {
+fn open(results: &Results, criterion: &mut Criterion) {
     let scene = Scene::new();
-    let mut group = criterion.benchmark_group("open");
     for key_type in [KeyType::Oct256, KeyType::Rsa2048, KeyType::EcP256, KeyType::EcP384] {
         let kid = key_type.as_str();
         let material = KeyMaterial::generate(key_type).unwrap();
@@ -46,14 +92,11 @@ fn open(criterion: &mut Criterion) {
             .store
             .put_service_key(&provider(), ServicePurpose::Receipt, kid, &[], &material, record("service-key"), NOW)
             .unwrap();
-        group.bench_function(kid, |bencher| {
-            bencher.iter(|| {
-                let opened = scene.store.open_service_key(&provider(), ServicePurpose::Receipt, kid);
-                black_box(opened.unwrap());
-            });
+        results.each(criterion, &format!("open/{kid}"), || {
+            let opened = scene.store.open_service_key(&provider(), ServicePurpose::Receipt, kid);
+            black_box(opened.unwrap());
         });
     }
-    group.finish();
 }
 
 /// Time that `uses` uses by `clients` at once take, all of them on the disk.
@@ -76,50 +119,75 @@ fn durable(scene: &Scene, clients: usize, uses: u64) -> Duration {
     .elapsed()
 }
 
-fn perform(criterion: &mut Criterion) {
+fn perform(results: &Results, criterion: &mut Criterion) {
     let scene = Scene::new();
     scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
-    let mut group = criterion.benchmark_group("perform");
-    group.throughput(Throughput::Elements(1));
-    for clients in [1, 8, 64] {
-        group.bench_function(format!("durable_{clients}"), |bencher| {
-            bencher.iter_custom(|uses| durable(&scene, clients, uses));
-        });
+    for clients in CLIENTS {
+        results.case(criterion, &format!("perform/durable_{clients}"), |uses| durable(&scene, clients, uses));
     }
-    group.finish();
+}
+
+/// Makes `count` keys, many at once so that they share flushes.
+fn filled(count: usize) -> Scene {
+    let scene = Scene::new();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= count {
+                        return;
+                    }
+                    scene.store.change(create_key(&format!("key-{number}"), KeyType::Oct256)).unwrap();
+                }
+            });
+        }
+    });
+    scene
 }
 
 /// A key with its rule and versions out of many.
-fn lookup(criterion: &mut Criterion) {
-    let sizes = if measuring() { [1_000, 100_000] } else { [10, 100] };
-    let mut group = criterion.benchmark_group("lookup");
-    for size in sizes {
-        let scene = Scene::new();
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..64 {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::SeqCst);
-                        if number >= size {
-                            return;
-                        }
-                        let key = format!("key-{number}");
-                        scene.store.change(create_key(&key, KeyType::Oct256)).unwrap();
-                    }
-                });
-            }
-        });
+fn lookup(results: &Results, criterion: &mut Criterion) {
+    for (name, size, small) in SIZES {
+        if size > 100_000 && std::env::var_os("KEYGATE_FULL").is_none() {
+            continue;
+        }
+        let size = if measuring() { size } else { small };
+        let began = Instant::now();
+        let scene = filled(size);
+        if measuring() {
+            println!("{size} keys made in {:.1} s", began.elapsed().as_secs_f64());
+        }
         let mut number = 0;
-        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            bencher.iter(|| {
-                number = (number + 7919) % size;
-                black_box(scene.view(&format!("key-{number}")));
-            });
+        results.each(criterion, name, || {
+            number = (number + 7919) % size;
+            black_box(scene.view(&format!("key-{number}")));
         });
     }
-    group.finish();
 }
 
-criterion_group!(benches, floor, open, perform, lookup);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    let results = Results::default();
+    floor(&results, &mut criterion);
+    open(&results, &mut criterion);
+    perform(&results, &mut criterion);
+    lookup(&results, &mut criterion);
+    criterion.final_summary();
+    if measuring() {
+        println!();
+        for clients in CLIENTS {
+            let name = format!("perform/durable_{clients}");
+            results.line(&name, FLUSH);
+            results.line(&name, "perform/durable_1");
+        }
+        for (name, ..) in SIZES {
+            results.line(name, "lookup/1e3");
+        }
+    }
+}

@@ -1,14 +1,17 @@
 //! What an attestation policy costs beside the same checks written by hand.
 //! Performance floor, policies. Claims are in memory, the policy is compiled; the copy of the claims that an evaluation
-//! consumes is made outside the measure.
+//! consumes is made outside of the measure.
 
 #![allow(missing_docs)]
 
+#[path = "../../tests/benches/rounds.rs"]
+mod rounds;
+
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion};
 use keygate_policies::attestation::{AttestationPolicy, ClaimSet, Outcome, Tracing, default_text};
 use keygate_policies::fuel::Fuel;
+use rounds::{Rounds, V};
 use serde_json::{Map, Value, json};
 
 const LAUNCH: &str = "1f0a2ea2c7a3bd1dc2ee3e5f3a3be2a19b3c8f4e0d6d5b7a9c8e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e";
@@ -36,17 +39,101 @@ issuancerules {
     ![type=="secureBootEnabled"] => issue(type="secureBootEnabled", value=false);
 };"#;
 
+/// What the verifier says of a report of version 3: as many claims, as long names and values.
 fn snp() -> Map<String, Value> {
     let mut claims = json!({
-        "x-ms-attestation-type": "sevsnpvm", "x-ms-sevsnpvm-launchmeasurement": LAUNCH,
-        "x-ms-sevsnpvm-hostdata": "ab".repeat(32), "x-ms-sevsnpvm-vmpl": 0, "x-ms-sevsnpvm-guestsvn": 8,
-        "x-ms-sevsnpvm-is-debuggable": false, "x-ms-sevsnpvm-migration-allowed": false,
-        "x-ms-sevsnpvm-chipid": "ab".repeat(64), "x-ms-sevsnpvm-signing-key": "vcek",
+        "x-ms-attestation-type": "sevsnpvm",
+        "keygate": {"kind": "snp", "anchor": "vendor", "debug": false, "known_forgeable": false,
+                    "profile": "azure", "not_after": 1_800_003_600},
     });
-    for index in 0..50 {
-        claims[format!("x-ms-sevsnpvm-other-{index}")] = json!(index);
+    let mut add = |name: &str, value: Value| claims[format!("x-ms-sevsnpvm-{name}")] = value;
+    for (name, bytes) in [
+        ("familyId", 16),
+        ("imageId", 16),
+        ("reportdata", 64),
+        ("hostdata", 32),
+        ("reportid", 32),
+        ("reportid-ma", 32),
+        ("chipid", 64),
+        ("idkeydigest", 48),
+        ("authorkeydigest", 48),
+        ("policy", 8),
+        ("platform-info", 8),
+    ] {
+        add(name, json!("ab".repeat(bytes)));
+    }
+    for (name, value) in [
+        ("report-version", 3),
+        ("guestsvn", 8),
+        ("vmpl", 0),
+        ("cpuid-family", 25),
+        ("cpuid-model", 17),
+        ("cpuid-stepping", 1),
+    ] {
+        add(name, json!(value));
+    }
+    for name in [
+        "author-key-en",
+        "mask-chip-key",
+        "is-debuggable",
+        "migration-allowed",
+        "single-socket",
+        "cxl-allowed",
+        "mem-aes-256-xts",
+        "rapl-dis",
+        "ciphertext-hiding",
+        "smt-allowed",
+        "smt-enabled",
+        "tsme-enabled",
+        "ecc-enabled",
+        "rapl-disabled",
+        "ciphertext-hiding-enabled",
+        "alias-check-complete",
+    ] {
+        add(name, json!(false));
+    }
+    for (name, text) in [
+        ("launchmeasurement", LAUNCH),
+        ("signing-key", "vcek"),
+        ("current-version", "1.55.22"),
+        ("committed-version", "1.55.22"),
+        ("product", "Genoa"),
+    ] {
+        add(name, json!(text));
+    }
+    for prefix in ["", "committed-", "current-", "launch-"] {
+        for level in ["bootloader", "tee", "snpfw", "microcode"] {
+            add(&format!("{prefix}{level}-svn"), json!(9));
+        }
     }
     claims.as_object().cloned().unwrap_or_default()
+}
+
+/// A policy of 40 rules as an operator writes them: 20 about what is authorized, one of which permits, and 20 claims for the token.
+fn forty() -> String {
+    let mut text = String::from("version=1.2;\nauthorizationrules {\n");
+    for name in ["is-debuggable", "migration-allowed", "mask-chip-key"] {
+        text +=
+            &format!("    [type==\"x-ms-sevsnpvm-{name}\", value==true, issuer==\"AttestationService\"] => deny();\n");
+    }
+    let levels = ["", "committed-", "current-", "launch-"].map(|prefix| {
+        ["bootloader", "tee", "snpfw", "microcode"].map(|level| format!("x-ms-sevsnpvm-{prefix}{level}-svn"))
+    });
+    for name in levels.as_flattened() {
+        text += &format!("    [type==\"{name}\", value<3, issuer==\"AttestationService\"] => deny();\n");
+    }
+    text += &format!(
+        "    [type==\"x-ms-sevsnpvm-launchmeasurement\", value==\"{LAUNCH}\", issuer==\"AttestationService\"]\n"
+    );
+    text += "        && [type==\"x-ms-sevsnpvm-guestsvn\", value>=8, issuer==\"AttestationService\"]\n";
+    text += "        && [type==\"x-ms-sevsnpvm-vmpl\", value==0, issuer==\"AttestationService\"] => permit();\n};\nissuancerules {\n";
+    for name in ["guestsvn", "hostdata", "launchmeasurement", "product"] {
+        text += &format!("    c:[type==\"x-ms-sevsnpvm-{name}\"] => issue(type=\"{name}\", value=c.value);\n");
+    }
+    for name in levels.as_flattened() {
+        text += &format!("    c:[type==\"{name}\"] => issue(type=\"{name}-seen\", value=c.value);\n");
+    }
+    text + "};\n"
 }
 
 fn sgx() -> Map<String, Value> {
@@ -83,6 +170,19 @@ fn handwritten(claims: &Map<String, Value>) -> bool {
         && truth("x-ms-sevsnpvm-is-debuggable") == Some(false)
 }
 
+/// What the log policy asks, by hand, over the same text.
+fn handwritten_log(text: &str) -> bool {
+    let Ok(log) = serde_json::from_str::<Value>(text) else { return false };
+    let events = log.get("Events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut found = events.iter().filter_map(|event| {
+        let said = event.get("EventTypeString")?.as_str()? == "EV_EFI_VARIABLE_DRIVER_CONFIG";
+        let data = event.get("ProcessedData")?;
+        (said && data.get("UnicodeName")?.as_str()? == "SecureBoot").then_some(data)
+    });
+    let only = found.next().filter(|_| found.next().is_none());
+    only.and_then(|data| data.get("VariableData")) == Some(&json!("AQ"))
+}
+
 fn evaluated(policy: &AttestationPolicy, claims: ClaimSet, tracing: Tracing) -> Outcome {
     policy.evaluate(claims, &mut Fuel::service(), tracing).outcome
 }
@@ -91,38 +191,34 @@ fn main() {
     let none = Map::new();
     let fifty = format!(
         "version=1.2;authorizationrules{{=>permit();}};issuancerules{{{}}};",
-        "c:[type==\"x-ms-sevsnpvm-guestsvn\", value>=8] => issue(type=\"svn\", value=c.value);".repeat(50)
+        "c:[type==\"x-ms-sevsnpvm-guestsvn\", value>=8] => issue(type=\"svn\", value=c.value);".repeat(49)
     );
+    let (forty, snp, log) = (forty(), snp(), events(300));
+    let by_hand = (1.0, "floor/handwritten_snp");
     let texts = [
-        ("default_snp", default_text("SevSnpVm").unwrap_or_default(), snp()),
-        ("default_sgx", default_text("SgxEnclave").unwrap_or_default(), sgx()),
-        ("strict_snp", STRICT, snp()),
-        ("50_rules_snp", fifty.as_str(), snp()),
-        ("log_300_events", LOG, events(300)),
+        ("default_sgx", default_text("SgxEnclave").unwrap_or_default(), sgx(), by_hand),
+        ("default_snp", default_text("SevSnpVm").unwrap_or_default(), snp.clone(), by_hand),
+        ("strict_snp", STRICT, snp.clone(), by_hand),
+        ("40_rules_snp", forty.as_str(), snp.clone(), by_hand),
+        ("50_rules_snp", fifty.as_str(), snp.clone(), by_hand),
+        ("jmespath_300_events", LOG, log.clone(), (1.0, "floor/handwritten_300_events")),
     ];
-    let mut criterion = Criterion::default().configure_from_args();
-    let claims = snp();
-    assert!(handwritten(&claims));
-    criterion.bench_function("floor/handwritten_snp", |bench| bench.iter(|| handwritten(black_box(&claims))));
-    for (name, text, claims) in &texts {
-        let Ok(policy) = AttestationPolicy::parse(text) else {
-            eprintln!("policy {name} does not parse");
-            std::process::exit(1);
-        };
+    let text = log.get("events").map(Value::to_string).unwrap_or_default();
+    assert!(handwritten(&snp) && handwritten_log(&text));
+    let mut rounds = Rounds::new();
+    rounds.case("floor/handwritten_snp", Vec::new(), || handwritten(black_box(&snp)));
+    rounds.case("floor/handwritten_300_events", Vec::new(), || handwritten_log(black_box(&text)));
+    for (name, text, claims, floor) in &texts {
+        let policy = AttestationPolicy::parse(text).unwrap_or_else(|found| panic!("policy {name}: {found:?}"));
         let incoming = ClaimSet::from_objects(claims, &none);
         assert!(evaluated(&policy, incoming.clone(), Tracing::On).permits(), "{name}");
         for (word, tracing) in [("evaluate", Tracing::Off), ("traced", Tracing::On)] {
-            criterion.bench_function(&format!("{word}/{name}"), |bench| {
-                let copy = || incoming.clone();
-                bench.iter_batched(copy, |claims| evaluated(&policy, claims, tracing), BatchSize::SmallInput);
-            });
+            let (policy, incoming) = (policy.clone(), incoming.clone());
+            let copy = move || incoming.clone();
+            rounds.fed(format!("{word}/{name}"), vec![*floor], copy, move |claims| evaluated(&policy, claims, tracing));
         }
-        criterion.bench_function(&format!("claims/{name}"), |bench| {
-            bench.iter(|| ClaimSet::from_objects(black_box(claims), &none));
-        });
-        criterion.bench_function(&format!("compile/{name}"), |bench| {
-            bench.iter(|| AttestationPolicy::parse(black_box(text)));
-        });
+        rounds.case(format!("claims/{name}"), vec![(1.0, V)], || ClaimSet::from_objects(black_box(claims), &none));
+        rounds.case(format!("compile/{name}"), vec![(1.0, V)], || AttestationPolicy::parse(black_box(text)));
     }
-    criterion.final_summary();
+    rounds.run();
 }

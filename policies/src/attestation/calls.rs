@@ -99,6 +99,21 @@ impl<'a> Scene<'a> {
         self.claims.get(usize::try_from(index).ok()?)
     }
 
+    /// The member of a set that has one and needs no list for it: what is written in the policy, and a property of a single claim.
+    /// It spends what [`Scene::set`] spends.
+    pub(super) fn plain(self, expr: &'a Expr, purse: &mut Purse<'_>) -> Evaluated<Option<Item<'a>>> {
+        match expr {
+            Expr::Literal(value) => Ok(Some(Item { scalar: value.scalar(), mark: Mark::Free })),
+            Expr::Reference(slot, property) => {
+                let Some([index]) = self.slots.get(*slot).map(Vec::as_slice) else { return Ok(None) };
+                let Some(claim) = self.claim(*index) else { return Ok(None) };
+                purse.fuel.step(1)?;
+                Ok(Some(item(claim, *property)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The one value of a set.
     pub(super) fn one(
         self,
@@ -107,6 +122,9 @@ impl<'a> Scene<'a> {
         which: &str,
         purse: &mut Purse<'_>,
     ) -> Evaluated<Item<'a>> {
+        if let Some(only) = self.plain(expr, purse)? {
+            return Ok(only);
+        }
         let mut members = self.set(expr, purse)?.into_iter();
         let Some(first) = members.next() else {
             return Err(wrong(function, format!("{which} has no value")));

@@ -4,13 +4,15 @@
 //! One pass decides, spends and writes the trace. Every claim that a condition looks at is a step, so that what was traced
 //! costs the same as what was not. The operand of a test is worked out once per condition, before claims are looked at.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::map::{Entry, Map};
 
 use super::ast::{Operator, Policy, Section, Verb};
 use super::calls::{Item, Purse, Scene, equal};
 use super::claim_json::Texts;
 use super::claims::{Claim, ClaimSet, ClaimValue, Issuer, Mark, Scalar};
 use super::configuration::{self, Configuration};
+use super::names::Index;
 use super::outcome::{DenyReason, EvalError, EvalFault, Evaluation, Outcome};
 use super::program::{Action, Condition, Expr, Program, Rule, Test};
 use super::reserved::is_reserved;
@@ -31,9 +33,10 @@ pub(super) fn evaluate(reading: &Reading<'_>, incoming: ClaimSet, fuel: &mut Fue
     let (steps, bytes) = (fuel.steps_spent(), fuel.bytes_spent());
     let mut machine = Machine {
         program: reading.program,
+        index: Index::new(reading.program.names.len(), incoming.len() + 16),
         claims: incoming.claims,
-        buckets: vec![Vec::new(); reading.program.names.len()],
         slots: vec![Vec::new(); reading.program.slots],
+        made: Vec::new(),
         outgoing: Vec::new(),
         properties: Vec::new(),
         purse: Purse { fuel, texts: Texts::default() },
@@ -56,9 +59,11 @@ struct Machine<'p, 'f> {
     /// The incoming set; it grows.
     claims: Vec<Claim>,
     /// Claims by the number of their type, as far as a condition names it.
-    buckets: Vec<Vec<u32>>,
+    index: Index,
     /// Claims that met each condition of the rule now tried.
     slots: Vec<Vec<u32>>,
+    /// What the action now done makes.
+    made: Vec<Claim>,
     outgoing: Vec<u32>,
     properties: Vec<u32>,
     purse: Purse<'f>,
@@ -69,7 +74,9 @@ struct Machine<'p, 'f> {
 impl<'p> Machine<'p, '_> {
     fn run(&mut self, reading: &Reading<'p>, recorder: &mut Recorder<'_>) -> Result<Outcome, EvalError> {
         let whole = |section, fault| EvalError { section, rule: 0, line: 0, fault };
-        self.index();
+        for claim in &self.claims {
+            self.index.add(self.program.names.number(&claim.kind));
+        }
         self.configure(reading.configuration).map_err(|fault| whole(Section::Configuration, fault))?;
         self.section(Section::Authorization, reading, recorder)?;
         if self.deny {
@@ -79,21 +86,10 @@ impl<'p> Machine<'p, '_> {
             return Ok(Outcome::Deny(DenyReason::NotPermitted));
         }
         self.section(Section::Issuance, reading, recorder)?;
-        let issued = self.members(&self.outgoing).map_err(|fault| whole(Section::Issuance, fault))?;
-        let properties = self.members(&self.properties).map_err(|fault| whole(Section::Issuance, fault))?;
+        let (outgoing, properties) = (std::mem::take(&mut self.outgoing), std::mem::take(&mut self.properties));
+        let issued = self.members(&outgoing).map_err(|fault| whole(Section::Issuance, fault))?;
+        let properties = self.members(&properties).map_err(|fault| whole(Section::Issuance, fault))?;
         Ok(Outcome::Permit { issued, properties })
-    }
-
-    fn index(&mut self) {
-        if self.buckets.is_empty() {
-            return;
-        }
-        for (index, claim) in (0_u32..).zip(&self.claims) {
-            let number = self.program.names.number(&claim.kind);
-            if let Some(bucket) = number.and_then(|number| self.buckets.get_mut(number)) {
-                bucket.push(index);
-            }
-        }
     }
 
     fn configure(&mut self, configuration: &Configuration) -> Result<(), EvalFault> {
@@ -177,9 +173,9 @@ impl<'p> Machine<'p, '_> {
         };
         match condition.kind {
             Some(number) => {
-                for index in self.buckets.get(number).into_iter().flatten() {
-                    if let Some(claim) = scene.claim(*index) {
-                        look(*index, claim)?;
+                for index in self.index.of(number) {
+                    if let Some(claim) = scene.claim(index) {
+                        look(index, claim)?;
                     }
                 }
             }
@@ -193,7 +189,8 @@ impl<'p> Machine<'p, '_> {
     }
 
     fn act(&mut self, action: &'p Action, recorder: &mut Recorder<'_>) -> Result<(), EvalFault> {
-        let (verb, made) = match action {
+        let mut made = std::mem::take(&mut self.made);
+        let verb = match action {
             Action::Permit => {
                 self.permit = true;
                 return Ok(());
@@ -202,10 +199,16 @@ impl<'p> Machine<'p, '_> {
                 self.deny = true;
                 return Ok(());
             }
-            Action::Copy(verb, slot) => (*verb, self.copies(*slot)?),
-            Action::New { verb, kind, value } => (*verb, self.new_claims(kind, value)?),
+            Action::Copy(verb, slot) => {
+                self.copies(*slot, &mut made)?;
+                *verb
+            }
+            Action::New { verb, kind, value } => {
+                self.new_claims(kind, value, &mut made)?;
+                *verb
+            }
         };
-        for claim in made {
+        for claim in made.drain(..) {
             if verb != Verb::Add && claim.mark == Mark::Registers {
                 return Err(EvalFault::ReadOnly);
             }
@@ -228,22 +231,22 @@ impl<'p> Machine<'p, '_> {
                 recorder.made(place, claim);
             }
         }
+        self.made = made;
         Ok(())
     }
 
     /// Copies of the claims that met a condition, as the policy's own.
-    fn copies(&mut self, slot: usize) -> Result<Vec<Claim>, EvalFault> {
+    fn copies(&mut self, slot: usize, copies: &mut Vec<Claim>) -> Result<(), EvalFault> {
         let scene = Scene { claims: &self.claims, slots: &self.slots };
         let found = self.slots.get(slot).map(Vec::as_slice).unwrap_or_default();
-        let mut copies = Vec::new();
         for claim in found.iter().filter_map(|index| scene.claim(*index)) {
             pay(claim, self.purse.fuel)?;
             copies.push(Claim { issuer: Issuer::AttestationPolicy, ..claim.clone() });
         }
-        Ok(copies)
+        Ok(())
     }
 
-    fn new_claims(&mut self, kind: &'p Expr, value: &'p Expr) -> Result<Vec<Claim>, EvalFault> {
+    fn new_claims(&mut self, kind: &'p Expr, value: &'p Expr, made: &mut Vec<Claim>) -> Result<(), EvalFault> {
         let scene = Scene { claims: &self.claims, slots: &self.slots };
         let kind = scene.one(kind, "type", "set", &mut self.purse).map_err(|fault| match fault {
             EvalFault::Function { function: "type", .. } => EvalFault::Kind("type of a new claim is not one string"),
@@ -253,19 +256,25 @@ impl<'p> Machine<'p, '_> {
             Scalar::Text(name) if !name.is_empty() => name,
             _ => return Err(EvalFault::Kind("type of a new claim is not one string that says something")),
         };
-        let mut made = Vec::new();
-        for item in scene.set(value, &mut self.purse)? {
+        let mut make = |item: Item<'_>, fuel: &mut Fuel| -> Result<(), EvalFault> {
             let weight = name.len() + if let Scalar::Text(text) = &item.scalar { text.len() } else { 0 };
-            self.purse.fuel.step(1)?;
-            self.purse.fuel.bytes((size_of::<Claim>() + weight) as u64)?;
+            fuel.step(1)?;
+            fuel.bytes((size_of::<Claim>() + weight) as u64)?;
             made.push(Claim {
                 kind: name.clone().into_owned(),
                 value: item.scalar.into_value(),
                 issuer: Issuer::AttestationPolicy,
                 mark: item.mark.max(kind.mark),
             });
+            Ok(())
+        };
+        if let Some(item) = scene.plain(value, &mut self.purse)? {
+            return make(item, self.purse.fuel);
         }
-        Ok(made)
+        for item in scene.set(value, &mut self.purse)? {
+            make(item, self.purse.fuel)?;
+        }
+        Ok(())
     }
 
     /// False where the property has that value already.
@@ -290,31 +299,34 @@ impl<'p> Machine<'p, '_> {
     fn take_in(&mut self, claim: Claim) -> Result<u32, EvalFault> {
         self.purse.fuel.step(1)?;
         let index = u32::try_from(self.claims.len()).unwrap_or(u32::MAX);
-        let number = self.program.names.number(&claim.kind);
-        if let Some(bucket) = number.and_then(|number| self.buckets.get_mut(number)) {
-            bucket.push(index);
-        }
+        self.index.add(self.program.names.number(&claim.kind));
         self.claims.push(claim);
         Ok(index)
     }
 
-    /// Claims as members of a token: a scalar, or a list where a type has several.
-    fn members(&self, indexes: &[u32]) -> Result<Map<String, Value>, EvalFault> {
-        let scene = Scene { claims: &self.claims, slots: &self.slots };
-        let mut members = Map::new();
+    /// Claims as members of a token: a scalar, or a list where a type has several. They are taken out of the set, which is not
+    /// looked at any more.
+    fn members(&mut self, indexes: &[u32]) -> Result<Map<String, Value>, EvalFault> {
+        let mut members = Map::with_capacity(indexes.len());
         let mut bytes = 0;
-        for claim in indexes.iter().filter_map(|index| scene.claim(*index)) {
+        for index in indexes {
+            let Some(claim) = usize::try_from(*index).ok().and_then(|index| self.claims.get_mut(index)) else {
+                continue;
+            };
             bytes += claim.kind.len() + if let ClaimValue::Text(text) = &claim.value { text.len() } else { 8 };
             if bytes > ISSUED_BYTES {
                 return Err(EvalFault::IssuedTooMuch);
             }
-            match members.get_mut(&claim.kind) {
-                None => drop(members.insert(claim.kind.clone(), claim.value.to_value())),
-                Some(Value::Array(several)) => several.push(claim.value.to_value()),
-                Some(one) => {
-                    let first = one.take();
-                    *one = Value::Array(vec![first, claim.value.to_value()]);
-                }
+            let value = match &mut claim.value {
+                ClaimValue::Text(text) => Value::String(std::mem::take(text)),
+                other => other.to_value(),
+            };
+            match members.entry(std::mem::take(&mut claim.kind)) {
+                Entry::Vacant(free) => drop(free.insert(value)),
+                Entry::Occupied(mut taken) => match taken.get_mut() {
+                    Value::Array(several) => several.push(value),
+                    one => *one = Value::Array(vec![one.take(), value]),
+                },
             }
         }
         Ok(members)

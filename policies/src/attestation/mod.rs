@@ -50,6 +50,7 @@ mod functions;
 mod lexer;
 mod lint;
 mod mend;
+mod names;
 mod outcome;
 mod parser;
 mod print;

@@ -1,13 +1,12 @@
 //! A policy made ready: names numbered, identifiers resolved to places, queries parsed.
 //! Policy language, sections 4 and 7 (aliases); performance floor, policies: compiled once, nothing is parsed per evaluation.
 
-use std::collections::HashMap;
-
 use crate::jmespath::Expression;
 
 use super::ast::{self, Operator, Section, Verb};
 use super::claims::{ClaimValue, Property};
 use super::functions::Function;
+use super::names::{Names, Numbering};
 
 /// The short names that conditions may use for claims of SGX.
 const ALIASES: [(&str, &str); 9] = [
@@ -35,35 +34,6 @@ pub(super) struct Program {
     issuance: Vec<Rule>,
     /// Conditions of the longest rule.
     pub(super) slots: usize,
-}
-
-/// The claim types that conditions name, numbered. Few are searched one by one, many by a table.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    list: Vec<String>,
-    table: HashMap<String, usize>,
-}
-
-const FEW: usize = 16;
-
-impl Names {
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    pub(super) fn number(&self, name: &str) -> Option<usize> {
-        if self.list.len() <= FEW {
-            return self.list.iter().position(|mine| mine == name);
-        }
-        self.table.get(name).copied()
-    }
-
-    fn add(&mut self, name: &str) -> usize {
-        *self.table.entry(name.to_owned()).or_insert_with(|| {
-            self.list.push(name.to_owned());
-            self.list.len() - 1
-        })
-    }
 }
 
 #[derive(Debug)]
@@ -122,13 +92,13 @@ pub(super) enum Action {
 
 impl Program {
     pub(super) fn of(policy: &ast::Policy) -> Self {
-        let mut names = Names::default();
+        let mut names = Numbering::default();
         let mut compiled = |section: Section| -> Vec<Rule> {
             policy.rules(section).iter().filter_map(|written| rule(written, &mut names)).collect()
         };
         let (authorization, issuance) = (compiled(Section::Authorization), compiled(Section::Issuance));
         let slots = authorization.iter().chain(&issuance).map(|rule| rule.conditions.len()).max().unwrap_or_default();
-        Self { names, authorization, issuance, slots }
+        Self { names: names.finish(), authorization, issuance, slots }
     }
 
     pub(super) fn rules(&self, section: Section) -> &[Rule] {
@@ -141,7 +111,7 @@ impl Program {
 }
 
 /// `None` never happens to a rule that was checked: identifiers are bound, queries parse, arguments are as many as needed.
-fn rule(written: &ast::Rule, names: &mut Names) -> Option<Rule> {
+fn rule(written: &ast::Rule, names: &mut Numbering) -> Option<Rule> {
     let mut bound: Vec<Option<&str>> = Vec::new();
     let mut conditions = Vec::new();
     for condition in &written.conditions {
@@ -163,7 +133,7 @@ fn slot(name: &str, bound: &[Option<&str>]) -> Option<usize> {
     bound.iter().position(|mine| *mine == Some(name))
 }
 
-fn condition(written: &ast::Condition, names: &mut Names, bound: &[Option<&str>]) -> Option<Condition> {
+fn condition(written: &ast::Condition, names: &mut Numbering, bound: &[Option<&str>]) -> Option<Condition> {
     let mut kind = None;
     let mut tests = Vec::new();
     for test in &written.tests {

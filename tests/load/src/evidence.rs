@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate_forge::amd::{Amd, Product, SnpReport};
 use keygate_forge::binding::{Question, bind, nitro_user_data};
-use keygate_forge::intel::{Intel, TdxQuote, Tee};
+use keygate_forge::intel::{Intel, SgxQuote, TdxQuote, Tee};
 use keygate_forge::keys::{self, Key, SigAlg};
 use keygate_forge::nitro::{Nitro, NitroDocument};
 use keygate_forge::software::{Software, SoftwareEvidence};
@@ -76,12 +76,13 @@ impl Lab {
     }
 
     /// The roots that a server must trust: kind and DER.
-    pub fn roots(&self) -> [(&'static str, Vec<u8>); 4] {
+    pub fn roots(&self) -> [(&'static str, Vec<u8>); 5] {
         [
             ("software", self.software.root_der()),
             ("nitro", self.nitro.root_der()),
             ("snp", self.amd.ark_der()),
             ("tdx", self.intel.root_der()),
+            ("sgx", self.intel.root_der()),
         ]
     }
 
@@ -90,13 +91,19 @@ impl Lab {
         let chain = self.amd.evidence(&SnpReport::new([0; 64]));
         vec![
             ("tdx.json", self.intel.collateral(&self.intel.describe(Tee::Tdx)).into_bytes()),
+            ("sgx.json", self.intel.collateral(&self.intel.describe(Tee::Sgx)).into_bytes()),
             ("vcek.der", chain.vek),
             ("ask.der", chain.authority),
             ("amd.crl", self.amd.sign_crl(&self.amd.crl())),
         ]
     }
 
-    /// The kinds and their rules.
+    /// Certificates of the chip, of its issuer and of the root, PEM.
+    pub fn amd_chain_pem(&self) -> String {
+        self.amd.evidence(&SnpReport::new([0; 64])).chain_pem()
+    }
+
+    /// The kinds that keys are released to, and their rules.
     pub fn kinds() -> [Kind; 4] {
         let rule = |claim: &str, fill: u8| {
             let measured = hex::encode([fill; 48]);
@@ -119,6 +126,7 @@ impl Lab {
             "nitro" => Mint::Nitro(NitroMint::of(&self.nitro)?),
             "snp" => Mint::Snp { report: self.amd.report(&SnpReport::new([0; 64])), key: self.amd.vcek_key().clone() },
             "tdx" => Mint::Tdx(&self.intel),
+            "sgx" => Mint::Sgx(&self.intel),
             other => return Err(format!("no evidence of kind `{other}` is made here").into()),
         })
     }
@@ -139,6 +147,8 @@ pub enum Mint<'a> {
     },
     /// A quote, its chain inside; signed by attestation key and PCK alike each time.
     Tdx(&'a Intel),
+    /// A quote of an enclave, likewise.
+    Sgx(&'a Intel),
 }
 
 impl Mint<'_> {
@@ -149,6 +159,7 @@ impl Mint<'_> {
             Self::Nitro(_) => "nitro",
             Self::Snp { .. } => "snp",
             Self::Tdx(_) => "tdx",
+            Self::Sgx(_) => "sgx",
         }
     }
 
@@ -162,10 +173,19 @@ impl Mint<'_> {
     ) -> Vec<u8> {
         let bound = bind(challenge, host, question, &recipient.jwk, b"");
         match self {
-            Self::Software(mint) => mint.evidence(&bound).into_bytes(),
             Self::Nitro(mint) => mint.evidence(challenge, &recipient.spki, &nitro_user_data(&bound)),
-            Self::Snp { report, key } => snp(report.clone(), &bound, key),
-            Self::Tdx(intel) => intel.tdx_quote(&TdxQuote::new(bound)),
+            other => other.bound(&bound),
+        }
+    }
+
+    /// Evidence with these 64 bytes of report data; in a Nitro document they are user data, with nothing beside them.
+    pub fn bound(&self, bound: &[u8; 64]) -> Vec<u8> {
+        match self {
+            Self::Software(mint) => mint.evidence(bound).into_bytes(),
+            Self::Nitro(mint) => mint.evidence(&[0; 32], &[0; 91], &nitro_user_data(bound)),
+            Self::Snp { report, key } => snp(report.clone(), bound, key),
+            Self::Tdx(intel) => intel.tdx_quote(&TdxQuote::new(*bound)),
+            Self::Sgx(intel) => intel.sgx_quote(&SgxQuote::new(*bound)),
         }
     }
 }

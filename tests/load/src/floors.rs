@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
+use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
 
 use crate::Fallible;
 use crate::system::cpu_of_thread;
@@ -29,12 +33,22 @@ pub struct Floors {
     pub append: Duration,
     /// One P-256 signature checked, CPU.
     pub p256: Duration,
+    /// One P-384 signature checked, CPU.
+    pub p384: Duration,
+    /// One RS256 signature of 2048 bits made with a kept key, CPU.
+    pub rs256: Duration,
 }
 
 impl Floors {
     /// Measures in `folder`.
     pub fn measure(folder: &Path) -> Fallible<Self> {
-        Ok(Self { flush: overwrite(folder)?, append: append(folder)?, p256: p256_verify()? })
+        Ok(Self {
+            flush: overwrite(folder)?,
+            append: append(folder)?,
+            p256: verify(Nid::X9_62_PRIME256V1)?,
+            p384: verify(Nid::SECP384R1)?,
+            rs256: sign()?,
+        })
     }
 }
 
@@ -73,27 +87,44 @@ fn append(folder: &Path) -> Fallible<Duration> {
     timed(folder, "floor-append", |file| file.write_all(&frames))
 }
 
-/// Thread CPU time where the kernel keeps it, else the clock on the wall; median of rounds.
-fn p256_verify() -> Fallible<Duration> {
-    let key = EcKey::generate(EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?.as_ref())?;
+/// One signature checked on this curve.
+fn verify(curve: Nid) -> Fallible<Duration> {
+    let key = EcKey::generate(EcGroup::from_curve_name(curve)?.as_ref())?;
     let digest = openssl::sha::sha256(b"keygate-load");
     let signature = EcdsaSig::sign(&digest, &key)?;
+    cpu_each(|| match signature.verify(&digest, &key)? {
+        true => Ok(()),
+        false => Err("a sound signature was refused".into()),
+    })
+}
+
+/// One signature made with RSA of 2048 bits, its key parsed before.
+fn sign() -> Fallible<Duration> {
+    let key = PKey::from_rsa(Rsa::generate(2048)?)?;
+    // About as long as a token is.
+    let message = [0x5a; 2_048];
+    cpu_each(|| {
+        Signer::new(MessageDigest::sha256(), &key)?.sign_oneshot_to_vec(&message)?;
+        Ok(())
+    })
+}
+
+/// Thread CPU time where the kernel keeps it, else the clock on the wall; median of rounds.
+fn cpu_each(mut work: impl FnMut() -> Fallible<()>) -> Fallible<Duration> {
     let mut rounds = Vec::new();
     for _ in 0..7 {
-        let (cpu, wall, mut checks) = (cpu_of_thread(), Instant::now(), 0u32);
+        let (cpu, wall, mut times) = (cpu_of_thread(), Instant::now(), 0u32);
         while wall.elapsed() < Duration::from_millis(60) {
             for _ in 0..16 {
-                if !signature.verify(&digest, &key)? {
-                    return Err("a sound signature was refused".into());
-                }
-                checks += 1;
+                work()?;
+                times += 1;
             }
         }
         let spent = match (cpu, cpu_of_thread()) {
             (Some(before), Some(after)) if after > before => after - before,
             _ => wall.elapsed(),
         };
-        rounds.push(spent / checks);
+        rounds.push(spent / times);
     }
     rounds.sort_unstable();
     Ok(rounds[rounds.len() / 2])
@@ -109,7 +140,9 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         let floors = Floors::measure(&folder).unwrap();
         assert!(floors.flush > Duration::ZERO && floors.append > Duration::ZERO);
-        assert!(floors.p256 > Duration::from_micros(5) && floors.p256 < Duration::from_millis(20));
+        for floor in [floors.p256, floors.p384, floors.rs256] {
+            assert!(floor > Duration::from_micros(5) && floor < Duration::from_millis(50), "{floor:?}");
+        }
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         std::fs::remove_dir(&folder).unwrap();
     }

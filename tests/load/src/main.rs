@@ -4,6 +4,7 @@
 //! floors in its own folder, ends by itself, and leaves nothing behind.
 #![forbid(unsafe_code)]
 
+mod azure;
 mod evidence;
 mod fire;
 mod floors;
@@ -226,5 +227,5 @@ async fn measured(
         }
         _ => (None, None),
     };
-    Ok(Row { scenario: scenario.name(), pace, outcome, cpu, rss, durable: scenario.is_durable() })
+    Ok(Row { asked: scenario, pace, outcome, cpu, rss })
 }

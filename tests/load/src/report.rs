@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 
 use crate::fire::{Outcome, Pace};
 use crate::floors::Floors;
+use crate::scenario::Scenario;
 use crate::system::Machine;
 
 /// One scenario that ran.
 pub struct Row {
-    /// Its name.
-    pub scenario: String,
     /// How requests followed each other.
     pub pace: Pace,
     /// What came of it.
@@ -22,8 +21,8 @@ pub struct Row {
     pub cpu: Option<Duration>,
     /// Its resident memory before and after, bytes.
     pub rss: Option<(u64, u64)>,
-    /// Whether every answer was durable.
-    pub durable: bool,
+    /// What was asked.
+    pub asked: Scenario,
 }
 
 impl Row {
@@ -72,6 +71,8 @@ impl Report {
                 "F_overwrite_4k_fdatasync_p50": micros(self.floors.flush),
                 "append_two_frames_fdatasync_p50": micros(self.floors.append),
                 "V_p256_verify_cpu": micros(self.floors.p256),
+                "p384_verify_cpu": micros(self.floors.p384),
+                "rs256_sign_cpu": micros(self.floors.rs256),
                 "hello_server_cpu": self.hello.map(micros),
             },
             "scenarios": self.rows.iter().map(|row| self.row(row)).collect::<Vec<_>>(),
@@ -90,7 +91,7 @@ impl Report {
             Pace::Open { rate } => json!({"rate": rate}),
         };
         json!({
-            "scenario": row.scenario,
+            "scenario": row.asked.name(),
             "pace": pace,
             "answers": outcome.answers(),
             "seconds": rounded(outcome.elapsed.as_secs_f64()),
@@ -107,9 +108,16 @@ impl Report {
             "server_cpu_us": each.map(micros),
             "server_cpu_V": over(Some(self.floors.p256)),
             "server_cpu_hello": over(self.hello),
-            "served_per_flush": row.durable.then(|| rounded(outcome.served_rate() * self.floors.flush.as_secs_f64())),
+            "server_cpu_floor": over(row.asked.floor(&self.floors)),
+            "server_cpu_target": over(self.target(row)),
+            "served_per_flush": row.asked.is_durable().then(|| rounded(outcome.served_rate() * self.floors.flush.as_secs_f64())),
             "rss_mib": row.rss.map(|(before, after)| json!([mebibytes(before), mebibytes(after)])),
         })
+    }
+
+    /// What an attestation may cost over kept TLS: 1.30 times its floor, and six requests to the bare server.
+    fn target(&self, row: &Row) -> Option<Duration> {
+        Some(row.asked.floor(&self.floors)?.mul_f64(1.30) + self.hello? * 6)
     }
 
     /// The run for a person.
@@ -126,11 +134,14 @@ impl Report {
             micros(self.floors.p256),
             self.hello.map_or("-".to_owned(), |h| format!("{:.0} us", micros(h))),
         );
-        out.push_str("scenario           pace       req/s   p50 ms   p90 ms   p99 ms p99.9 ms  CPU us   CPU V  /flush  RSS MiB\n");
+        out.push_str("scenario           pace       req/s   p50 ms   p90 ms   p99 ms p99.9 ms  CPU us   CPU V  /floor /target  /flush  RSS MiB\n");
         for row in &self.rows {
             out.push_str(&self.line(row));
         }
-        out.push_str("\nCPU: of the server, for each request. /flush: served in the time of one F.\n");
+        out.push_str(
+            "\nCPU: of the server, for each request. /flush: served in the time of one F. /floor: CPU over the\n\
+                       signatures of evidence and token; /target: CPU over 1.30 of them and six hellos.\n",
+        );
         out
     }
 
@@ -143,9 +154,13 @@ impl Report {
         let ms = |share: f64| outcome.percentile(share).as_secs_f64() * 1e3;
         let dash = || "-".to_owned();
         let each = row.cpu_each();
+        let over = |floor: Option<Duration>| {
+            let ratio = each.zip(floor).map(|(each, floor)| each.as_secs_f64() / floor.as_secs_f64());
+            ratio.map_or_else(dash, |ratio| format!("{ratio:.2}"))
+        };
         let mut line = format!(
-            "{:<18} {:<10} {:>6.0} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>7} {:>7} {:>7} {:>8}\n",
-            row.scenario,
+            "{:<18} {:<10} {:>6.0} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>7} {:>7} {:>7} {:>7} {:>7} {:>8}\n",
+            row.asked.name(),
             pace,
             outcome.rate(),
             ms(0.5),
@@ -153,8 +168,10 @@ impl Report {
             ms(0.99),
             ms(0.999),
             each.map_or_else(dash, |c| format!("{:.0}", micros(c))),
-            each.map_or_else(dash, |c| format!("{:.2}", c.as_secs_f64() / self.floors.p256.as_secs_f64())),
-            if row.durable {
+            over(Some(self.floors.p256)),
+            over(row.asked.floor(&self.floors)),
+            over(self.target(row)),
+            if row.asked.is_durable() {
                 format!("{:.2}", outcome.served_rate() * self.floors.flush.as_secs_f64())
             } else {
                 dash()

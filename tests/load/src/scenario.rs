@@ -3,6 +3,8 @@
 //! `performance-floor.md` section 9. A body that was sent before measures the refusal of a spent challenge; none is sent twice, but
 //! for sessions, whose token is made for that.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::ValueEnum;
@@ -10,7 +12,9 @@ use keygate_forge::binding::Question;
 use serde_json::{Value, json};
 
 use crate::Fallible;
+use crate::azure;
 use crate::evidence::{Lab, Mint, Recipient};
+use crate::floors::Floors;
 use crate::wire::Door;
 
 /// Sessions that a run of sessions uses.
@@ -37,6 +41,12 @@ pub enum Scenario {
     ReleaseSession,
     /// Unwrap under the token of a session.
     Unwrap,
+    /// An SGX quote to a token in Azure's dialect.
+    AzureSgx,
+    /// A TDX quote to a token in Azure's dialect.
+    AzureTdx,
+    /// A SEV-SNP report to a token in Azure's dialect.
+    AzureSnp,
     /// Three releases and two unwraps by session, one release by each kind of evidence, one piece of garbage.
     Mixed,
     /// What strangers send: all of it must be refused.
@@ -45,7 +55,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every scenario, in the order they run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Hello,
         Self::ReleaseSoftware,
         Self::ReleaseNitro,
@@ -53,6 +63,9 @@ impl Scenario {
         Self::ReleaseSnp,
         Self::ReleaseSession,
         Self::Unwrap,
+        Self::AzureSgx,
+        Self::AzureTdx,
+        Self::AzureSnp,
         Self::Mixed,
         Self::Garbage,
     ];
@@ -67,8 +80,19 @@ impl Scenario {
         match self {
             Self::ReleaseSoftware => Some("software"),
             Self::ReleaseNitro => Some("nitro"),
-            Self::ReleaseTdx => Some("tdx"),
-            Self::ReleaseSnp => Some("snp"),
+            Self::ReleaseTdx | Self::AzureTdx => Some("tdx"),
+            Self::ReleaseSnp | Self::AzureSnp => Some("snp"),
+            Self::AzureSgx => Some("sgx"),
+            _ => None,
+        }
+    }
+
+    /// The cryptography that no design of an attestation can leave out while roots, collateral and certificates are known: the
+    /// evidence's signatures and the token's.
+    pub fn floor(self, floors: &Floors) -> Option<Duration> {
+        match self {
+            Self::AzureSgx | Self::AzureTdx => Some(2 * floors.p256 + floors.rs256),
+            Self::AzureSnp => Some(floors.p384 + floors.rs256),
             _ => None,
         }
     }
@@ -109,12 +133,19 @@ impl Armoury<'_> {
             Scenario::ReleaseSession => self.sessions(SESSION_KEY, None).await,
             Scenario::Unwrap => self.unwraps().await,
             Scenario::Mixed => self.mixed(count).await,
+            Scenario::AzureSgx | Scenario::AzureTdx | Scenario::AzureSnp => {
+                azure::shots(self.lab()?, scenario.kind().unwrap_or_default(), count)
+            }
             release => self.releases(release.kind().unwrap_or_default(), count).await,
         }
     }
 
     fn mint(&self, kind: &str) -> Fallible<Mint<'_>> {
-        self.lab.ok_or("this scenario needs a server that this program started")?.mint(kind)
+        self.lab()?.mint(kind)
+    }
+
+    fn lab(&self) -> Fallible<&Lab> {
+        Ok(self.lab.ok_or("this scenario needs a server that this program started")?)
     }
 
     async fn releases(&self, kind: &str, count: usize) -> Fallible<Vec<Shot>> {

@@ -169,7 +169,7 @@ mod tests {
         fs::write(path.join("keygate.toml"), "[[providers]]\nid = \"default\"\n").unwrap();
         furnish(&path, &Lab::new(1_790_000_000)).unwrap();
         let text = fs::read_to_string(path.join("keygate.toml")).unwrap();
-        assert_eq!(text.matches("[[trust_anchors]]").count(), 4);
+        assert_eq!(text.matches("[[trust_anchors]]").count(), 5);
         assert!(path.join("endorsements/tdx.json").exists());
         drop(scratch);
         assert!(!path.exists());

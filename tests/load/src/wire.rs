@@ -33,7 +33,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `released` for an answer that was given, else the stable code, else the status.
+    /// Nothing for an answer that was given, else the stable code or that of Azure's dialect, else the status.
     pub fn code(&self) -> String {
         if self.status == 200 {
             return String::new();
@@ -43,6 +43,7 @@ impl Answer {
         }
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let kind = problem.get("type").and_then(Value::as_str).and_then(|t| t.rsplit('/').next());
+        let kind = kind.or_else(|| problem.get("error")?.get("code")?.as_str());
         kind.map_or_else(|| format!("http-{}", self.status), str::to_owned)
     }
 }
