@@ -260,6 +260,8 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
         uvm_issuers: None,
         uvm_minimum_svn: 0,
     }];
+    let azure_anchors: Vec<String> =
+        settings.trust_anchors.iter().filter(|anchor| anchor.azure_tokens).map(|anchor| anchor.name.clone()).collect();
     let named = if settings.providers.is_empty() { &fallback[..] } else { &settings.providers[..] };
     named
         .iter()
@@ -280,6 +282,7 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 default_baseline: Some(p.default_baseline.clone()).filter(|baseline| !baseline.is_empty()),
                 uvm_issuers: p.uvm_issuers.clone().unwrap_or_else(|| vec![MICROSOFT_UVM_ISSUER.to_owned()]),
                 uvm_minimum_svn: p.uvm_minimum_svn,
+                azure_anchors: azure_anchors.clone(),
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),

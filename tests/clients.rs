@@ -17,7 +17,7 @@ fn a_nitro_workload_in_python_is_served_as_documented() {
     let made = Command::new(&python).arg(script("nitro_workload.py")).arg("root").arg(&root).status().unwrap();
     assert!(made.success());
     let anchor = format!(
-        "[[trust_anchors]]\nname = \"lab-nitro\"\nkind = \"nitro\"\npurpose = \"attestation\"\nfile = \"{}\"\n",
+        "[[trust_anchors]]\nname = \"lab-nitro\"\nkind = \"nitro\"\npurpose = \"attestation\"\nazure_tokens = true\nfile = \"{}\"\n",
         root.join("root.pem").display()
     );
     let file = server.dir().join("keygate.toml");

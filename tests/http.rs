@@ -312,14 +312,12 @@ fn http_14_old_tls_and_what_is_no_tls_is_refused() {
 #[test]
 fn http_16_a_source_beyond_its_rate_is_told_when_to_come_again() {
     let server = started("[limits]\nrequests_per_second = 1\nburst = 5\n");
-    let answers: Vec<_> = (0..12).map(|_| Raw::open(&server).post(CHALLENGES, b"{}")).collect();
-    assert_eq!(answers[0].status, 200);
-    let refused: Vec<_> = answers.iter().filter(|a| a.status != 200).collect();
-    assert!(refused.len() >= 4, "{}", refused.len());
-    for answer in refused {
-        answer.is(429, "rate-limited");
-        assert!(answer.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s >= 1)));
-    }
+    let ask = || Raw::open(&server).post(CHALLENGES, b"{}");
+    assert_eq!(ask().status, 200);
+    // However slowly this machine asks: sooner or later faster than once a second.
+    let refused = (0..1000).map(|_| ask()).find(|answer| answer.status != 200).expect("nothing was refused");
+    refused.is(429, "rate-limited");
+    assert!(refused.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s >= 1)));
 }
 
 #[test]

@@ -137,14 +137,13 @@ fn http_04_a_body_beyond_the_limit_is_refused_before_it_is_read() {
 #[test]
 fn http_16_a_source_beyond_its_rate_is_told_when_to_come_again() {
     let server = started("[limits]\nrequests_per_second = 1\nburst = 3\n");
-    let replies: Vec<_> = (0..8).map(|_| ask(&server, "GET", "/certs", &[], "")).collect();
-    assert_eq!(replies[0].status, 200);
-    let refused: Vec<_> = replies.iter().filter(|reply| reply.status != 200).collect();
-    assert!(refused.len() >= 3, "{}", refused.len());
-    for reply in refused {
-        is(reply, 429, "TooManyRequests", "beyond the rate");
-        assert!(reply.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s >= 1)));
-    }
+    let mut line = Raw::open(&server);
+    let mut ask = || line.ask("GET", "/certs", &[("Host", "localhost")], b"").expect("an answer");
+    assert_eq!(ask().status, 200);
+    // However slowly this machine asks: sooner or later faster than once a second.
+    let refused = (0..1000).map(|_| ask()).find(|reply| reply.status != 200).expect("nothing was refused");
+    is(&refused, 429, "TooManyRequests", "beyond the rate");
+    assert!(refused.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s >= 1)));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_ten_minutes_of_the_migration_page_run() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let lab = "cat >> keygate-data/keygate.toml <<'END'\n\
         [collateral]\ndirectory = \"../endorsements\"\nonline = false\n\
-        [[trust_anchors]]\nname = \"lab\"\nkind = \"sgx\"\npurpose = \"attestation\"\nfile = \"../lab.der\"\nEND\n";
+        [[trust_anchors]]\nname = \"lab\"\nkind = \"sgx\"\npurpose = \"attestation\"\nazure_tokens = true\nfile = \"../lab.der\"\nEND\n";
     let waiting = "keygate serve & \nuntil keygate key list >/dev/null 2>&1; do sleep 0.1; done";
     let script = commands(&text)
         .replace("keygate serve &", &format!("{lab}{waiting}"))

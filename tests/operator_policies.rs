@@ -55,6 +55,8 @@ fn a_policy_is_set_read_compared_reset_and_restored() {
     let server = started();
     let (first, floor) = (server.file("first.policy", FIRST), server.file("floor.policy", FLOOR));
     let listed = server.admin_ok(&["policy", "get"]);
+    let without = listed.as_array().unwrap().iter().find(|one| one["type"] == "Tpm").unwrap();
+    assert_eq!(without["digest"], Value::Null, "there is no text");
     assert!(listed.as_array().unwrap().iter().all(|one| one["state"] == "default"));
     let tried = server.admin_ok(&["policy", "set", "SgxEnclave", &first, "--dry-run"]);
     assert_eq!((&tried["dry_run"], &tried["policy"]["text"]), (&json!(true), &json!(FIRST)));
@@ -80,9 +82,9 @@ fn a_policy_is_set_read_compared_reset_and_restored() {
     assert_eq!(states, ["set", "set", "reset", "set"]);
     assert_eq!((&history[3]["digest"], &history[3]["reason"]), (&history[0]["digest"], &json!("back")));
     ends(&server.admin(&["policy", "restore", "SgxEnclave", "9"]), 1, "not-found");
-    assert_eq!(server.admin(&["policy", "get", "Sgx"]).status.code(), Some(2));
+    ends(&server.admin(&["policy", "get", "Sgx"]), 2, "usage");
     let broken = server.file("broken.policy", "version=1.0 authorizationrules{};");
-    ends(&server.admin(&["policy", "set", "SgxEnclave", &broken]), 2, "usage");
+    ends(&server.admin(&["policy", "set", "SgxEnclave", &broken]), 2, "policy-invalid");
     assert_eq!(server.admin_ok(&["policy", "history", "SgxEnclave"]).as_array().unwrap().len(), 4);
 }
 
@@ -114,7 +116,7 @@ fn policies_and_rules_are_applied_from_a_folder_the_difference_first() {
     ]}]});
     std::fs::write(format!("{folder}/keys/db-key.json"), rule.to_string()).unwrap();
     std::fs::write(format!("{folder}/policies/TdxVm.policy"), "version=1.0; nonsense").unwrap();
-    ends(&server.admin(&["apply", "-f", &folder]), 2, "usage");
+    ends(&server.admin(&["apply", "-f", &folder]), 2, "policy-invalid");
     assert_eq!(server.admin_ok(&["key", "show", "db-key"])["rule"], Value::Null);
     std::fs::write(format!("{folder}/policies/TdxVm.policy"), FIRST).unwrap();
     let done = server.admin_ok(&["apply", "-f", &folder]);
@@ -142,6 +144,9 @@ fn a_policy_is_checked_with_its_place() {
     let for_people = offline("table", &["policy", "check", &broken]);
     let error = String::from_utf8_lossy(&for_people.stderr);
     assert!(error.contains("broken.policy") && error.contains("line 2"), "{error}");
+    ends(&for_people, 2, "policy-invalid");
+    let both = ["policy", "try", &sound, "--claims", "claims.json", "--type", "SgxEnclave"];
+    ends(&offline("json", &both), 2, "usage");
     assert_eq!(offline("json", &["policy", "check", "/nothing/here"]).status.code(), Some(2));
 }
 
@@ -212,7 +217,7 @@ permit
 authorizationrules
   ✗ line 3: permit
       ✗ [type==\"x-ms-sgx-svn\", issuer==\"AttestationService\", value>=2]
-          no claim fits
+          x-ms-sgx-svn = 1 (AttestationService) does not fit
 deny: no rule permitted
 "
     );

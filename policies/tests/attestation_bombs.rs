@@ -92,6 +92,19 @@ fn pol_04_bombs_end_within_their_budget_and_soon() {
     assert!(cfg!(debug_assertions) || worst < Duration::from_millis(500), "{worst:?}");
 }
 
+/// Many tests in one bracket, each against every claim: a test that is cheap is not free.
+#[test]
+fn pol_04_every_test_of_a_bracket_is_paid_for() {
+    for test in [",value<9", ",value!=JsonToClaimValue(\"null\")"] {
+        let many = test.repeat(56_000 / test.len());
+        let grown = "c:[type==\"n\"]=>add(claim=c);".repeat(14);
+        let rules = format!("=>permit();=>add(type=\"n\",value=1);{grown}[type==\"n\"{many}]=>permit();");
+        let policy = AttestationPolicy::parse(&format!("version=1.2;authorizationrules{{{rules}}};")).unwrap();
+        let evaluation = policy.evaluate(ClaimSet::new(), &mut Fuel::service(), Tracing::Off);
+        assert_eq!(evaluation.outcome.code(), Some("budget-exceeded"), "{test}: {} steps", evaluation.steps);
+    }
+}
+
 #[test]
 fn pol_04_a_trace_of_a_bomb_is_bounded() {
     let mut chance = Chance(0x5EED_5EED_5EED_5EED);

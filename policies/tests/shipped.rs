@@ -1,5 +1,5 @@
 //! The rules to copy from, and the examples of the page about them, are what they say.
-//! `config/rules`, `docs/release-rules.md`.
+//! `config/rules`, `docs/release-rules.md`, `docs/evidence/tokens.md`.
 
 use std::path::PathBuf;
 
@@ -95,9 +95,13 @@ fn snp_25_the_shipped_rule_refuses_forgeable_platforms() {
     assert!(decision.failed().all(|leaf| leaf.path == "keygate.known_forgeable"));
 }
 
-/// The fenced blocks of the page whose first line is ```` ```json WORD ````.
+/// The fenced blocks of the page about rules whose first line is ```` ```json WORD ````.
 fn blocks(word: &str) -> Vec<String> {
-    let page = file("docs/release-rules.md");
+    blocks_of("docs/release-rules.md", word)
+}
+
+fn blocks_of(page: &str, word: &str) -> Vec<String> {
+    let page = file(page);
     let fence = format!("```json {word}\n");
     let body = |rest: &str| rest.split("\n```").next().unwrap_or_default().to_owned();
     page.split(&fence).skip(1).map(body).collect()
@@ -121,6 +125,17 @@ fn examples_of_the_page_parse_or_are_refused_as_it_says() {
     for text in forced {
         let lint = KeyRules::parse(text.as_bytes()).unwrap().lint();
         assert!(lint.iter().any(|finding| finding.severity == Severity::Refusal), "{text}");
+    }
+}
+
+/// The rules to copy from the page about tokens: one per family, none without a workload.
+#[test]
+fn rules_for_foreign_tokens_parse_and_name_a_workload() {
+    let rules = blocks_of("docs/evidence/tokens.md", "rule");
+    assert_eq!(rules.len(), 6);
+    for text in rules {
+        let rules = KeyRules::parse(text.as_bytes()).unwrap_or_else(|found| panic!("{text}: {found:#?}"));
+        assert!(rules.lint().iter().all(|finding| finding.severity == Severity::Warning), "{text}");
     }
 }
 

@@ -150,3 +150,59 @@ fn tokens_of_the_field_pass_the_guards_once_they_are_known_to_be_no_debug() {
         assert!(decide(&claims).permit, "{name}: {:#?}", decide(&claims));
     }
 }
+
+/// All that Google would say, and a rule that names Google: whose word it is decides, then the list of what the image is.
+#[test]
+fn jwt_44_a_look_alike_meets_the_claims_and_not_the_authority() {
+    let Some(folder) = tokens() else { return };
+    let mut claims =
+        value(&folder, "gcs/confidential-space-lookalike.decoded.json")["payload"].as_object().unwrap().clone();
+    let document = |needed: &str| {
+        serde_json::json!({"rules": {"default": {"version": "1.0.0", "anyOf": [
+            {"authority": "https://confidentialcomputing.googleapis.com", "allOf": [
+                {"claim": "submods.container.image_digest",
+                    "equals": "sha256:a76fd40d851d895f6eee2b047ceaf84fcb06812ef1707dbc9a22e4e74f4cfd1f"},
+                {"claimPointer": "/submods/confidential_space/support_attributes", "contains": needed},
+                {"claimPointer": "/google_service_accounts",
+                    "contains": "operator-svc-account@vegas-codelab-5.iam.gserviceaccount.com"}]}]}}})
+    };
+    claims.insert("keygate".to_owned(), serde_json::json!({"debug": false, "tee": {"kind": "sev"}}));
+    let decide = |claims: &Map<String, Value>, needed: &str, freshness| {
+        let rules = KeyRules::parse(document(needed).to_string().as_bytes()).unwrap();
+        rules.decide("release", &Asked { authority: foreign(claims), claims, wrapping: "JWE", freshness })
+    };
+    assert_eq!(decide(&claims, "STABLE", FreshnessShown::Once).code, Some("rule-not-satisfied"));
+    claims.insert("iss".to_owned(), "https://confidentialcomputing.googleapis.com".into());
+    assert!(decide(&claims, "STABLE", FreshnessShown::Once).permit);
+    assert_eq!(decide(&claims, "EXPERIMENTAL", FreshnessShown::Once).code, Some("rule-not-satisfied"));
+    assert_eq!(decide(&claims, "STABLE", FreshnessShown::IssuerOnly).code, Some("freshness-failed"));
+    claims.insert("keygate".to_owned(), serde_json::json!({"debug": true}));
+    assert_eq!(decide(&claims, "STABLE", FreshnessShown::Once).code, Some("debug-rejected"));
+}
+
+/// What a token says of its platform is held against the key's options, like our own appraisal.
+#[test]
+fn sgx_17_a_foreign_status_of_the_platform_is_guarded() {
+    let rule = serde_json::json!({"version": "1.0.0", "anyOf": [
+        {"authority": "https://portal.trustauthority.intel.com", "allOf": [{"claim": "tdx.tdx_mrtd", "equals": "ab"}]}]});
+    let rules = serde_json::json!({"rules": {"default": rule}, "options": {"tcb": {
+        "accept": ["UpToDate", "SWHardeningNeeded"], "advisories": ["INTEL-SA-1"]}}});
+    let rules = KeyRules::parse(rules.to_string().as_bytes()).unwrap();
+    let code = |tcb: Value, status: &str| {
+        let claims = serde_json::json!({"iss": "Intel Trust Authority", "tdx": {"tdx_mrtd": "ab"},
+            "keygate": {"debug": false, "tcb": tcb, "platform": {"tcb_status": status}}});
+        // The authority is the issuer as configured, whatever product stands in the token.
+        let authority = Authority { issuer: "https://portal.trustauthority.intel.com", own: false };
+        let claims = claims.as_object().unwrap();
+        rules.decide("release", &Asked { authority, claims, wrapping: "JWE", freshness: FreshnessShown::Once }).code
+    };
+    let tcb = |status: &str, advisories: &[&str]| serde_json::json!({"status": status, "advisories": advisories});
+    assert_eq!(code(tcb("UpToDate", &[]), "UpToDate"), None);
+    assert_eq!(code(tcb("SWHardeningNeeded", &["INTEL-SA-1"]), "SWHardeningNeeded"), None);
+    assert_eq!(code(tcb("SWHardeningNeeded", &["INTEL-SA-2"]), "SWHardeningNeeded"), Some("tcb-rejected"));
+    let untold = serde_json::json!({"status": "SWHardeningNeeded"});
+    assert_eq!(code(untold, "SWHardeningNeeded"), Some("tcb-rejected"), "advisories that are not told");
+    for status in ["OutOfDate", "Revoked", "OK", ""] {
+        assert_eq!(code(tcb(status, &[]), status), Some("tcb-rejected"), "{status}");
+    }
+}

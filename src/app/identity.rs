@@ -3,19 +3,58 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use keygate_verifier::tokens::{Profile, TokenRoots};
 use openssl::x509::X509;
 
 use crate::broker::admin::Role;
 use crate::identity::{
-    CertificateSetup, Discovery, Egress, Identity, IssuerSetup, KeyFile, KeySource, Subject, SystemResolver,
+    Address, CertificateSetup, Discovery, Egress, Identity, IssuerSetup, KeyFile, KeySource, Subject, SystemResolver,
+    VerifierSetup,
 };
-use crate::settings::{ClientCertificateSettings, OidcSettings, Settings, SettingsError};
+use crate::settings::{ClientCertificateSettings, OidcSettings, Settings, SettingsError, VerifierSettings};
 
 /// Who is known from elsewhere, by the settings.
 pub(super) fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
     let issuers = settings.oidc.iter().map(|entry| issuer(settings, entry)).collect::<Result<_, _>>()?;
     let clients = settings.client_certificates.iter().map(|entry| client(settings, entry)).collect::<Result<_, _>>()?;
-    Ok(Identity::new(issuers, clients))
+    let verifiers = settings.issuers.iter().map(|entry| verifier(settings, entry)).collect::<Result<_, _>>()?;
+    Ok(Identity::new(issuers, clients).with_verifiers(verifiers))
+}
+
+fn verifier(settings: &Settings, entry: &VerifierSettings) -> Result<VerifierSetup, SettingsError> {
+    let keys: Option<Box<dyn KeySource>> = if entry.is_fetched() {
+        let help = "name a PEM file of CA certificates in `ca`, or leave it out for the system's";
+        let ca = read(settings, &entry.ca).map_err(|what| entry.wrong(what, help))?;
+        let named = entry.allow_private_addresses.clone();
+        let egress =
+            Egress::new(Arc::new(SystemResolver), ca.as_deref(), named).map_err(|what| entry.wrong(what, help))?;
+        match entry.jwks_url.is_empty() {
+            true => Some(Box::new(Discovery::new(entry.issuer.clone(), entry.jwks_hosts.clone(), egress))),
+            false => Some(Box::new(Address::new(entry.jwks_url.clone(), egress))),
+        }
+    } else if entry.jwks.as_os_str().is_empty() {
+        None
+    } else {
+        let file = KeyFile(settings.path(&entry.jwks));
+        file.check().map_err(|what| entry.wrong(what, "name a file with the verifier's JWK set in `jwks`"))?;
+        Some(Box::new(file))
+    };
+    let help = "name a PEM file of root certificates in `roots`";
+    let roots = match read(settings, &entry.roots).map_err(|what| entry.wrong(what, help))? {
+        None => TokenRoots::none(),
+        Some(bytes) => TokenRoots::parse(&bytes).map_err(|what| entry.wrong(what, help))?,
+    };
+    let profile = Profile::parse(&entry.profile);
+    Ok(VerifierSetup {
+        name: entry.name.clone(),
+        issuer: entry.issuer.clone(),
+        profile: profile.ok_or_else(|| entry.wrong(format!("profile `{}`", entry.profile), "name a known profile"))?,
+        provider: one_or_all(&entry.provider),
+        audiences: entry.audience.clone(),
+        roots,
+        max_age: (entry.max_age_seconds > 0).then(|| i64::from(entry.max_age_seconds)),
+        keys,
+    })
 }
 
 fn issuer(settings: &Settings, entry: &OidcSettings) -> Result<IssuerSetup, SettingsError> {

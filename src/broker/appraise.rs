@@ -10,9 +10,10 @@ use keygate_keystore::Epoch;
 use keygate_policies::attestation::Tracing;
 use keygate_policies::release::FreshnessShown;
 use keygate_policies::{Limits, json};
+use keygate_verifier::tokens::{Foreign, TokenBinding};
 use keygate_verifier::{
     Binding, BoundKey, CollateralId, Endorsements, Evidence, Genuine, NativeBinding, Options, Outcome, RecipientKey,
-    UnixTime, UsedCollateral,
+    UnixTime, UsedCollateral, native_bind,
 };
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
@@ -22,8 +23,9 @@ use super::challenge::{self, Live};
 use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
+use crate::identity::NoEvidence;
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
-use crate::result::{Appraised, AttestationResult, TokenFault, token};
+use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
 
 /// Endorsements for one request, and which of them are the library's own.
 #[derive(Debug, Clone, Default)]
@@ -115,13 +117,57 @@ impl Broker {
         })))
     }
 
-    /// Judges a token of ours, and the challenge beside it where one was sent.
-    pub(crate) fn appraise_token(&self, seat: &Seat, proof: &TokenProof, now: UnixTime) -> Result<Shown, Fault> {
-        let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
+    /// Judges a token, ours or another verifier's, and the challenge beside it where one was sent.
+    pub(crate) fn appraise_token(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        request: &[u8; 32],
+        now: UnixTime,
+    ) -> Result<Shown, Fault> {
         let challenge = match &proof.challenge {
             Some(bytes) => Some((*bytes, challenge::check(&self.keystore, seat.provider.id(), bytes, now.secs())?)),
             None => None,
         };
+        let is_ours = token::has_our_header(&proof.token, seat.provider.signers().tokens());
+        match (!is_ours).then(|| self.appraise_foreign(seat, proof, challenge, request, now)).flatten() {
+            Some(shown) => shown,
+            None => self.appraise_own_token(seat, proof, challenge, now),
+        }
+    }
+
+    /// Judges a token of another verifier; none where it names nobody known. `native-api.md` sections 4 and 5: with a challenge of
+    /// ours it must be bound to this very request in a place that the workload fills; without one it is as new as its issuer says.
+    fn appraise_foreign(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        challenge: Option<([u8; 32], Live)>,
+        request: &[u8; 32],
+        now: UnixTime,
+    ) -> Option<Result<Shown, Fault>> {
+        let mut half = [0; 32];
+        if let Some((bytes, _)) = &challenge {
+            let bind = native_bind(bytes, seat.provider.host(), request, &proof.recipient, b"");
+            half.copy_from_slice(&bind[..32]);
+        }
+        let binding = match &challenge {
+            Some(_) => TokenBinding::Nonce { bind: &half, recipient: &proof.recipient },
+            None => TokenBinding::Unbound,
+        };
+        let at = (seat.provider.id().as_str(), seat.provider.issuer());
+        let judged = self.identity.judge_evidence(at, &proof.token, &binding, now)?;
+        Some(judged.map_err(no_evidence).and_then(|foreign| shown_by(&foreign, proof, challenge)))
+    }
+
+    fn appraise_own_token(
+        &self,
+        seat: &Seat,
+        proof: &TokenProof,
+        challenge: Option<([u8; 32], Live)>,
+        now: UnixTime,
+    ) -> Result<Shown, Fault> {
+        let invalid = |inner: String| Fault::new(Code::TokenInvalid, "token").because(inner);
         let keys = seat.provider.signers().tokens();
         let token = token::read(&proof.token, keys, seat.provider.issuer(), now.secs())
             .map_err(|why: TokenFault| invalid(why.to_string()))?;
@@ -134,10 +180,11 @@ impl Broker {
         let age = u64::try_from(now.secs().saturating_sub(spent)).unwrap_or(0);
         Ok(Shown {
             result: AttestationResult {
-                kind: token.kind,
+                source: Source::Own(token.kind),
                 attested: token.attested,
                 presented: token.presented,
                 evidence_digest: token.evidence_digest,
+                sameness: token.evidence_digest,
                 identities: token.identities,
                 tcb: None,
                 recipient: Some(proof.recipient.clone()),
@@ -189,6 +236,55 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     Ok(result_of(genuine, presented, sha256(&proof.data), recipient))
 }
 
+fn no_evidence(why: NoEvidence) -> Fault {
+    match why {
+        NoEvidence::Refused(code, said) => Fault::new(Code::of(code), "token").because(said),
+        NoEvidence::Unavailable(said) => Fault::new(Code::CollateralUnavailable, "issuer").because(said),
+    }
+}
+
+/// What a good token of another verifier shows. An answer goes to the key in the token, or to the one that our nonce in it is over;
+/// to no other.
+fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], Live)>) -> Result<Shown, Fault> {
+    let mismatch = |why: &str| Err(Fault::new(Code::BindingMismatch, "recipient").because(why));
+    match foreign.bound_key() {
+        BoundKey::Present(key) if *key == proof.recipient => {}
+        BoundKey::Present(_) => return mismatch("the token is bound to another key"),
+        BoundKey::Absent => return mismatch("the token vouches for no key of a workload"),
+    }
+    let freshness = if foreign.is_fresh() { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
+    let signer = identity("issuer-key", foreign.signer());
+    let identities = listed(foreign.platforms(), foreign.measurements()).chain([signer]).collect();
+    let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
+    Ok(Shown {
+        result: AttestationResult {
+            source: Source::Foreign(foreign.issuer().to_owned()),
+            attested: foreign.claims().clone(),
+            presented: Map::new(),
+            evidence_digest: *foreign.digest(),
+            sameness: *foreign.digest(),
+            identities,
+            tcb: None,
+            recipient: Some(proof.recipient.clone()),
+            not_after: foreign.not_after(),
+        },
+        under: None,
+        freshness,
+        challenge,
+        until,
+    })
+}
+
+/// What deny lists know platforms and measurements by.
+fn listed<'a>(platforms: &'a [String], measurements: &'a [String]) -> impl Iterator<Item = [u8; 32]> + 'a {
+    // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
+    let platforms = platforms.iter().flat_map(|name| {
+        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
+        [identity("platform", name), identity("platform", bare)]
+    });
+    platforms.chain(measurements.iter().map(|value| identity("measurement", value)))
+}
+
 /// The result of genuine evidence.
 pub(crate) fn result_of(
     genuine: &Genuine,
@@ -196,18 +292,13 @@ pub(crate) fn result_of(
     evidence_digest: [u8; 32],
     recipient: Option<RecipientKey>,
 ) -> AttestationResult {
-    // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
-    let platforms = genuine.platforms().iter().flat_map(|name| {
-        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
-        [identity("platform", name), identity("platform", bare)]
-    });
-    let measurements = genuine.measurements().iter().map(|value| identity("measurement", value));
     AttestationResult {
-        kind: genuine.kind(),
+        source: Source::Own(genuine.kind()),
         attested: genuine.claims(),
         presented,
         evidence_digest,
-        identities: platforms.chain(measurements).collect(),
+        sameness: genuine.signed_sha256().copied().unwrap_or(evidence_digest),
+        identities: listed(genuine.platforms(), genuine.measurements()).collect(),
         tcb: genuine.tcb().cloned(),
         recipient,
         not_after: genuine.not_after(),
@@ -217,8 +308,11 @@ pub(crate) fn result_of(
 impl Broker {
     /// What the provider's attestation policy, as it is at `epoch`, makes of what was shown. A token of ours carries what the
     /// policy made of its evidence; where another policy is in force by now, it counts for nothing.
-    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Appraised, Fault> {
-        let kind = policy_kind(shown.result.kind);
+    ///
+    /// None for what a verifier of somebody else's says: that one has appraised the evidence under policies of its own.
+    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Option<Appraised>, Fault> {
+        let Source::Own(kind) = shown.result.source else { return Ok(None) };
+        let kind = policy_kind(kind);
         let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
         let missing = || {
             Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
@@ -228,8 +322,8 @@ impl Broker {
             Some(under) if under != in_force.facts.digest => {
                 Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"))
             }
-            Some(_) => Ok(Appraised { policy: in_force.facts.clone(), issued: Map::new() }),
-            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict,
+            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new() })),
+            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict.map(Some),
         }
     }
 }

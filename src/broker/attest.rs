@@ -110,6 +110,7 @@ impl Broker {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
         let appraised = self.under_policy(&request.seat, shown, epoch)?;
+        let appraised = appraised.ok_or_else(|| Fault::new(Code::PolicyDenied, "attestation-policy"))?;
         let event = &event.clone().digest(Field::Policy, &appraised.policy.digest);
         let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;
         let life = i64::from(provider.setup().token_seconds);

@@ -101,6 +101,15 @@ impl Broker {
         }
     }
 
+    /// Looks for the issuer's key of a token that is shown as evidence where it is not held yet. Waits for nothing in all other
+    /// cases.
+    pub(super) async fn prepare_evidence(&self, seat: &Seat, token: &str) {
+        let Ok(now) = self.clock.now() else { return };
+        for (issuer, renewal) in self.identity.prepare_evidence(seat.provider.id().as_str(), token, now).await {
+            note_renewal(issuer, &renewal);
+        }
+    }
+
     /// Renews the keys of issuers that are due.
     pub async fn renew_issuers(&self) {
         let Ok(now) = self.clock.now() else { return };

@@ -13,12 +13,13 @@ use keygate_keystore::{
 use keygate_policies::KeyRules;
 use keygate_policies::release::{Asked, Authority, Decision, Explain};
 use keygate_verifier::{RecipientCurve, RecipientKey};
+use serde_json::Map;
 
 use super::Broker;
 use super::appraise::Shown;
 use super::error::{Code, Fault};
 use super::request::{KeyRequest, Usage};
-use crate::result::Appraised;
+use crate::result::{Appraised, Source};
 
 /// What was found.
 pub(crate) struct Judged {
@@ -49,11 +50,11 @@ pub(crate) enum Verdict {
 }
 
 impl Broker {
-    /// Judges one use. `shown`, with what the attestation policy made of it, is none where the caller's role decides.
+    /// Judges one use. `shown`, with what our attestation policy made of it where it is ours, is none where the caller's role decides.
     pub(crate) fn judge(
         &self,
         request: &KeyRequest,
-        shown: Option<(&Shown, &Appraised)>,
+        shown: Option<(&Shown, Option<&Appraised>)>,
         wrapping: Option<Wrapping>,
         look: &Look,
         now: i64,
@@ -70,10 +71,17 @@ impl Broker {
             }
         };
         let decision = shown.map(|(shown, appraised)| {
-            let issuer = request.seat.provider.issuer();
-            let claims = shown.result.claims(issuer, appraised);
+            let own = request.seat.provider.issuer();
+            let (authority, claims) = match (&shown.result.source, appraised) {
+                (Source::Own(_), Some(appraised)) => {
+                    (Authority { issuer: own, own: true }, shown.result.claims(own, appraised))
+                }
+                (Source::Foreign(issuer), _) => (Authority { issuer, own: false }, shown.result.attested.clone()),
+                // Without a policy's word nothing of ours is shown to a rule.
+                (Source::Own(_), None) => (Authority { issuer: own, own: true }, Map::new()),
+            };
             let asked = Asked {
-                authority: Authority { issuer, own: true },
+                authority,
                 claims: &claims,
                 wrapping: wrapping.map_or("", Wrapping::as_str),
                 freshness: shown.freshness,

@@ -83,7 +83,7 @@ impl Broker {
         correlation: &str,
     ) -> Result<(), BrokerError> {
         let now = self.clock.now().map_or(0, |now| now.secs());
-        match self.denials.take(seat.provider.id(), &result.evidence_digest, now) {
+        match self.denials.take(seat.provider.id(), &result.sameness, now) {
             true => Ok(()),
             false => Err(self.refuse_as(seat, &Fault::new(Code::RateLimited, ""), correlation)),
         }

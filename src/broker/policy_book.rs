@@ -22,7 +22,7 @@ use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use super::error::{Code, Fault};
-use crate::result::{Appraised, AttestationResult, PolicyFacts};
+use crate::result::{Appraised, AttestationResult, PolicyFacts, Source};
 
 /// Policies kept compiled.
 const COMPILED: u64 = 4_096;
@@ -202,7 +202,7 @@ fn baseline_met(
     default_baseline: Option<&str>,
 ) -> Result<(), Fault> {
     let Some(wanted) = policy.configuration().sgx_tcb_identifier() else { return Ok(()) };
-    let (EvidenceKind::Sgx, Some(tcb)) = (result.kind, &result.tcb) else { return Ok(()) };
+    let (Source::Own(EvidenceKind::Sgx), Some(tcb)) = (&result.source, &result.tcb) else { return Ok(()) };
     let named = if wanted == AZURE_DEFAULT { default_baseline } else { Some(wanted) };
     let Some(named) = named else { return Ok(()) };
     let unknown = || Fault::new(Code::PolicyDenied, "baseline").because("the policy names an unknown baseline");

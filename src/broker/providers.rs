@@ -35,6 +35,8 @@ pub struct ProviderSetup {
     pub uvm_issuers: Vec<String>,
     /// The least security version number of an endorsed utility VM.
     pub uvm_minimum_svn: u64,
+    /// Anchors beside the vendors' under which the attestation door makes tokens: relying parties of Azure's look at no anchor.
+    pub azure_anchors: Vec<String>,
     /// How keys of the attestation door come and go.
     pub schedule: Schedule,
 }

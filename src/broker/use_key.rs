@@ -44,6 +44,9 @@ impl Broker {
     pub async fn use_key(self: &Arc<Self>, request: KeyRequest) -> Result<Answer, BrokerError> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
         let (seat, correlation) = (&passage.request.seat, &passage.correlation);
+        if let Proof::Token(proof) = &passage.request.proof {
+            self.prepare_evidence(seat, &proof.token).await;
+        }
         let turn = |broker: &Self, passage: &Passage, held, first, permit| broker.turn(passage, held, first, permit);
         self.in_turns(seat, correlation, &passage, turn).await
     }
@@ -91,7 +94,11 @@ impl Broker {
             },
             Proof::Token(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
-                Ok(Proven::Shown(Some(Box::new(self.appraise_token(&request.seat, proof, now)?)), wrapping, now))
+                Ok(Proven::Shown(
+                    Some(Box::new(self.appraise_token(&request.seat, proof, &passage.digest, now)?)),
+                    wrapping,
+                    now,
+                ))
             }
             Proof::Evidence(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
@@ -163,7 +170,8 @@ impl Broker {
         }
         let appraised =
             shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
-        let seen = shown.zip(appraised.as_ref());
+        let appraised = appraised.flatten();
+        let seen = shown.map(|shown| (shown, appraised.as_ref()));
         let judged = self.judge(request, seen, wrapping, &look, now.secs()).map_err(fail)?;
         let mut event = draft.clone();
         if let Some(appraised) = &appraised {

@@ -45,7 +45,14 @@ impl ClientError {
         let code = text("type")
             .and_then(|t| t.rsplit('/').next().map(str::to_owned))
             .unwrap_or_else(|| format!("http-{status}"));
-        let what = text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
+        let what = match (text("title"), text("detail")) {
+            // A detail of one word is the part at fault.
+            (Some(title), Some(part)) if !part.contains(' ') => match title.contains(&part) {
+                true => title,
+                false => format!("{title}: {part}"),
+            },
+            (title, detail) => detail.or(title).unwrap_or_else(|| format!("the server answered {status}")),
+        };
         let reasons = body.get("reasons").and_then(Value::as_array).cloned().unwrap_or_default();
         Self { code, what, instance: text("instance"), reasons, unavailable: status >= 500 || status == 429 }
     }
@@ -201,13 +208,18 @@ impl Connection {
     }
 }
 
-/// An error with its causes: the first says that it failed, the last says why.
+/// An error in a line: which server, and the innermost cause, which says why.
 fn story(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(next) = innermost.source() {
+        innermost = next;
     }
-    text
+    let why = innermost.to_string();
+    let server = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    match (error.is_timeout(), why.contains("certificate verify failed")) {
+        (true, _) => format!("{server} did not answer in time"),
+        (_, true) => format!("the TLS certificate of {server} is not under the pinned CA"),
+        _ if error.is_connect() => format!("no connection to {server}: {why}"),
+        _ => format!("the connection to {server} broke: {why}"),
+    }
 }

@@ -13,13 +13,13 @@ use crate::client::{ClientError, Connection};
 /// How a change is asked for.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ChangeArgs {
-    /// Why, for the audit.
+    /// Why, for the audit; default: `asked for on the command line`.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
-    /// The state that the change rests on, as `show` or an earlier change gave it; default: the newest.
+    /// The state that the change rests on, as `show`, `get` or an earlier change gave it; default: the newest.
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
 }
@@ -143,10 +143,20 @@ impl Desk {
     }
 }
 
-/// A refusal, with what is wrong in a rule that was sent.
+/// A diagnostic with its place: `line 5, column 5: MESSAGE`.
+fn placed(diagnostic: &Value) -> String {
+    let message = diagnostic.get("message").and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| diagnostic.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
+    match (number("line"), number("column")) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: {message}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// A refusal, with what is wrong in a rule or a policy that was sent.
 fn explained(error: ClientError) -> Failure {
     let found: Vec<String> =
-        error.reasons.iter().filter_map(|reason| reason.get("message")?.as_str().map(str::to_owned)).collect();
+        error.reasons.iter().filter(|reason| reason.get("message").is_some()).map(placed).collect();
     if found.is_empty() {
         return failure(error);
     }
@@ -197,10 +207,13 @@ pub fn tell(output: &Output, answer: &Value, name: &str) -> Exit {
     }
     output.object(&in_short(answer.get(name).unwrap_or(&Value::Null)));
     for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        if let Some(message) = warning.get("message").and_then(Value::as_str) {
-            output.say(&format!("warning: {message}"));
-        }
+        output.say(&format!("warning: {}", placed(warning)));
     }
+    tell_entry(output, answer)
+}
+
+/// Says where a change is recorded.
+pub fn tell_entry(output: &Output, answer: &Value) -> Exit {
     if let Some(entry) = answer.pointer("/entry/number") {
         output.say(&format!("recorded as audit entry {entry}"));
     }

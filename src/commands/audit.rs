@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use keygate_keystore::{Keystore, ProviderId};
+use keygate_verifier::UnixTime;
 use serde_json::{Value, json};
 
 use super::admin::Desk;
@@ -104,23 +105,43 @@ impl ListArgs {
     }
 }
 
+const COLUMNS: [(&str, &str); 6] = [
+    ("number", "/number"),
+    ("at", "/when"),
+    ("what", "/what"),
+    ("about", "/about"),
+    ("caller", "/caller"),
+    ("outcome", "/outcome"),
+];
+
+/// An entry in few and narrow columns: a time that breaks between day and hour, what was done, how it ended.
+fn in_short(entry: &Value) -> Value {
+    let text = |path: &str| entry.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let both = |first: &str, second: &str| format!("{first} {second}").trim().to_owned();
+    let when = entry.get("at").and_then(Value::as_i64).map(|at| UnixTime::from_secs(at).to_string().replace('T', " "));
+    let what = match (text("/kind"), text("/body/operation")) {
+        ("admin", operation) if !operation.is_empty() => operation.to_owned(),
+        (kind, operation) => both(kind, operation),
+    };
+    let outcome = both(text("/body/decision"), text("/body/code"));
+    let about = if text("/body/key").is_empty() { text("/body/object") } else { text("/body/key") };
+    json!({
+        "number": entry.get("number"), "when": when, "what": what, "about": about, "caller": text("/body/caller"),
+        "outcome": outcome,
+    })
+}
+
 /// Runs `keygate audit`.
 pub async fn run(args: &AuditArgs, format: Format) -> Result<Exit, Failure> {
     let output = Output::new(format);
     match &args.verb {
         Verb::List(list) => {
             let entries = Desk::open(&args.server)?.pages(&list.path()?, "entries").await?;
-            let columns = [
-                ("number", "/number"),
-                ("at", "/at"),
-                ("kind", "/kind"),
-                ("decision", "/body/decision"),
-                ("operation", "/body/operation"),
-                ("key", "/body/key"),
-                ("caller", "/body/caller"),
-                ("code", "/body/code"),
-            ];
-            output.list(&columns, &entries);
+            if output.is_json() {
+                output.list(&[], &entries);
+            } else {
+                output.list(&COLUMNS, &entries.iter().map(in_short).collect::<Vec<_>>());
+            }
             Ok(Exit::Done)
         }
         Verb::Show { entry } => {
@@ -211,4 +232,29 @@ fn read_papers(files: &[PathBuf]) -> Result<Vec<String>, Failure> {
         Ok(receipt.unwrap_or(text.trim()).to_owned())
     };
     files.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_told_in_a_line() {
+        let told = in_short(&json!({"number": 7, "at": 1_795_791_076, "kind": "key.use", "body": {
+            "operation": "release", "decision": "deny", "code": "rule-not-satisfied", "key": "db-key",
+        }}));
+        let part = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(part("when"), "2026-11-27 14:51:16Z");
+        assert_eq!(
+            (part("what"), part("outcome")),
+            ("key.use release".to_owned(), "deny rule-not-satisfied".to_owned())
+        );
+        let admin = in_short(&json!({"number": 8, "kind": "admin", "body": {
+            "operation": "policy.set", "decision": "permit", "object": "TdxVm",
+        }}));
+        assert_eq!(
+            (&admin["what"], &admin["about"], &admin["outcome"]),
+            (&json!("policy.set"), &json!("TdxVm"), &json!("permit"))
+        );
+    }
 }

@@ -128,8 +128,13 @@ pub fn advice(code: &str) -> &'static str {
         "auth-required" | "token-invalid" => "name a live credential with --credential",
         "forbidden" => "ask an admin for the role that this needs",
         "answer-not-authentic" => "the answer is not from the provider whose CA is pinned: nothing of it was used",
-        "key-not-found" | "not-found" => "see `keygate key list` for the names there are",
-        "operation-not-allowed" => "the key's type, operations or exportable flag say no: see `keygate key show`",
+        "key-not-found" => "see `keygate key list` for the names there are",
+        "not-found" => {
+            "`list` or `history` of the same command shows what there is; where nothing is found at all, is --server the admin listener?"
+        }
+        "operation-not-allowed" => {
+            "of a key, its type, operations or exportable flag say no: see `keygate key show`; of a policy, the provider's trust_model: send a signed policy"
+        }
         "malformed" | "unsupported" | "too-large" => "mend what was sent: see the code in docs/errors.md",
         "rule-invalid" => "mend the rule, or say why it must be with --force",
         "policy-invalid" => "mend the policy: `keygate policy check FILE` shows where",

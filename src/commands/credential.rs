@@ -70,7 +70,6 @@ pub async fn run(args: &CredentialArgs, format: Format) -> Result<Exit, Failure>
                 ("roles", "/roles"),
                 ("keys", "/key_pattern"),
                 ("state", "/state"),
-                ("created", "/created"),
                 ("expires", "/expires"),
             ];
             output.list(&columns, &all);

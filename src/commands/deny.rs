@@ -27,7 +27,7 @@ enum Verb {
     #[command(after_help = "Example:\n  keygate deny list")]
     List,
     /// Deny it no more.
-    #[command(after_help = "Example:\n  keygate deny remove platform 0a1b… --reason 'found again'")]
+    #[command(after_help = "Example:\n  keygate deny remove platform snp-chip:0a1b… --reason 'found again'")]
     Remove(EntryArgs),
 }
 
@@ -36,7 +36,8 @@ struct EntryArgs {
     /// What sort of thing.
     #[arg(value_parser = ["platform", "measurement", "issuer-key"])]
     kind: String,
-    /// Chip id, EK, PPID or measurement in lower-case hex; thumbprint of an issuer's key in base64url.
+    /// A measurement in lower-case hex; a platform with its sort, such as `snp-chip:HEX` or `intel-ppid:HEX`; the thumbprint of an
+    /// issuer's key in base64url.
     value: String,
     #[command(flatten)]
     change: ChangeArgs,

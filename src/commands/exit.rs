@@ -49,6 +49,12 @@ impl Failure {
         self.help = help.into();
         self
     }
+    /// The same failure under a code that says more.
+    #[must_use]
+    pub fn with_code(mut self, code: &str) -> Self {
+        self.code = code.to_owned();
+        self
+    }
     /// The stable code.
     pub fn code(&self) -> &str {
         &self.code

@@ -32,6 +32,7 @@ mod workload;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure, finish};
@@ -90,9 +91,22 @@ enum Command {
 
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return ended(&told),
+    };
     let format = Format::chosen(cli.format);
     finish(run(&cli.command, format))
+}
+
+/// What the reader of arguments has to say: help, the version, or what is wrong, which has its code like every error.
+fn ended(told: &clap::Error) -> ExitCode {
+    // A reader that went away ends the output, not the command.
+    let _ = told.print();
+    if told.use_stderr() && told.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        exit::complain("  code: usage");
+    }
+    ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2))
 }
 
 fn run(command: &Command, format: Format) -> Result<Exit, Failure> {

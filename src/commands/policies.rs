@@ -71,8 +71,18 @@ impl PolicyFile {
                 output.object(&json!({"valid": false, "diagnostics": found}));
             }
             self.show(&found);
-            Failure::usage(format!("`{}` is no policy", self.name), "`keygate policy check` shows the place")
+            self.failure(&found)
         })
+    }
+
+    /// What ends a command over a text that is no policy, once the places were shown.
+    pub fn failure(&self, found: &[Diagnostic]) -> Failure {
+        let code = found.first().map_or("policy-invalid", |diagnostic| diagnostic.code);
+        Failure::usage(
+            format!("`{}` is no policy", self.name),
+            "mend the place shown above; docs/policy-language.md has the grammar",
+        )
+        .with_code(code)
     }
 
     /// The members of a request that sets it.

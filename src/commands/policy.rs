@@ -53,7 +53,7 @@ enum Verb {
     /// Set a policy, in force from the next attestation on.
     #[command(after_help = "Example:\n  keygate policy set SgxEnclave sgx.policy --reason 'debug enclaves no more'")]
     Set {
-        /// What is attested.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A policy, or a JWS around one; `-` for standard input.
@@ -66,7 +66,7 @@ enum Verb {
     /// Take a type back to its default, as a further version.
     #[command(after_help = "Example:\n  keygate policy reset SgxEnclave --reason 'the default will do'")]
     Reset {
-        /// What is attested.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A signed order, a JWS with an empty payload: isolated providers need one.
@@ -80,7 +80,7 @@ enum Verb {
     /// Every version of a policy, oldest first.
     #[command(after_help = "Example:\n  keygate policy history SgxEnclave")]
     History {
-        /// What is attested.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         #[command(flatten)]
@@ -89,7 +89,7 @@ enum Verb {
     /// What differs, line by line: between two versions, or between what is in force and a file.
     #[command(after_help = "Example:\n  keygate policy diff SgxEnclave sgx.policy")]
     Diff {
-        /// What is attested.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A file, against what is in force; without it two versions.
@@ -107,7 +107,7 @@ enum Verb {
     /// Set an earlier version again, as a further version.
     #[command(after_help = "Example:\n  keygate policy restore SgxEnclave 2 --reason 'back to the policy of May'")]
     Restore {
-        /// What is attested.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// The version.
@@ -168,7 +168,11 @@ pub async fn run(args: &PolicyArgs, format: Format) -> Result<Exit, Failure> {
                 ("reason", "/reason"),
                 ("digest", "/digest"),
             ];
-            output.list(&columns, list_of(&told, "versions"));
+            let versions = list_of(&told, "versions");
+            match versions {
+                [] if !output.is_json() => output.say(&format!("{kind} was never set: its default is in force")),
+                versions => output.list(&columns, versions),
+            }
             Ok(Exit::Done)
         }
         Verb::Diff { kind, file: Some(file), server, .. } => {
@@ -295,14 +299,14 @@ fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
         output.object(&json!({"valid": valid, "diagnostics": found}));
     } else {
         file.show(&found);
-        output.say(&match (valid, found.len()) {
-            (true, 0) => format!("{} is sound", file.name),
-            (true, warnings) => format!("{} may be set; warnings: {warnings}", file.name),
-            (false, _) => format!("{} is no policy", file.name),
-        });
+        match (valid, found.len()) {
+            (true, 0) => output.say(&format!("{} is sound", file.name)),
+            (true, warnings) => output.say(&format!("{} may be set; warnings: {warnings}", file.name)),
+            (false, _) => {}
+        }
     }
     match valid {
         true => Ok(Exit::Done),
-        false => Err(Failure::usage(format!("`{}` is no policy", file.name), "mend what is shown, then check again")),
+        false => Err(file.failure(&found)),
     }
 }

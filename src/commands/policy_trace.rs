@@ -76,10 +76,14 @@ fn makes_claims(action: &str) -> bool {
 fn condition_lines(condition: &ConditionTrace) -> Vec<String> {
     let mut lines = vec![format!("      {} {}", mark(condition.holds), one_line(&condition.text))];
     lines.extend(condition.claims.iter().map(|claim| format!("          {}", claim_line(claim))));
-    match condition.count.saturating_sub(condition.claims.len()) {
-        0 if condition.count == 0 => lines.push("          no claim fits".to_owned()),
-        0 => {}
-        more => lines.push(format!("          and {more} more")),
+    match (condition.count.saturating_sub(condition.claims.len()), condition.near.as_deref()) {
+        (0, Some([])) => lines.push("          no claim of this type".to_owned()),
+        (0, Some(near)) => {
+            lines.extend(near.iter().map(|claim| format!("          {} does not fit", claim_line(claim))));
+        }
+        (0, None) if condition.count == 0 => lines.push("          no claim fits".to_owned()),
+        (0, None) => {}
+        (more, _) => lines.push(format!("          and {more} more")),
     }
     lines
 }
@@ -146,7 +150,7 @@ issuancerules{
         let wanted = r#"authorizationrules
   ✗ line 3: deny
       ✗ [type=="debug", value==true]
-          no claim fits
+          no claim of this type
   ✓ line 4: permit
       ✓ s:[type=="svn", issuer=="AttestationService"]
           svn = 3 (AttestationService)
@@ -154,7 +158,7 @@ issuancerules{
           svn = 3 (AttestationService)
   ✓ line 6: add
       ✓ ![type=="role"]
-          no claim fits
+          no claim of this type
       → role = "none"
 issuancerules
   ✓ line 9: issue
@@ -174,6 +178,9 @@ permit"#;
         let denied = told(r#"[{"type": "svn", "value": 3}, {"type": "debug", "value": true}]"#);
         assert!(denied.contains("  ✓ line 3: deny\n"), "{denied}");
         assert!(denied.ends_with("\ndeny: the rule on line 3 denied"), "{denied}");
+        let old = told(r#"[{"type": "svn", "value": 1, "issuer": "AttestationService"}]"#);
+        let why = "      ✗ [type==\"svn\", value>=2]\n          svn = 1 (AttestationService) does not fit\n";
+        assert!(old.contains(why) && old.ends_with("\ndeny: no rule permitted"), "{old}");
         let nobody = told("[]");
         assert!(!nobody.contains("issuancerules") && nobody.ends_with("\ndeny: no rule permitted"), "{nobody}");
     }

@@ -42,7 +42,7 @@ pub struct TryArgs {
     #[arg(long, value_name = "FILE", requires = "evidence")]
     runtime_data: Option<PathBuf>,
     /// For `--against`: which policy is to be another one.
-    #[arg(long = "type", id = "kind_of_policy", value_name = "TYPE", value_parser = type_name)]
+    #[arg(long = "type", id = "kind_of_policy", value_name = "TYPE", value_parser = type_name, conflicts_with_all = ["claims", "evidence"])]
     kind_of_policy: Option<String>,
     /// For `--against`: recorded at this time or later, RFC 3339, or not longer ago than 90d, 12h, 30m, 45s.
     #[arg(long, value_name = "TIME", requires = "against")]

@@ -162,18 +162,17 @@ fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
     } else {
         file.show(&found);
         let refused = found.iter().filter(|diagnostic| diagnostic.severity > Severity::Warning).count();
-        output.say(&match (valid, found.len()) {
-            (true, 0) => format!("{} is sound", file.name),
-            (true, warnings) => format!("{} may be set; warnings: {warnings}", file.name),
-            (false, _) => format!("{} is refused; reasons: {refused}", file.name),
-        });
+        match (valid, found.len()) {
+            (true, 0) => output.say(&format!("{} is sound", file.name)),
+            (true, warnings) => output.say(&format!("{} may be set; warnings: {warnings}", file.name)),
+            (false, _) if parses => output.say(&format!("{} is refused; reasons: {refused}", file.name)),
+            (false, _) => {}
+        }
     }
     match (parses, valid) {
         (true, true) => Ok(Exit::Done),
         (true, false) => Ok(Exit::Refused),
-        (false, _) => {
-            Err(Failure::usage(format!("`{}` is no rule", file.name), "mend what is shown, then check again"))
-        }
+        (false, _) => Err(file.failure(&found)),
     }
 }
 
@@ -186,10 +185,7 @@ fn attempt(wanted: &TryArgs, output: &Output) -> Result<Exit, Failure> {
                 output.object(&json!({"valid": false, "diagnostics": found}));
             }
             file.show(&found);
-            return Err(Failure::usage(
-                format!("`{}` is no rule", file.name),
-                "`keygate rule check` shows every place",
-            ));
+            return Err(file.failure(&found));
         }
     };
     let claims = read_claims(&wanted.claims)?;

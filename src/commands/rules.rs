@@ -61,6 +61,16 @@ impl RuleFile {
         }
     }
 
+    /// What ends a command over a text that is no rule, once the places were shown.
+    pub fn failure(&self, found: &[Diagnostic]) -> Failure {
+        let code = found.first().map_or("rule-invalid", |diagnostic| diagnostic.code);
+        Failure::usage(
+            format!("`{}` is no rule", self.name),
+            "mend the places shown above; docs/release-rules.md has the language",
+        )
+        .with_code(code)
+    }
+
     /// Shows each place on standard error: underlined on a terminal, a line each elsewhere.
     pub fn show(&self, found: &[Diagnostic]) {
         places::show(&self.name, &self.text, found);

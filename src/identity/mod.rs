@@ -8,22 +8,25 @@ mod egress;
 mod issuer;
 mod keys;
 mod source;
+mod verifiers;
 
 use std::sync::Arc;
 
 use keygate_verifier::UnixTime;
-use keygate_verifier::tokens::peek;
+use keygate_verifier::tokens::{Foreign, TokenBinding, peek};
 use openssl::stack::StackRef;
 use openssl::x509::X509;
 
 use certificates::Certificates;
 use issuer::Issuer;
+use verifiers::ForeignVerifier;
 
 pub use certificates::{CertificateSetup, PeerCertificate, Subject, stack};
 pub use egress::{Egress, EgressError, Resolve, SystemResolver, is_public};
 pub use issuer::IssuerSetup;
 pub use keys::Renewal;
-pub use source::{Discovery, KeyFile, KeySource};
+pub use source::{Address, Discovery, KeyFile, KeySource};
+pub use verifiers::{NoEvidence, VerifierSetup};
 
 /// Somebody who is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +53,38 @@ pub enum NoPerson {
 pub struct Identity {
     issuers: Vec<Issuer>,
     certificates: Certificates,
+    verifiers: Vec<ForeignVerifier>,
 }
 
 impl Identity {
     /// From what an operator says.
     pub fn new(issuers: Vec<IssuerSetup>, certificates: Vec<CertificateSetup>) -> Self {
-        Self { issuers: issuers.into_iter().map(Issuer::new).collect(), certificates: Certificates(certificates) }
+        let issuers = issuers.into_iter().map(Issuer::new).collect();
+        Self { issuers, certificates: Certificates(certificates), verifiers: Vec::new() }
+    }
+
+    /// With verifiers of others, whose tokens count as evidence.
+    #[must_use]
+    pub fn with_verifiers(mut self, verifiers: Vec<VerifierSetup>) -> Self {
+        self.verifiers = verifiers.into_iter().map(ForeignVerifier::new).collect();
+        self
+    }
+
+    /// Judges a token as evidence, by the configured verifier that it is of; `at` is the provider and its own issuer. None where it
+    /// says that it is of nobody known here.
+    pub fn judge_evidence(
+        &self,
+        at: (&str, &str),
+        token: &str,
+        binding: &TokenBinding<'_>,
+        now: UnixTime,
+    ) -> Option<Result<Foreign, NoEvidence>> {
+        verifiers::judge(&self.verifiers, at, token, binding, now)
+    }
+
+    /// Looks for the key of a verifier's token, where it is not held: one fetch a minute and verifier, whoever asks.
+    pub async fn prepare_evidence(&self, provider: &str, token: &str, now: UnixTime) -> Vec<(&str, Renewal)> {
+        verifiers::prepare(&self.verifiers, provider, token, now).await
     }
 
     /// Whether a bearer's text is a token, and no credential of ours: those have no dots.
@@ -91,8 +120,9 @@ impl Identity {
 
     /// Renews the keys that are due; says what became of each issuer's.
     pub async fn renew(&self, now: UnixTime) -> Vec<(&str, Renewal)> {
-        let each =
-            self.issuers.iter().map(|issuer| async { (issuer.name.as_str(), issuer.keys.renew(now.secs()).await) });
+        let issuers = self.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.keys));
+        let verifiers = self.verifiers.iter().filter_map(|verifier| Some((verifier.name(), verifier.keys()?)));
+        let each = issuers.chain(verifiers).map(|(name, keys)| async move { (name, keys.renew(now.secs()).await) });
         futures_util::future::join_all(each).await
     }
 

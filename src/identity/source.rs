@@ -81,6 +81,31 @@ impl KeySource for Discovery {
     }
 }
 
+/// Fetches the keys of an issuer from an address that an operator named.
+pub struct Address {
+    place: String,
+    egress: Egress,
+}
+
+impl Address {
+    /// An https address.
+    pub fn new(place: String, egress: Egress) -> Self {
+        Self { place, egress }
+    }
+}
+
+impl KeySource for Address {
+    fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, EgressError>> {
+        Box::pin(async {
+            let place = Url::parse(&self.place).map_err(|_| EgressError::new("`jwks_url` is not a URL"))?;
+            match tokio::time::timeout(TOTAL, self.egress.get(&place)).await {
+                Ok(brought) => brought,
+                Err(_) => Err(EgressError::new(format!("no answer within {} s", TOTAL.as_secs()))),
+            }
+        })
+    }
+}
+
 /// A file that somebody else renews.
 pub struct KeyFile(pub PathBuf);
 

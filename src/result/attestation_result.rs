@@ -21,14 +21,16 @@ const CLAIMS_VERSION: &str = "1.0";
 /// What the verifier found.
 #[derive(Debug, Clone)]
 pub struct AttestationResult {
-    /// The kind of evidence.
-    pub kind: EvidenceKind,
+    /// Who vouches for it.
+    pub source: Source,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
     /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
     pub presented: Map<String, Value>,
     /// SHA-256 of the evidence.
     pub evidence_digest: [u8; 32],
+    /// The same evidence has this in any wrapping; no other has it.
+    pub sameness: [u8; 32],
     /// Names of machine and workload for the deny list, see [`identity`].
     pub identities: Vec<[u8; 32]>,
     /// The verdict on an Intel platform.
@@ -37,6 +39,15 @@ pub struct AttestationResult {
     pub recipient: Option<RecipientKey>,
     /// The earliest end of what counted.
     pub not_after: UnixTime,
+}
+
+/// Who vouches for a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Our own appraisal of evidence of this kind.
+    Own(EvidenceKind),
+    /// A verifier of somebody else's, by its issuer. Its claims are told as it told them; our policies are not applied.
+    Foreign(String),
 }
 
 /// The attestation policy that was applied.

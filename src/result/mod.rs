@@ -10,7 +10,7 @@ pub mod receipt;
 pub mod signer;
 pub mod token;
 
-pub use attestation_result::{Appraised, AttestationResult, PolicyFacts};
+pub use attestation_result::{Appraised, AttestationResult, PolicyFacts, Source};
 pub use azure_signer::AzureSigningKey;
 pub use receipt::Receipt;
 pub use signer::SigningKey;

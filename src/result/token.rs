@@ -112,6 +112,12 @@ pub fn issue(
     key.jws(&key.header(TYPE, false), &Value::Object(payload))
 }
 
+/// Whether a token has a header of ours; nothing else of it is looked at.
+pub fn has_our_header(token: &str, keys: &[SigningKey]) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    keys.iter().any(|key| key.header(TYPE, false) == header)
+}
+
 /// Reads a token of ours back. `keys` are all whose tokens may still be alive; `issuer` is also the audience asked for.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ const LISTS: &[(&str, &[&str])] = &[
             "uvm_minimum_svn",
         ],
     ),
-    ("trust_anchors", &["name", "kind", "purpose", "file"]),
+    ("trust_anchors", &["name", "kind", "purpose", "file", "azure_tokens"]),
     (
         "oidc",
         &[
@@ -72,6 +72,23 @@ const LISTS: &[(&str, &[&str])] = &[
             "subject_claim",
             "jwks",
             "jwks_hosts",
+            "ca",
+            "max_age_seconds",
+            "allow_private_addresses",
+        ],
+    ),
+    (
+        "issuers",
+        &[
+            "name",
+            "issuer",
+            "profile",
+            "provider",
+            "audience",
+            "jwks",
+            "jwks_url",
+            "jwks_hosts",
+            "roots",
             "ca",
             "max_age_seconds",
             "allow_private_addresses",

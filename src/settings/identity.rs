@@ -238,7 +238,7 @@ fn overlap(one: &str, other: &str) -> bool {
 }
 
 /// The form of credentials' names, so that nothing in a caller's name needs an escape.
-fn is_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn is_name(name: &str) -> Result<(), &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let fits = (1..=64).contains(&name.len())
         && name.bytes().next().is_some_and(plain)
@@ -246,7 +246,7 @@ fn is_name(name: &str) -> Result<(), &'static str> {
     if fits { Ok(()) } else { Err("a name is 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit") }
 }
 
-fn is_provider(id: &str, providers: &[ProviderSettings]) -> Result<(), String> {
+pub(super) fn is_provider(id: &str, providers: &[ProviderSettings]) -> Result<(), String> {
     let known = id.is_empty()
         || providers.iter().any(|provider| provider.id == id)
         || (providers.is_empty() && id == "default");
@@ -266,7 +266,7 @@ fn is_issuer(text: &str) -> bool {
         && url.fragment().is_none()
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b':' | b'[' | b']');
     !host.is_empty() && host.len() <= 260 && host.bytes().all(plain)
 }

@@ -6,6 +6,7 @@
 mod check;
 mod collateral;
 mod identity;
+mod issuers;
 mod limits;
 mod provider;
 mod server;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use check::SettingsError;
 pub use collateral::CollateralSettings;
 pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
+pub use issuers::VerifierSettings;
 pub use limits::LimitSettings;
 pub use provider::{ProviderSettings, SigningSettings, TrustAnchorSettings};
 pub use server::ServerSettings;
@@ -60,6 +62,9 @@ pub struct Settings {
     /// Clients that are known by a certificate.
     #[serde(default)]
     pub client_certificates: Vec<ClientCertificateSettings>,
+    /// Verifiers of others, whose tokens count as evidence.
+    #[serde(default)]
+    pub issuers: Vec<VerifierSettings>,
     /// The folder that paths are relative to.
     #[serde(skip)]
     pub base: PathBuf,
@@ -157,6 +162,9 @@ impl Settings {
         for (entry, line) in settings.oidc.iter_mut().zip(check::lines(text, "oidc")) {
             entry.line = line;
         }
+        for (entry, line) in settings.issuers.iter_mut().zip(check::lines(text, "issuers")) {
+            entry.line = line;
+        }
         for (entry, line) in settings.client_certificates.iter_mut().zip(check::lines(text, "client_certificates")) {
             entry.line = line;
         }
@@ -179,6 +187,7 @@ impl Settings {
         self.limits.check()?;
         self.collateral.check()?;
         self.signing.check()?;
+        issuers::check(&self.issuers, &self.providers)?;
         provider::check(&self.providers, &self.trust_anchors)?;
         let range = |name: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {

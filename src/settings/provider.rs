@@ -109,6 +109,9 @@ pub struct TrustAnchorSettings {
     pub purpose: String,
     /// PEM or DER.
     pub file: PathBuf,
+    /// Whether the attestation door makes tokens of evidence under it, as of the vendors'.
+    #[serde(default)]
+    pub azure_tokens: bool,
 }
 
 pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettings]) -> Result<(), SettingsError> {

@@ -159,5 +159,5 @@ async fn a_type_that_is_not_served_is_not_found() {
         office.by(Role::AttestationReader, ask).await.is(404, "not-found");
     }
     let tpm = get(&office, "Tpm").await.body;
-    assert_eq!((&tpm["policy"]["text"], &tpm["policy"]["digest"]), (&Value::Null, &json!("A".repeat(43))));
+    assert_eq!((&tpm["policy"]["text"], &tpm["policy"]["digest"]), (&Value::Null, &Value::Null));
 }

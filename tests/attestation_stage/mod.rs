@@ -63,6 +63,7 @@ policy_signers = ["{at}/signer.pem", "{at}/other.pem"]
 name = "stage"
 kind = "sgx"
 purpose = "attestation"
+azure_tokens = true
 file = "{}"
 
 [collateral]

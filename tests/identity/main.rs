@@ -10,6 +10,7 @@ mod bearers;
 mod broker;
 mod certificates;
 mod discovery;
+mod evidence;
 mod issuer;
 mod keys;
 #[path = "../raw/mod.rs"]

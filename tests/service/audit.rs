@@ -50,6 +50,7 @@ async fn a_denial_is_recorded_before_its_answer() {
 async fn strangers_share_one_record_a_minute() {
     let house = House::new();
     house.key("db-key", KeyType::Oct256, json!({}));
+    house.broker.tick();
     let before = house.keystore.status().entries;
     for host in 1..=100u8 {
         let mut request = Workload::new().release_under(&house, [host; 32], "db-key");

@@ -42,12 +42,16 @@ const HELD: &[u8] = br#"{"jwk": {"kty":"EC"}}"#;
 
 impl Azure {
     pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub fn with_limits(limits: Limits) -> Self {
         let (intel, amd) = (Intel::new(NOW), Amd::new(Product::Milan, NOW));
         let mut held = Endorsements::default();
         for tee in [Tee::Sgx, Tee::Tdx] {
             held.add_file(intel.collateral(&intel.describe(tee)).as_bytes()).unwrap();
         }
-        let house = House::with(Limits::default(), Arc::new(Held(held)), |anchors| {
+        let house = House::with(limits, Arc::new(Held(held)), |anchors| {
             for kind in [EvidenceKind::Sgx, EvidenceKind::Tdx] {
                 anchors.add("forge", kind, &intel.root_der()).unwrap();
             }
@@ -145,6 +149,20 @@ const TYPES: [AttestationType; 4] =
     [AttestationType::SgxEnclave, AttestationType::OpenEnclave, AttestationType::TdxVm, AttestationType::SevSnpVm];
 
 #[tokio::test]
+async fn no_token_is_made_under_an_anchor_of_the_operators_that_does_not_say_so() {
+    let azure = Azure::new();
+    for kind in [AttestationType::SgxEnclave, AttestationType::SevSnpVm] {
+        azure.attest(azure.request(kind)).await.unwrap();
+        let there = AzureAttestRequest { seat: azure.house.seat_at("other.example"), ..azure.request(kind) };
+        let refused = azure.attest(there).await.unwrap_err();
+        assert!(refused.message.contains("anchor"), "{}", refused.message);
+        azure.house.clock.advance(60);
+        azure.house.broker.tick();
+        assert_eq!(azure.house.newest("strangers")["code"], "chain-untrusted");
+    }
+}
+
+#[tokio::test]
 async fn every_type_is_attested_and_its_token_relied_on() {
     let azure = Azure::new();
     for (attestation_type, said) in TYPES.into_iter().zip(["sgx", "sgx", "tdxvm", "sevsnpvm"]) {
@@ -227,6 +245,21 @@ async fn a_draft_is_evaluated_and_nobody_vouches_for_it() {
     both.draft_policy = Some(draft.replace("==", "="));
     both.runtime.as_mut().unwrap().bytes[2] ^= 1;
     assert_eq!(azure.attest(both).await.unwrap_err().kind, AzureFaultKind::InvalidParameter);
+}
+
+#[tokio::test]
+async fn a_token_of_the_door_is_neither_proof_nor_credential() {
+    let azure = Azure::new();
+    let workload = Workload::new();
+    azure.house.key("db-key", keygate_keystore::KeyType::Oct256, json!({"freshness": "session"}));
+    let token = azure.attest(azure.request(AttestationType::SgxEnclave)).await.unwrap();
+    azure.relied(&token);
+    let ask = workload.release_by_token(&azure.house, "db-key", &token);
+    assert_eq!(azure.house.broker.use_key(ask).await.unwrap_err().code, Code::TokenInvalid);
+    assert_eq!(azure.house.broker.caller(&azure.house.seat(), Some(&token)).unwrap_err().code, Code::CredentialInvalid);
+    // The twin that is one: a token of the native door is a proof.
+    let session = azure.house.broker.attest(workload.attest(&azure.house)).await.unwrap().token;
+    azure.house.broker.use_key(workload.release_by_token(&azure.house, "db-key", &session)).await.unwrap();
 }
 
 #[tokio::test]
@@ -313,6 +346,43 @@ async fn a_trace_is_for_whoever_may_read_policies() {
     assert!(
         azure.house.broker.azure_attest(azure.request(AttestationType::SgxEnclave)).await.unwrap_err().trace.is_none()
     );
+}
+
+/// Spaces in a document, and padding behind a quote, make no other evidence of it: one denial more each would fill the disk.
+#[tokio::test]
+async fn aud_01_evidence_in_another_wrapping_is_the_same_evidence() {
+    let azure = Azure::new();
+    let quote = azure.request(AttestationType::SgxEnclave).evidence;
+    // Behind Open Enclave's header stands the quote that was told no often enough.
+    for (kind, expected) in [
+        (AttestationType::SevSnpVm, (5, 20)),
+        (AttestationType::SgxEnclave, (5, 20)),
+        (AttestationType::OpenEnclave, (25, 0)),
+    ] {
+        azure.set(kind, DENY);
+        let before = azure.house.records("attestation").len();
+        let sound = match kind {
+            AttestationType::OpenEnclave => {
+                let size = (quote.len() as u64).to_le_bytes();
+                [&[1, 0, 0, 0, 2, 0, 0, 0], size.as_slice(), &quote].concat()
+            }
+            AttestationType::SgxEnclave => quote.clone(),
+            other => azure.request(other).evidence,
+        };
+        let mut limited = 0;
+        for round in 0..25 {
+            let mut request = azure.request(kind);
+            request.evidence = sound.clone();
+            let filler = if kind == AttestationType::SevSnpVm { b' ' } else { 0 };
+            request.evidence.extend(std::iter::repeat_n(filler, round));
+            let refused = azure.attest(request).await.unwrap_err();
+            limited += usize::from(refused.kind == AzureFaultKind::RateLimited);
+        }
+        assert_eq!((limited, azure.house.records("attestation").len() - before), expected, "{kind:?}");
+        // The twin: another quote over the same data is other evidence, and is told what the policy says.
+        let refused = azure.attest(azure.request(kind)).await.unwrap_err();
+        assert_eq!(refused.kind, AzureFaultKind::PolicyEvaluationError, "{kind:?}");
+    }
 }
 
 /// The rule of a key sees what a token would carry, the policy's claims among it, under our issuer.

@@ -38,7 +38,11 @@ impl Signer {
     }
 
     fn made(name: &str, ca: bool) -> Self {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        Self::on(Nid::X9_62_PRIME256V1, name, ca)
+    }
+
+    fn on(curve: Nid, name: &str, ca: bool) -> Self {
+        let group = EcGroup::from_curve_name(curve).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
         let mut subject = X509Name::builder().unwrap();
         subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
@@ -85,6 +89,7 @@ fn unsecured(payload: &str) -> String {
 /// One isolated and one shared provider.
 pub struct House {
     broker: Arc<Broker>,
+    keystore: Keystore,
     _dir: tempfile::TempDir,
 }
 
@@ -106,6 +111,7 @@ impl House {
             default_baseline: None,
             uvm_issuers: Vec::new(),
             uvm_minimum_svn: 0,
+            azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
         };
         let first = signers.iter().map(|signer| signer.der.clone()).collect();
@@ -135,7 +141,7 @@ impl House {
             keystore.change(order).unwrap();
         }
         let parts = Parts {
-            keystore,
+            keystore: keystore.clone(),
             verifier: Verifier::new(Anchors::none()),
             library: Arc::new(NoEndorser),
             clock: Arc::new(StillClock::at(NOW)),
@@ -144,7 +150,7 @@ impl House {
             limits: Limits::default(),
             purge_protection: true,
         };
-        Self { broker: Broker::open(parts).unwrap(), _dir: dir }
+        Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }
 
     fn seat(&self, id: &str) -> Seat {
@@ -242,6 +248,49 @@ fn signers_are_added_and_removed_by_signers_and_the_last_one_stays() {
     let odd = json!({"policyCertificate": {"kty": "EC", "x5c": ["AAAA"]}}).to_string();
     is(house.add(&one.sign(&odd)), AzureFaultKind::InvalidParameter, "no certificate");
     assert_eq!(house.listed(), 2);
+}
+
+/// With such a one as the last signer nobody could change anything any more.
+#[test]
+fn a_certificate_whose_signatures_are_never_read_is_no_signer() {
+    let (one, odd) = (Signer::new("one"), Signer::on(Nid::SECP384R1, "odd", true));
+    let house = House::new(&[&one]);
+    let add = |signer: &Signer| house.add(&one.sign(&signer.certificate("policyCertificate")));
+    is(add(&odd), AzureFaultKind::InvalidParameter, "P-256");
+    let mut longer = Signer::new("longer");
+    longer.der.push(0);
+    assert!(add(&longer).is_err(), "a byte behind it");
+    add(&Signer::new("two")).unwrap();
+    assert_eq!(house.listed(), 2);
+}
+
+/// Threat model P25: what a signer may do is looked at again where it is done.
+#[test]
+fn pol_12_a_removed_signer_sets_nothing_once_its_removal_is_answered() {
+    let (one, two) = (Signer::new("one"), Signer::new("two"));
+    let house = House::new(&[&one, &two]);
+    let versions = || house.keystore.policy_history(&ProviderId::parse("iso").unwrap(), SGX.as_str()).unwrap().len();
+    let (by_two, add, remove) = (
+        two.sign(&policy(TEXT)),
+        one.sign(&two.certificate("policyCertificate")),
+        one.sign(&two.certificate("maa-policyCertificate")),
+    );
+    for _ in 0..10 {
+        house.add(&add).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| while house.set(&by_two).is_ok() {});
+            }
+            let begun = versions();
+            while versions() < begun + 4 {
+                std::thread::yield_now();
+            }
+            house.remove(&remove).unwrap();
+            let answered = versions();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert_eq!(versions(), answered);
+        });
+    }
 }
 
 #[test]

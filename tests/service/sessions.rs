@@ -1,7 +1,7 @@
 //! Tokens of ours as sessions. `native-api.md` section 5; threat model P6, P7, P18.
 
 use keygate::broker::*;
-use keygate::result::{Appraised, AttestationResult, NewToken, PolicyFacts, SigningKey, token};
+use keygate::result::{Appraised, AttestationResult, NewToken, PolicyFacts, SigningKey, Source, token};
 use keygate_forge::binding::Question;
 use keygate_keystore::{Change, KeyType, ServicePurpose};
 use serde_json::json;
@@ -151,10 +151,11 @@ async fn a_token_that_no_commit_knows_opens_nothing() {
     let issuer = "https://kms.example";
     let read = token::read(&real, std::slice::from_ref(&key), issuer, NOW).unwrap();
     let result = AttestationResult {
-        kind: read.kind,
+        source: Source::Own(read.kind),
         attested: read.attested,
         presented: read.presented,
         evidence_digest: read.evidence_digest,
+        sameness: read.evidence_digest,
         identities: read.identities,
         tcb: None,
         recipient: Some(workload.public()),

@@ -10,6 +10,7 @@ use keygate_keystore::{Change, KeyType, Space};
 use keygate_verifier::{CollateralId, Endorsements};
 use serde_json::json;
 
+use super::azure::Azure;
 use super::broker::*;
 
 /// A library that counts how often it was asked for what it holds.
@@ -149,4 +150,17 @@ async fn an_unknown_key_is_as_much_work_as_a_rule_that_is_not_met() {
     }
     // The first of each pair may warm what is remembered.
     assert_eq!(spent[2], spent[3], "{spent:?}");
+}
+
+/// Reading a draft is work that anybody may ask for: it waits its turn like the evidence beside it.
+#[tokio::test]
+async fn http_16_a_strangers_draft_is_read_where_work_is_bounded() {
+    let azure = Azure::with_limits(Limits { verifications: 1, waiting: 1 });
+    let drafted = || {
+        let request = azure.request(AttestationType::SgxEnclave);
+        azure.house.broker.azure_attest(AzureAttestRequest { draft_policy: Some("no policy".to_owned()), ..request })
+    };
+    let (first, second) = futures_util::join!(drafted(), drafted());
+    assert_eq!(first.unwrap_err().kind, AzureFaultKind::PolicyParsingError);
+    assert_eq!(second.unwrap_err().kind, AzureFaultKind::Unavailable);
 }

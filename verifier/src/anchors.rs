@@ -24,6 +24,8 @@ pub enum AnchorScope {
     Software,
     /// Endorsements of a utility VM: the root that a trusted did:x509 names by its fingerprint. Never among a verifier's own.
     UvmIssuer,
+    /// Tokens that bring a certificate chain: a root pinned for one issuer. Never among a verifier's own.
+    TokenIssuer,
 }
 
 /// One root certificate, what it may vouch for, and the name under which claims speak of it.
@@ -46,6 +48,15 @@ impl Anchor {
     /// A root that the caller's trusted issuer names, for one verification.
     pub(crate) fn of_issuer(did: &str, root: Arc<Certificate>) -> Self {
         Self { name: did.to_owned(), scope: AnchorScope::UvmIssuer, certificate: root }
+    }
+    /// A root pinned for one issuer of tokens: a self-signed CA certificate.
+    ///
+    /// # Errors
+    /// As [`Anchors::add`].
+    pub(crate) fn of_tokens(der: &[u8]) -> Result<Self, VerifyError> {
+        let certificate = own_ca(der)?;
+        let name = certificate.common_name().unwrap_or_default();
+        Ok(Self { name, scope: AnchorScope::TokenIssuer, certificate: Arc::new(certificate) })
     }
     pub(crate) fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate
@@ -104,13 +115,7 @@ impl Anchors {
         if name.is_empty() || name == Self::VENDOR {
             return Err(VerifyError::unsupported("anchor", format!("`{name}` is a reserved name")));
         }
-        let certificate = Certificate::parse(der)?;
-        if !certificate.is_ca() || certificate.issuer() != certificate.subject() {
-            return Err(VerifyError::unsupported("anchor", "an anchor is a self-issued CA certificate"));
-        }
-        if !crate::signatures::certificate_signed_by(&certificate, certificate.key()) {
-            return Err(VerifyError::unsupported("anchor", "the certificate's signature over itself is wrong"));
-        }
+        let certificate = own_ca(der)?;
         let scope = match kind {
             EvidenceKind::Sgx | EvidenceKind::Tdx => AnchorScope::Intel(kind),
             EvidenceKind::Nitro => AnchorScope::Nitro,
@@ -134,6 +139,18 @@ impl Anchors {
     pub fn of(&self, scope: AnchorScope) -> impl Iterator<Item = &Anchor> + Clone {
         self.list.iter().filter(move |a| a.scope == scope)
     }
+}
+
+/// A CA certificate that is issued and signed by itself.
+fn own_ca(der: &[u8]) -> Result<Certificate, VerifyError> {
+    let certificate = Certificate::parse(der)?;
+    if !certificate.is_ca() || certificate.issuer() != certificate.subject() {
+        return Err(VerifyError::unsupported("anchor", "an anchor is a self-issued CA certificate"));
+    }
+    if !crate::signatures::certificate_signed_by(&certificate, certificate.key()) {
+        return Err(VerifyError::unsupported("anchor", "the certificate's signature over itself is wrong"));
+    }
+    Ok(certificate)
 }
 
 #[cfg(test)]

@@ -153,6 +153,7 @@ pub struct Genuine {
     pub(crate) not_after: UnixTime,
     pub(crate) init_data: InitDataSlot,
     pub(crate) bound: BoundKey,
+    pub(crate) signed: Option<[u8; 32]>,
 }
 
 impl Genuine {
@@ -172,6 +173,7 @@ impl Genuine {
             not_after: UnixTime::FOREVER,
             init_data: InitDataSlot::None,
             bound,
+            signed: None,
         }
     }
 
@@ -206,6 +208,11 @@ impl Genuine {
     /// The earliest end of everything that counted.
     pub fn not_after(&self) -> UnixTime {
         self.not_after
+    }
+    /// SHA-256 over what the hardware signed and its signature, where other bytes stand beside them that nobody signed: padding, a
+    /// chain, a table. The same evidence has it in any wrapping, and no other has it.
+    pub fn signed_sha256(&self) -> Option<&[u8; 32]> {
+        self.signed.as_ref()
     }
     /// The key in the evidence.
     pub fn bound_key(&self) -> &BoundKey {

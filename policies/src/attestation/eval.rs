@@ -16,7 +16,7 @@ use super::names::Index;
 use super::outcome::{DenyReason, EvalError, EvalFault, Evaluation, Outcome};
 use super::program::{Action, Condition, Expr, Program, Rule, Test};
 use super::reserved::is_reserved;
-use super::trace::{Recorder, Tracing};
+use super::trace::{Recorder, Tracing, Tried};
 use crate::fuel::Fuel;
 use crate::limits::ISSUED_BYTES;
 
@@ -111,9 +111,7 @@ impl<'p> Machine<'p, '_> {
         let rules = self.program.rules(section).iter().zip(reading.policy.rules(section));
         for (number, (rule, written)) in rules.enumerate() {
             recorder.rule(section, number, written);
-            let tried = self.rule(rule, |slot, holds, found, claims| {
-                recorder.condition(written, slot, holds, found, claims);
-            });
+            let tried = self.rule(rule, |tried| recorder.condition(written, tried));
             let done = match tried {
                 Ok(false) => Ok(()),
                 Ok(true) => {
@@ -131,14 +129,15 @@ impl<'p> Machine<'p, '_> {
     }
 
     /// Whether every condition holds; `note` is told of each that was tried.
-    fn rule(&mut self, rule: &'p Rule, mut note: impl FnMut(usize, bool, &[u32], &[Claim])) -> Result<bool, EvalFault> {
+    fn rule(&mut self, rule: &'p Rule, mut note: impl FnMut(&Tried<'_>)) -> Result<bool, EvalFault> {
         self.purse.fuel.step(1)?;
         for (number, condition) in rule.conditions.iter().enumerate() {
             let mut found = self.slots.get_mut(number).map(std::mem::take).unwrap_or_default();
             found.clear();
             self.condition(condition, &mut found)?;
             let holds = found.is_empty() == condition.negated;
-            note(number, holds, &found, &self.claims);
+            let candidates = condition.kind.and_then(|kind| self.buckets.get(kind)).map(Vec::as_slice);
+            note(&Tried { number, holds, found: &found, candidates, claims: &self.claims });
             if let Some(slot) = self.slots.get_mut(number) {
                 *slot = found;
             }
@@ -346,6 +345,9 @@ fn holds(test: &Test, claim: &Claim, operand: &[Item<'_>], fuel: &mut Fuel) -> R
     if let Expr::Literal(literal) = &test.operand {
         return compares(test.operator, &mine, &literal.scalar(), fuel);
     }
+    if operand.is_empty() {
+        fuel.step(1)?;
+    }
     let (wanted, operator) = match test.operator {
         Operator::NotEqual => (false, Operator::Equal),
         other => (true, other),
@@ -358,7 +360,11 @@ fn holds(test: &Test, claim: &Claim, operand: &[Item<'_>], fuel: &mut Fuel) -> R
     Ok(!wanted)
 }
 
+/// A comparison is a step at least, whatever is compared.
 fn compares(operator: Operator, mine: &Scalar<'_>, other: &Scalar<'_>, fuel: &mut Fuel) -> Result<bool, EvalFault> {
+    if operator.orders() {
+        fuel.step(1)?;
+    }
     let ordered = match (mine, other) {
         (Scalar::Integer(mine), Scalar::Integer(other)) => Some(mine.cmp(other)),
         _ => None,

@@ -57,6 +57,15 @@ pub(super) fn of_token(
     if (found.is(">=") || found.is(":") || found.is(">")) && could("=>") {
         return Some("write `=>` before the action".to_owned());
     }
+    if could("=>") && matches!(found.text, "permit" | "deny" | "add" | "issue" | "issueproperty") {
+        return Some("write `=>` before the action".to_owned());
+    }
+    if found.is("&&") && could("]") {
+        return Some("write `,` between the tests of a condition; `&&` joins conditions: `[…] && […]`".to_owned());
+    }
+    if found.kind == Kind::End && could("}") {
+        return Some("end the section with `};`".to_owned());
+    }
     if found.is("!") && could("[") && version < Version::V1_2 {
         return Some(format!("negated conditions {ONLY_1_2}"));
     }

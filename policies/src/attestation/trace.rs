@@ -63,6 +63,9 @@ pub struct ConditionTrace {
     pub count: usize,
     /// The first of them.
     pub claims: Vec<ClaimTrace>,
+    /// Where none fits and the type is written out: the claims of that type there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near: Option<Vec<ClaimTrace>>,
 }
 
 /// A claim that fitted or was made.
@@ -83,6 +86,18 @@ pub struct ClaimTrace {
 
 fn issuer<S: Serializer>(issuer: &Issuer, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(issuer.as_str())
+}
+
+/// What became of one condition.
+pub(super) struct Tried<'t> {
+    /// Its number in the rule.
+    pub(super) number: usize,
+    pub(super) holds: bool,
+    /// The claims that fit.
+    pub(super) found: &'t [u32],
+    /// The claims of the type that it writes out, where it does.
+    pub(super) candidates: Option<&'t [u32]>,
+    pub(super) claims: &'t [Claim],
 }
 
 /// Writes a trace, or does nothing.
@@ -120,25 +135,30 @@ impl<'s> Recorder<'s> {
         });
     }
 
-    /// The condition of that number in the rule now tried; `found` are the claims that fit.
-    pub(super) fn condition(&mut self, rule: &Rule, number: usize, holds: bool, found: &[u32], claims: &[Claim]) {
+    /// A condition of the rule now tried.
+    pub(super) fn condition(&mut self, rule: &Rule, tried: &Tried<'_>) {
         if !self.on {
             return;
         }
-        let span = rule.conditions.get(number).map(|condition| condition.span).unwrap_or_default();
+        let span = rule.conditions.get(tried.number).map(|condition| condition.span).unwrap_or_default();
         let text = cut(self.source.get(span.start..span.end).unwrap_or_default());
-        let shown = found
-            .iter()
-            .take(TRACED_CLAIMS)
+        let claims = self.first(tried.found, tried.claims);
+        let near = tried.candidates.filter(|_| tried.found.is_empty());
+        let near = near.map(|candidates| self.first(candidates, tried.claims));
+        let condition = ConditionTrace { text, holds: tried.holds, count: tried.found.len(), claims, near };
+        if let Some(rule) = self.rules.last_mut() {
+            rule.conditions.push(condition);
+        }
+    }
+
+    fn first(&mut self, indices: &[u32], claims: &[Claim]) -> Vec<ClaimTrace> {
+        let first = indices.iter().take(TRACED_CLAIMS);
+        first
             .filter_map(|index| {
                 let index = usize::try_from(*index).ok()?;
                 self.claim(Some(index), claims.get(index)?)
             })
-            .collect();
-        let condition = ConditionTrace { text, holds, count: found.len(), claims: shown };
-        if let Some(rule) = self.rules.last_mut() {
-            rule.conditions.push(condition);
-        }
+            .collect()
     }
 
     pub(super) fn fired(&mut self) {

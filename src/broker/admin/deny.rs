@@ -46,12 +46,16 @@ impl Denial {
             "issuer-key" => value.len() == 43 && value.bytes().all(base64url),
             _ => return Err(Fault::new(Code::Malformed, "not a kind of the deny list")),
         };
+        let form = match kind {
+            "platform" => {
+                "a platform is its sort and 16 to 512 lower-case hex digits, such as `snp-chip:…` or `intel-ppid:…`"
+            }
+            "measurement" => "a measurement is 16 to 512 lower-case hex digits",
+            _ => "a key of an issuer is its RFC 7638 thumbprint, 43 characters of base64url",
+        };
         match fits {
             true => Ok(Self { kind: kind.to_owned(), value: value.to_owned() }),
-            false => Err(Fault::new(
-                Code::Malformed,
-                "not a value of this kind: lower-case hex, or a thumbprint in base64url",
-            )),
+            false => Err(Fault::new(Code::Malformed, form)),
         }
     }
 }

@@ -21,6 +21,7 @@ const HOLD: u32 = 900;
 pub(crate) struct Pace {
     counts: Mutex<HashMap<ProviderId, Counts>>,
     revoking: Mutex<()>,
+    signed: Mutex<()>,
     copying: Mutex<()>,
 }
 
@@ -46,6 +47,12 @@ impl Pace {
     /// One revocation at a time, so that the last two admins cannot end each other.
     pub(super) fn revoking(&self) -> MutexGuard<'_, ()> {
         self.revoking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One change of policies, of their signers or of signing keys at a time: what a list of signers allows is done before another list
+    /// counts, and no removed signer sets anything after its removal was answered.
+    pub(crate) fn signed(&self) -> MutexGuard<'_, ()> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One copy of the store at a time.

@@ -70,7 +70,9 @@ fn described(kind: AttestationType, version: Option<&PolicyVersion>) -> Value {
         "type": kind.as_str(),
         "number": version.map_or(0, |version| version.number),
         "state": state,
-        "digest": URL_SAFE_NO_PAD.encode(version.map_or_else(|| digest(text.as_deref()), |version| version.digest)),
+        "digest": text.is_some().then(|| {
+            URL_SAFE_NO_PAD.encode(version.map_or_else(|| digest(text.as_deref()), |version| version.digest))
+        }),
         "policy_hash": text.as_deref().map(policy_hash),
         "signed": is_signed(document),
         "text": text,
@@ -185,6 +187,7 @@ impl Desk<'_> {
         if document.len() > LONGEST_DOCUMENT {
             return Err(Fault::new(Code::TooLarge, "the policy is too long").into());
         }
+        let _alone = self.broker.pace.signed();
         let signers = self.policy_signers(is_signed(&document))?;
         self.put_version(kind, Accepted::read(document, signers.as_ref())?, reason)
     }
@@ -194,6 +197,7 @@ impl Desk<'_> {
     /// # Errors
     /// `operation-not-allowed` where only registered signers set policies and the order is not theirs.
     pub fn reset_policy(&self, kind: AttestationType, order: Option<&str>, reason: Reason) -> Result<Done, Refusal> {
+        let _alone = self.broker.pace.signed();
         let signers = self.policy_signers(order.is_some_and(is_signed))?;
         if let Some(order) = order {
             let upload = read_upload(order, signers.as_ref()).map_err(in_its_words)?;
@@ -211,6 +215,7 @@ impl Desk<'_> {
     pub fn restore_policy(&self, kind: AttestationType, number: u64, reason: Reason) -> Result<Done, Refusal> {
         let versions = self.broker.keystore.policy_history(&self.provider, kind.as_str())?;
         let wanted = version(&versions, number)?;
+        let _alone = self.broker.pace.signed();
         let signers = self.policy_signers(is_signed(&wanted.document))?;
         if wanted.document.is_empty() {
             return self.put_version(kind, Accepted::default(kind), reason);

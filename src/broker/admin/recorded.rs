@@ -31,6 +31,10 @@ pub fn recall(entry: &Value, attestation_type: &str) -> Recalled {
     if claims.len() == 2 && claims.contains_key("digest") && claims.contains_key("bytes") {
         return Recalled::WithoutClaims;
     }
+    // A session was appraised when it began, which has a record of its own; among its claims stand those that the policy of then issued.
+    if entry.pointer("/body/freshness").and_then(Value::as_str) == Some("session") {
+        return Recalled::Other;
+    }
     let evidence = claims.get("keygate").and_then(|keygate| keygate.get("kind")).and_then(Value::as_str);
     let fits = match attestation_type {
         "SgxEnclave" | "OpenEnclave" => evidence == Some("sgx"),
@@ -58,6 +62,15 @@ mod tests {
         assert_eq!(recall(&attested, "SevSnpVm"), Recalled::Other);
         assert_eq!(recall(&entry("admin", claims), "SgxEnclave"), Recalled::Other);
         assert_eq!(recall(&json!({"kind": "attestation", "body": {}}), "SgxEnclave"), Recalled::Other);
+        let mut session = entry("key.use", json!({"keygate": {"kind": "sgx"}, "team": "blue"}));
+        session["body"]["freshness"] = json!("once");
+        assert_ne!(recall(&session, "SgxEnclave"), Recalled::Other);
+        session["body"]["freshness"] = json!("session");
+        assert_eq!(
+            recall(&session, "SgxEnclave"),
+            Recalled::Other,
+            "what a policy issued is no claim of the service's"
+        );
         let digest = entry("key.use", json!({"digest": "x", "bytes": 40_000}));
         assert_eq!(recall(&digest, "SgxEnclave"), Recalled::WithoutClaims);
     }

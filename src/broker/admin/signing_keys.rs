@@ -29,6 +29,7 @@ impl Desk<'_> {
     pub fn rotate_signing_key(&self, reason: &Reason) -> Result<Done, Refusal> {
         let provider = self.broker.known_provider(&self.provider)?;
         let keys = provider.signers().azure();
+        let _alone = self.broker.pace.signed();
         let (etag, before) = self.list_signing_keys()?;
         self.expected(&etag)?;
         self.broker.azure_keys(&provider, self.now)?.may_rotate(self.now)?;

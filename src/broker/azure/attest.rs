@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
+use keygate_verifier::{Anchors, Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
@@ -122,9 +122,8 @@ impl Broker {
             Ok((Found::Shown(result), now)) => (result, now),
             Err(fault) => return Ok(stranger(fault.into())),
         };
-        drop(permit);
         let event = draft_event(passage, &result, now.secs());
-        let answered = self.azure_answer(passage, &result, event.clone(), now);
+        let answered = self.azure_answer(passage, &result, event.clone(), now, permit);
         Ok(Turn::Answered(answered.map_err(|refused| {
             let told = match self.once_more(&request.seat, &result, &passage.correlation) {
                 Ok(()) => self.deny(event, &refused.fault, true, &passage.correlation),
@@ -148,6 +147,11 @@ impl Broker {
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(genuine) => genuine,
         };
+        let setup = request.seat.provider.setup();
+        // Azure's relying parties do not look at the anchor, so that evidence under one of the operator's is for those who mean it.
+        if genuine.anchor() != Anchors::VENDOR && !setup.azure_anchors.iter().any(|name| name == genuine.anchor()) {
+            return Err(Fault::new(Code::ChainUntrusted, "anchor").because("no tokens are made under this anchor"));
+        }
         self.hold_against_marks(genuine.used(), genuine.anchor(), held)?;
         let mut presented = Map::new();
         if let Some(data) = &request.init {
@@ -157,7 +161,6 @@ impl Broker {
         if let Some(data) = &request.runtime {
             present(&mut presented, RUNTIME, data, "runtime-data")?;
         }
-        let setup = request.seat.provider.setup();
         let issuers: Vec<&str> = setup.uvm_issuers.iter().map(String::as_str).collect();
         let trust = UvmTrust { issuers: &issuers, minimum_svn: setup.uvm_minimum_svn };
         let endorsed = self.verifier.find_uvm(&passage.uvm, &genuine, &trust, now)?;
@@ -173,13 +176,14 @@ impl Broker {
         Ok(Found::Shown(Box::new(result)))
     }
 
-    /// Policy and token.
+    /// Policy and token. The permit is held until both are there: whose policy it is may be a stranger's choice.
     fn azure_answer(
         &self,
         passage: &Passage,
         result: &AttestationResult,
         event: Event,
         now: UnixTime,
+        permit: Permit,
     ) -> Result<AzureAttestAnswer, Refused> {
         let request = &passage.request;
         let provider = &request.seat.provider;
@@ -214,6 +218,7 @@ impl Broker {
             Some(_) => key.draft_token(provider.issuer(), body),
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
+        drop(permit);
         self.keystore.record_within_reserve(event.record()).map_err(Fault::from)?;
         Ok(AzureAttestAnswer { token, trace, correlation: passage.correlation.clone() })
     }

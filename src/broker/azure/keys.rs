@@ -165,8 +165,9 @@ impl AzureKeys {
     }
 
     fn reread(&self, keystore: &Keystore, setup: &ProviderSetup) -> Result<(), Fault> {
-        let line = Arc::new(read(keystore, setup)?);
-        *self.line.write().unwrap_or_else(PoisonError::into_inner) = line;
+        // Read while nobody else writes: who read before another key was made must not put its older line over the newer one.
+        let mut line = self.line.write().unwrap_or_else(PoisonError::into_inner);
+        *line = Arc::new(read(keystore, setup)?);
         Ok(())
     }
 }

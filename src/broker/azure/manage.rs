@@ -79,6 +79,7 @@ impl Broker {
     /// [`AzureFault`]; nothing changed then.
     pub fn azure_set_policy(&self, seat: &Seat, bearer: Option<&str>, kind: AttestationType, jws: &str) -> Told {
         self.azure_manage(seat, bearer, Action::PolicySet, kind.as_str(), |desk| {
+            let _alone = desk.broker.pace.signed();
             let upload = desk.may_change(kind, jws)?;
             let Some(text) = &upload.text else {
                 return Err(operation("the policy has no claim AttestationPolicy; to take a policy away, reset it"));
@@ -100,6 +101,7 @@ impl Broker {
     /// [`AzureFault`]; nothing changed then.
     pub fn azure_reset_policy(&self, seat: &Seat, bearer: Option<&str>, kind: AttestationType, jws: &str) -> Told {
         self.azure_manage(seat, bearer, Action::PolicyReset, kind.as_str(), |desk| {
+            let _alone = desk.broker.pace.signed();
             if desk.may_change(kind, jws)?.text.is_some() {
                 return Err(operation("a reset has an empty payload"));
             }
@@ -260,6 +262,7 @@ impl Desk<'_> {
         let der = certificate_in(&embedded)?;
         let thumbprint = signers::thumbprint(&der);
         let thumbprint = thumbprint.ok_or_else(|| parameter("the policy certificate is no certificate"))?;
+        let _alone = self.broker.pace.signed();
         for _ in 0..TRIES {
             let signers = Signers::of(&self.broker.keystore, &self.provider)?;
             registered(embedded.signer.as_ref(), &signers)?;

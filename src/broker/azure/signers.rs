@@ -20,6 +20,8 @@ use crate::broker::providers::{ProviderSetup, TrustModel};
 
 /// The kind of document under which the list is kept.
 pub(crate) const KIND: &str = "PolicySigners";
+/// Shortest modulus of a signer, in bits.
+const SHORTEST: u32 = 2048;
 /// Most certificates of one provider.
 const MOST: usize = 64;
 
@@ -53,6 +55,10 @@ impl Signers {
     pub(super) fn with(&self, der: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Refused> {
         if self.certificates.iter().any(|known| known == der) {
             return Ok(None);
+        }
+        if !may_sign(der) {
+            let why = "the policy certificate has no key that signs policies: RSA of 2048 bits or more, or P-256";
+            return Err(Refused::new(AzureFaultKind::InvalidParameter, Code::PolicyInvalid, "policy-signers", why));
         }
         if self.certificates.len() >= MOST {
             return Err(Fault::new(Code::TooLarge, "too many policy signers").into());
@@ -102,6 +108,10 @@ pub(crate) fn seed(keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Resu
     if setup.policy_signers.is_empty() {
         return Err(Fault::new(Code::ConfigInvalid, "an isolated provider needs a policy signer to begin with"));
     }
+    if !setup.policy_signers.iter().all(|der| may_sign(der)) {
+        let what = "a policy signer has no key that signs policies: RSA of 2048 bits or more, or P-256";
+        return Err(Fault::new(Code::ConfigInvalid, what));
+    }
     let record = Event::new(kind::ADMIN, &setup.id, now)
         .word(Field::Op, "signer.seed")
         .word(Field::Decision, "permit")
@@ -124,6 +134,20 @@ pub(crate) fn seed(keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Resu
 /// The public key of a certificate, DER.
 fn spki(der: &[u8]) -> Option<Vec<u8>> {
     X509::from_der(der).ok()?.public_key().ok()?.public_key_to_der().ok()
+}
+
+/// Whether a certificate, whole and nothing behind it, has a key whose signatures are read: where none of those listed has one, nobody
+/// changes a policy any more, nor the list.
+fn may_sign(der: &[u8]) -> bool {
+    let Ok(certificate) = X509::from_der(der) else { return false };
+    let whole = certificate.to_der().is_ok_and(|again| again == der);
+    let Ok(key) = certificate.public_key() else { return false };
+    let fits = match key.id() {
+        openssl::pkey::Id::RSA => key.bits() >= SHORTEST,
+        openssl::pkey::Id::EC => key.ec_key().is_ok_and(|key| key.group().curve_name() == Some(Nid::X9_62_PRIME256V1)),
+        _ => false,
+    };
+    whole && fits
 }
 
 /// Upper-case hex of SHA-1 over the DER, as Azure names certificates.

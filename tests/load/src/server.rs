@@ -139,7 +139,7 @@ fn furnish(dir: &Path, lab: &Lab) -> Fallible<()> {
     for (kind, root) in lab.roots() {
         fs::write(dir.join(format!("anchors/{kind}.der")), root)?;
         more.push_str(&format!(
-            "\n[[trust_anchors]]\nname = \"lab-{kind}\"\nkind = \"{kind}\"\npurpose = \"attestation\"\nfile = \"anchors/{kind}.der\"\n"
+            "\n[[trust_anchors]]\nname = \"lab-{kind}\"\nkind = \"{kind}\"\npurpose = \"attestation\"\nazure_tokens = true\nfile = \"anchors/{kind}.der\"\n"
         ));
     }
     for (name, content) in lab.endorsements() {

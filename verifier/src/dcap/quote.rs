@@ -115,6 +115,11 @@ impl<'a> Quote<'a> {
         Ok((quote, length))
     }
 
+    /// SHA-256 over header, body and signature, without the certificates and the padding behind them.
+    pub fn signed_sha256(&self) -> [u8; 32] {
+        openssl::sha::sha256(&[self.signed, &self.signature].concat())
+    }
+
     /// Whether `bytes` begin like a quote of `tee`.
     pub fn looks_like(bytes: &[u8], tee: IntelTee) -> bool {
         bytes.len() >= SHORTEST && body_length(bytes, tee).is_ok()

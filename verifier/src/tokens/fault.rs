@@ -1,4 +1,4 @@
-//! Why a token was refused. Bad inputs, section 1: three codes, and a sentence for the audit.
+//! Why a token was refused. Bad inputs, section 1: a stable code, and a sentence for the audit.
 
 use thiserror::Error;
 
@@ -57,14 +57,26 @@ pub enum TokenFault {
     /// The certificate of the signing key does not fit the issuer.
     #[error("the certificate of the signing key is refused: {0}")]
     Certificate(&'static str),
+    /// What its issuer signed is not what the configured profile stands for.
+    #[error("the token is not one of its profile: {0}")]
+    Profile(&'static str),
+    /// The token's key is not the recipient, or its parts do not belong together.
+    #[error("the token is bound to something else: {0}")]
+    Binding(&'static str),
+    /// The nonce of this request stands nowhere that the workload fills and the issuer verified.
+    #[error("the token does not carry this request's nonce in a place that its workload fills")]
+    Freshness,
 }
 
 impl TokenFault {
-    /// The stable word: `token-invalid`, `malformed` or `too-large`.
+    /// The stable word: `token-invalid`, `malformed` or `too-large`; for tokens as evidence also `binding-mismatch` and
+    /// `freshness-failed`.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_) => "too-large",
             Self::Malformed(_) => "malformed",
+            Self::Binding(_) => "binding-mismatch",
+            Self::Freshness => "freshness-failed",
             _ => "token-invalid",
         }
     }

@@ -26,6 +26,14 @@ pub(super) enum JsonFault {
 
 /// Reads one object.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
+    match value(bytes)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(JsonFault::Malformed),
+    }
+}
+
+/// Reads one text of any kind, as strictly.
+pub(super) fn value(bytes: &[u8]) -> Result<Value, JsonFault> {
     let budget = Budget { left: Cell::new(MAX_MEMBERS), spent: Cell::new(false) };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = Strict { budget: &budget, depth: 0 }.deserialize(&mut reader).and_then(|value| {
@@ -33,8 +41,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
         Ok(value)
     });
     match read {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(JsonFault::Malformed),
+        Ok(value) => Ok(value),
         Err(_) if budget.spent.get() => Err(JsonFault::TooLarge),
         Err(error) if error.to_string().starts_with("number out of range") => Err(JsonFault::Number),
         Err(_) => Err(JsonFault::Malformed),

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use openssl::bn::BigNumRef;
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use serde_json::{Map, Value};
 
 use super::algorithm::JwsAlgorithm;
@@ -102,6 +102,33 @@ impl Key {
             ES512 => matches!(self.key, PublicKey::P521(..)),
         };
         family && self.algorithm.is_none_or(|named| named == algorithm)
+    }
+}
+
+impl Key {
+    /// The RFC 7638 thumbprint in base64url. `None` only if OpenSSL fails.
+    pub fn thumbprint(&self) -> Option<String> {
+        let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let input = match &self.key {
+            PublicKey::Rsa(key, _) => {
+                let rsa = key.rsa().ok()?;
+                let (n, e) = (b64(&rsa.n().to_vec()), b64(&rsa.e().to_vec()));
+                format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+            }
+            PublicKey::P256(key, _) | PublicKey::P384(key, _) | PublicKey::P521(key, _) => {
+                let (curve, size) = match &self.key {
+                    PublicKey::P256(..) => ("P-256", 32),
+                    PublicKey::P384(..) => ("P-384", 48),
+                    _ => ("P-521", 66),
+                };
+                let mut context = BigNumContext::new().ok()?;
+                let (mut x, mut y) = (BigNum::new().ok()?, BigNum::new().ok()?);
+                key.public_key().affine_coordinates(key.group(), &mut x, &mut y, &mut context).ok()?;
+                let (x, y) = (b64(&x.to_vec_padded(size).ok()?), b64(&y.to_vec_padded(size).ok()?));
+                format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
+        };
+        Some(b64(&openssl::sha::sha256(input.as_bytes())))
     }
 }
 

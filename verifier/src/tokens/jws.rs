@@ -43,6 +43,41 @@ pub(super) fn verify<'k>(
     keys: &'k KeySet,
     algorithms: &[JwsAlgorithm],
 ) -> Result<(Jws, &'k Key), TokenFault> {
+    let opened = open(token, algorithms)?;
+    if opened.header.contains_key("jwk") {
+        return Err(TokenFault::Header("`jwk` brings a key along"));
+    }
+    let key = keys.signer(opened.kid.as_deref(), opened.algorithm, opened.signed(), opened.signature())?;
+    Ok((opened.finish(), key))
+}
+
+/// A JWS of an accepted algorithm whose signature nobody has checked yet.
+pub(super) struct Opened<'t> {
+    compact: Compact<'t>,
+    pub header: Map<String, Value>,
+    pub algorithm: JwsAlgorithm,
+    pub kid: Option<String>,
+}
+
+impl Opened<'_> {
+    /// What the signature is over.
+    pub fn signed(&self) -> &[u8] {
+        self.compact.signed
+    }
+    /// The signature's bytes.
+    pub fn signature(&self) -> &[u8] {
+        &self.compact.signature
+    }
+    /// To be called once the signature was found right.
+    pub fn finish(self) -> Jws {
+        let signed_sha256 = openssl::sha::sha256(self.compact.signed);
+        let Self { compact, header, algorithm, kid } = self;
+        Jws { header, payload: compact.payload, algorithm, kid, signed_sha256 }
+    }
+}
+
+/// Takes a token apart and reads its header, all before any key is looked at. A `jwk` in the header is left to the caller.
+pub(super) fn open<'t>(token: &'t str, algorithms: &[JwsAlgorithm]) -> Result<Opened<'t>, TokenFault> {
     let compact = split(token)?;
     let header = object(&compact.header, "the header is not a strict json object")?;
     let algorithm = match header.get("alg") {
@@ -54,17 +89,14 @@ pub(super) fn verify<'k>(
         return Err(TokenFault::Header(refused.1));
     }
     let kid = kid(&header)?;
-    let key = keys.signer(kid.as_deref(), algorithm, compact.signed, &compact.signature)?;
-    let signed_sha256 = openssl::sha::sha256(compact.signed);
-    Ok((Jws { header, payload: compact.payload, algorithm, kid, signed_sha256 }, key))
+    Ok(Opened { compact, header, algorithm, kid })
 }
 
-/// Header members that change what a JWS means, or bring a key.
-const REFUSED: [(&str, &str); 4] = [
+/// Header members that change what a JWS means.
+const REFUSED: [(&str, &str); 3] = [
     ("crit", "`crit` asks for extensions, of which none is known"),
     ("b64", "`b64` is not supported"),
     ("zip", "`zip` is not supported"),
-    ("jwk", "`jwk` brings a key along"),
 ];
 
 fn kid(header: &Map<String, Value>) -> Result<Option<String>, TokenFault> {

@@ -71,12 +71,12 @@ pub(super) fn verify<'k>(
         return Err(TokenFault::Issuer);
     }
     for_audience(&claims, expected.audiences)?;
-    let (expires, issued) = in_time(&claims, expected, now)?;
+    let (expires, issued) = in_time(&claims, &Times::of(expected), now)?;
     let (kid, algorithm, signed_sha256) = (jws.kid, jws.algorithm, jws.signed_sha256);
     Ok((Jwt { header: jws.header, claims, algorithm, kid, expires, issued, signed_sha256 }, key))
 }
 
-fn of_type(header: &Map<String, Value>, expected: &[&str]) -> Result<(), TokenFault> {
+pub(super) fn of_type(header: &Map<String, Value>, expected: &[&str]) -> Result<(), TokenFault> {
     match header.get("typ") {
         _ if expected.is_empty() => Ok(()),
         Some(Value::String(typ)) if expected.iter().any(|name| name.eq_ignore_ascii_case(typ)) => Ok(()),
@@ -84,7 +84,7 @@ fn of_type(header: &Map<String, Value>, expected: &[&str]) -> Result<(), TokenFa
     }
 }
 
-fn for_audience(claims: &Map<String, Value>, expected: &[&str]) -> Result<(), TokenFault> {
+pub(super) fn for_audience(claims: &Map<String, Value>, expected: &[&str]) -> Result<(), TokenFault> {
     let is_ours = |name: &Value| name.as_str().is_some_and(|name| expected.contains(&name));
     match claims.get("aud") {
         _ if expected.is_empty() => Ok(()),
@@ -96,23 +96,44 @@ fn for_audience(claims: &Map<String, Value>, expected: &[&str]) -> Result<(), To
     }
 }
 
-fn in_time(
+/// What is asked of the times of a token.
+pub(super) struct Times {
+    /// Seconds by which the issuer's clock may differ; less than zero counts as zero.
+    pub leeway: i64,
+    /// The most seconds since `iat`, which must then be there.
+    pub max_age: Option<i64>,
+    /// Seconds after `iat` at which a token without `exp` ends. `None`: `exp` is required.
+    pub life: Option<i64>,
+}
+
+impl Times {
+    fn of(expected: &Expected<'_>) -> Self {
+        Self { leeway: expected.leeway, max_age: expected.max_age, life: None }
+    }
+}
+
+/// `exp` and `iat`, when `now` lies between them.
+pub(super) fn in_time(
     claims: &Map<String, Value>,
-    expected: &Expected<'_>,
+    times: &Times,
     now: UnixTime,
 ) -> Result<(UnixTime, Option<UnixTime>), TokenFault> {
-    let leeway = expected.leeway.max(0);
-    let expires = seconds(claims, "exp")?.ok_or(TokenFault::Claim("exp"))?;
+    let leeway = times.leeway.max(0);
+    let issued = seconds(claims, "iat")?;
+    let expires = match (seconds(claims, "exp")?, issued, times.life) {
+        (Some(expires), _, _) => expires,
+        (None, Some(issued), Some(life)) => issued.plus(life),
+        (None, _, _) => return Err(TokenFault::Claim("exp")),
+    };
     if now >= expires.plus(leeway) {
         return Err(TokenFault::Expired);
     }
-    let issued = seconds(claims, "iat")?;
     for begins in [seconds(claims, "nbf")?, issued].into_iter().flatten() {
         if begins > now.plus(leeway) {
             return Err(TokenFault::NotYetValid);
         }
     }
-    if let Some(most) = expected.max_age {
+    if let Some(most) = times.max_age {
         let issued = issued.ok_or(TokenFault::Claim("iat"))?;
         if now > issued.plus(most).plus(leeway) {
             return Err(TokenFault::TooOld);

@@ -10,6 +10,7 @@ use super::fault::TokenFault;
 use super::json::{self, JsonFault};
 use super::jwk::{Entry, Key};
 use crate::error::VerifyError;
+use crate::signatures::PublicKey;
 
 const PART: &str = "key-set";
 const MAX_BYTES: usize = 512 * 1024;
@@ -87,6 +88,16 @@ impl KeySet {
     /// Whether any key stands in both sets, by its numbers. A set that shares nothing with its forerunner is worth an alarm.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.keys.iter().any(|key| other.keys.iter().any(|known| known.key.digest() == key.key.digest()))
+    }
+
+    /// The key of these numbers, whatever its name: for tokens that name their key by its value.
+    pub(super) fn of_value(&self, key: &PublicKey) -> Option<&Key> {
+        self.keys.iter().map(Arc::as_ref).find(|known| known.key.digest() == key.digest())
+    }
+
+    /// How many keys are for this algorithm.
+    pub(super) fn fitting(&self, algorithm: JwsAlgorithm) -> usize {
+        self.keys.iter().filter(|key| key.fits(algorithm)).count()
     }
 
     /// Checks `signature` over `message` under the key named by `kid`, or, without a name, under each key that is for `algorithm`

@@ -25,7 +25,8 @@
 //!
 //! [`verify_jwt`] is for bearers and attestation tokens of any issuer, [`verify_maa`] adds what relying parties of an Azure-style
 //! attestation service look at, [`read_embedded`] reads the policies that Azure's tools sign: there alone the certificate comes
-//! with the text, and whether its key may do anything is for the caller to say.
+//! with the text, and whether its key may do anything is for the caller to say. [`verify_foreign`] takes a token as evidence: by the
+//! profile of its issuer it finds the key of the workload, a nonce of ours, debug, and claims under common names.
 
 mod algorithm;
 mod embedded;
@@ -36,6 +37,7 @@ mod jws;
 mod jwt;
 mod keys;
 mod maa;
+mod profiles;
 
 pub use algorithm::JwsAlgorithm;
 pub use embedded::{EmbeddedFault, EmbeddedJws, EmbeddedSigner, read_embedded};
@@ -44,3 +46,6 @@ pub use jws::{Jws, MAX_TOKEN, Peek, peek, verify_jws};
 pub use jwt::{Expected, Jwt, verify_jwt};
 pub use keys::KeySet;
 pub use maa::{maa_kid, verify_maa};
+pub use profiles::{
+    Foreign, Issuer, Lead, Profile, TokenBinding, TokenRoots, check_companion, peek_foreign, verify_foreign,
+};

@@ -38,6 +38,7 @@ impl Parsed for SgxQuote<'_> {
         };
         genuine.used = platform.used;
         genuine.tcb = Some(platform.tcb);
+        genuine.signed = Some(self.quote.signed_sha256());
         Ok(genuine)
     }
 

@@ -114,6 +114,7 @@ fn judge(
     genuine.measurements = vec![hex::encode(report.measurement)];
     genuine.not_after = chain.not_after.min(not_after);
     genuine.used = used.into_iter().collect();
+    genuine.signed = Some(openssl::sha::sha256(&[report.signed(), &report.signature()?].concat()));
     genuine.init_data = InitDataSlot::Field(report.host_data.to_vec());
     Ok(genuine)
 }

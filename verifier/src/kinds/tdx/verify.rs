@@ -31,6 +31,7 @@ impl Parsed for TdxQuote<'_> {
         genuine.init_data = InitDataSlot::Field(report.base.mr_config_id.to_vec());
         genuine.used = platform.used;
         genuine.tcb = Some(platform.tcb);
+        genuine.signed = Some(self.quote.signed_sha256());
         Ok(genuine)
     }
 
