@@ -4,6 +4,7 @@
 //! to be the right one. Faults STO-09, STO-14, STO-18, STO-19 of `bad-inputs.md`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,12 +102,13 @@ pub(crate) fn check_pages(conn: &Connection, path: &Path) -> Result<(), Keystore
 pub(crate) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    reads: AtomicU64,
 }
 
 impl Readers {
     /// None yet.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()) }
+        Self { path, idle: Mutex::default(), reads: AtomicU64::default() }
     }
 
     /// Where the store is.
@@ -131,6 +133,7 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, KeystoreError>,
     ) -> Result<T, KeystoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let conn = self.take()?;
         let run = |sql: &str| {
             conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(unreadable("store"))
@@ -145,6 +148,11 @@ impl Readers {
             }
         }
         found
+    }
+
+    /// How often the store was read so far.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Closes all idle connections.
