@@ -237,7 +237,7 @@ impl Broker {
             request_id: request.idempotency.as_ref().map(|id| id.key.as_str()),
             recipient,
             request: passage.digest,
-            answer: canonical::digest(&Value::Object(body.clone())),
+            answer: canonical::object_digest(&body),
             rule_digest: context.rule_digest.ok_or_else(missing)?,
             policy_digest: context.policy_digest,
             evidence_digest,
