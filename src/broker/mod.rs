@@ -221,6 +221,7 @@ impl Broker {
     /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, and a change of
     /// fitness.
     pub fn tick(&self) {
+        telemetry::tend();
         self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {
