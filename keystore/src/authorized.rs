@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::key::Operation;
 use crate::names::{KeyName, ProviderId, VersionId};
-use crate::views::Epoch;
+use crate::views::{Epoch, ReadRows};
 use crate::wrap::{Recipient, Wrapped, Wrapping};
 
 /// Proof that a permit was reached, and for exactly what. Its fields are private and it can be
@@ -24,6 +24,7 @@ pub struct Authorized {
     pub(crate) record: Record,
     pub(crate) repeat: Option<RepeatKey>,
     pub(crate) now: i64,
+    pub(crate) read: Option<ReadRows>,
 }
 
 impl Authorized {
@@ -40,7 +41,15 @@ impl Authorized {
         repeat: Option<RepeatKey>,
         now: i64,
     ) -> Self {
-        Self { target, usage, sealing, seen, spend, record, repeat, now }
+        Self { target, usage, sealing, seen, spend, record, repeat, now, read: None }
+    }
+
+    /// Hands over the rows of the [`Look`](crate::Look) that this was decided on. Rows of another key or
+    /// state are not used; those that are missing are read anew.
+    #[must_use]
+    pub fn having_read(mut self, rows: Option<ReadRows>) -> Self {
+        self.read = rows;
+        self
     }
 }
 

@@ -53,6 +53,6 @@ pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
 pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
-    KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
+    KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
 };
 pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

@@ -22,21 +22,21 @@ use crate::operations;
 use crate::seal::KeyRing;
 use crate::storage::sqlite::head::HeadState;
 use crate::storage::sqlite::journal::acceptable;
-use crate::storage::sqlite::keys::{KeyRow, VersionRow};
+use crate::storage::sqlite::keys::{KeyRow, KeyRows, VersionRow};
 use crate::storage::sqlite::row::{select_one, stored};
 use crate::storage::sqlite::spent::{AnswerRow, seal_answer};
 use crate::storage::sqlite::transaction::Transaction;
 use crate::storage::sqlite::trust::SessionRow;
 use crate::storage::sqlite::unwritable;
+use crate::views::ReadRows;
 use crate::wrap::{self, Wrapped, Wrapping};
 
 const OCTETS: &str = "application/octet-stream";
 const PKCS8: &str = "application/pkcs8";
 
-/// A key as it was read for one use.
+/// A key that was opened for one use.
 struct Opened {
-    key: KeyRow,
-    version: VersionRow,
+    rows: Box<KeyRows>,
     material: KeyMaterial,
 }
 
@@ -150,7 +150,7 @@ impl Keystore {
     /// `conflict` for a request key with another body; what the operation itself refuses;
     /// [`KeystoreError::StoreFailed`], after which the node must stop.
     pub fn perform(&self, order: Authorized) -> Result<Performed, KeystoreError> {
-        let Authorized { target, usage, sealing, seen, spend, record, repeat, now } = order;
+        let Authorized { target, usage, sealing, seen, spend, record, repeat, now, read } = order;
         acceptable(&record)?;
         if let Some(repeat) = &repeat {
             let provider = &target.provider;
@@ -160,7 +160,7 @@ impl Keystore {
                 Repeated::OtherBody => return Err(KeystoreError::Conflict(OTHER_BODY)),
             }
         }
-        let opened = self.open_for(&target, &usage, &seen, now)?;
+        let opened = self.open_for(&target, &usage, &seen, read, now)?;
         let outcome = outcome(&opened, &target, usage, &sealing)?;
         let kept = match &repeat {
             None => None,
@@ -174,9 +174,9 @@ impl Keystore {
             epoch: seen.epoch.0,
             folded: target.name.folded(),
             provider: target.provider,
-            number: stored(opened.version.number),
-            key_mac: opened.key.mac,
-            version_mac: opened.version.mac,
+            number: stored(opened.rows.version.number),
+            key_mac: opened.rows.key.mac,
+            version_mac: opened.rows.version.mac,
         };
         drop(opened.material);
         let written = self.writer().submit(move |tx| {
@@ -221,10 +221,32 @@ impl Keystore {
         }
     }
 
-    /// Reads and opens the key, and judges its state again.
-    fn open_for(&self, target: &Target, usage: &Use, seen: &Seen, now: i64) -> Result<Opened, KeystoreError> {
+    /// Opens the key out of the rows of the decision, and judges its state again.
+    fn open_for(
+        &self,
+        target: &Target,
+        usage: &Use,
+        seen: &Seen,
+        read: Option<ReadRows>,
+        now: i64,
+    ) -> Result<Opened, KeystoreError> {
         let ring = self.ring();
-        self.read(|conn| {
+        let rows = match read {
+            // The commit compares epoch and rows in any case; this spares work for nothing.
+            Some(_) if self.last_epoch() > seen.epoch.0 => return Err(KeystoreError::EpochMoved),
+            Some(ReadRows(rows)) if rows.are_of(target, seen) => rows,
+            _ => Box::new(self.rows_of(target, seen)?),
+        };
+        permitted(&rows.key, &rows.version, usage.operation(), now)?;
+        let data_key = rows.key.open_data_key(ring)?;
+        let material = rows.version.open_key(ring, &data_key, rows.key.key_type)?;
+        Ok(Opened { rows, material })
+    }
+
+    /// Reads the rows that a decision was made on.
+    fn rows_of(&self, target: &Target, seen: &Seen) -> Result<KeyRows, KeystoreError> {
+        let ring = self.ring();
+        let rows = self.read(|conn| {
             if HeadState::read(conn, ring)?.epoch != seen.epoch.0 {
                 return Err(KeystoreError::EpochMoved);
             }
@@ -232,14 +254,21 @@ impl Keystore {
             let condition = "WHERE key_id = ?1 AND row_id = ?2";
             let ids: [&dyn rusqlite::ToSql; 2] = [&key.row_id, target.version.as_bytes()];
             let version: VersionRow = select_one(conn, ring, condition, &ids)?.ok_or(KeystoreError::KeyNotFound)?;
-            if key.row_version != seen.key_row || version.row_version != seen.version_row {
-                return Err(KeystoreError::EpochMoved);
-            }
-            permitted(&key, &version, usage.operation(), now)?;
-            let data_key = key.open_data_key(ring)?;
-            let material = version.open_key(ring, &data_key, key.key_type)?;
-            Ok(Opened { key, version, material })
-        })
+            Ok(KeyRows { key, version })
+        })?;
+        if rows.are_of(target, seen) { Ok(rows) } else { Err(KeystoreError::EpochMoved) }
+    }
+}
+
+impl KeyRows {
+    /// Whether these are the rows of the decision.
+    fn are_of(&self, target: &Target, seen: &Seen) -> bool {
+        self.key.provider == target.provider
+            && self.key.name.folded() == target.name.folded()
+            && self.version.key_id == self.key.row_id
+            && self.version.id == target.version
+            && self.key.row_version == seen.key_row
+            && self.version.row_version == seen.version_row
     }
 }
 
@@ -271,7 +300,7 @@ fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, now: i64)
 fn outcome(opened: &Opened, target: &Target, usage: Use, sealing: &Sealing) -> Result<Outcome, KeystoreError> {
     let (material, version) = (&opened.material, &target.version);
     let mut outcome = Outcome {
-        kid: format!("{}/versions/{version}", opened.key.name),
+        kid: format!("{}/versions/{version}", opened.rows.key.name),
         public: None,
         alg: None,
         ciphertext: None,

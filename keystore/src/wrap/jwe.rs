@@ -5,7 +5,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::pkey::PKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -75,7 +74,7 @@ fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(
     let ephemeral = ecdh::ephemeral(curve)?;
     let text = |bytes| URL_SAFE_NO_PAD.encode(bytes);
     header.epk = Some(EphemeralKey::new(curve, text(&ephemeral.x), text(&ephemeral.y)));
-    let shared = ecdh::agree(&ephemeral.private, public?)?;
+    let shared = ecdh::agree(&ephemeral.private, &public?)?;
     let wrapping_key = concat_kdf(&shared, &[], &[]);
     let encrypted = key_wrap::wrap(wrapping_key.as_slice(), Padding::None, content_key)?;
     Ok((header, encrypted))
@@ -94,8 +93,7 @@ fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Resu
     let public = ecdh::public_key(*curve, &decode(&epk.x)?, &decode(&epk.y)?)?;
     let party = |text: &Option<String>| text.as_deref().map_or(Ok(Vec::new()), decode);
     let (apu, apv) = (party(&header.apu)?, party(&header.apv)?);
-    let own = PKey::from_ec_key(private.ec()?).map_err(|_| KeystoreError::CryptoFailed)?;
-    let shared = ecdh::agree(&own, public)?;
+    let shared = ecdh::agree(&private.ec()?, &public)?;
     let wrapping_key = concat_kdf(&shared, &apu, &apv);
     key_wrap::unwrap(wrapping_key.as_slice(), Padding::None, encrypted)
 }
