@@ -6,6 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use keygate_keystore::primitives::hash::Hash;
 use keygate_keystore::primitives::{gcm, key_wrap, oaep};
 use keygate_keystore::{KeyMaterial, KeyType, Recipient, RecipientPrivate, VersionId, Wrapping, operations, wrap};
 use openssl::pkey::{PKey, Private};
@@ -21,19 +22,19 @@ fn floor(c: &mut Criterion) {
     let kept = rsa_key(&material);
     let rsa = kept.rsa().unwrap();
     let (n, e) = (rsa.n().to_vec(), rsa.e().to_vec());
-    let ciphertext = oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), &[7; 32]).unwrap();
+    let ciphertext = oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), Hash::Sha256, &[7; 32]).unwrap();
     let mut group = c.benchmark_group("floor");
     group.bench_function("oaep_2048", |b| {
-        b.iter(|| oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), black_box(&[7; 32])).unwrap());
+        b.iter(|| oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), Hash::Sha256, black_box(&[7; 32])).unwrap());
     });
     group.bench_function("rsa2048_private_kept", |b| {
-        b.iter(|| oaep::decrypt(&kept, black_box(&ciphertext)).unwrap());
+        b.iter(|| oaep::decrypt(&kept, Hash::Sha256, black_box(&ciphertext)).unwrap());
     });
     group.bench_function("rsa2048_private_fresh", |b| {
         let der = material.sealed_form();
         b.iter(|| {
             let rsa = Rsa::private_key_from_der(black_box(&der)).unwrap();
-            oaep::decrypt(&PKey::from_rsa(rsa).unwrap(), &ciphertext).unwrap()
+            oaep::decrypt(&PKey::from_rsa(rsa).unwrap(), Hash::Sha256, &ciphertext).unwrap()
         });
     });
     group.bench_function("gcm_32", |b| {

@@ -149,6 +149,8 @@ fn able(key_type: KeyType, exportable: bool) -> Vec<Operation> {
         KeyType::Oct128 | KeyType::Oct192 | KeyType::Oct256 => &[Release, Unwrap, Wrap, Generate],
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => &[Release, Unwrap, Wrap, Generate, Sign],
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => &[Release, Sign],
+        // No algorithm of the native door's signs on this curve.
+        KeyType::EcP256K => &[Release],
     };
     all.iter().copied().filter(|operation| exportable || *operation != Release).collect()
 }

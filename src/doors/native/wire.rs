@@ -66,10 +66,15 @@ pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fau
         Operation::Generate => &["wrapping", "alg", "bytes", "aad"],
         Operation::Sign => &["wrapping", "alg", "digest"],
         Operation::Wrap => &["alg", "plaintext", "aad"],
+        // No form of this door's: another door has them.
+        Operation::Encrypt | Operation::Decrypt | Operation::Verify => return Err(Fault::new(Code::Unsupported, "")),
     };
     let body = Body::read(body, &[&PROOF, own].concat())?;
     let wrapping = match body.text("wrapping", LARGEST)? {
-        Some(text) => Some(Wrapping::parse(text).map_err(|_| Fault::new(Code::Unsupported, "wrapping"))?),
+        Some(text) => {
+            let served = Wrapping::parse(text).ok().filter(|wrapping| Wrapping::NATIVE.contains(wrapping));
+            Some(served.ok_or_else(|| Fault::new(Code::Unsupported, "wrapping"))?)
+        }
         None => None,
     };
     Ok(UseBody { usage: body.usage(operation)?, wrapping, proof: body.proof()? })
@@ -100,6 +105,9 @@ impl Body {
             Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
             Operation::Wrap => {
                 Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? }
+            }
+            Operation::Encrypt | Operation::Decrypt | Operation::Verify => {
+                return Err(Fault::new(Code::Unsupported, ""));
             }
         })
     }
