@@ -57,8 +57,11 @@ impl RotationPolicy {
         if text.len() > LONGEST {
             return Err(KeystoreError::TooLarge("longer than a rotation policy"));
         }
-        let document: Document =
-            serde_json::from_str(text).map_err(|_| KeystoreError::Malformed("not a rotation policy"))?;
+        let malformed = || KeystoreError::Malformed("not a rotation policy");
+        if !text.trim_start().starts_with('{') {
+            return Err(malformed());
+        }
+        let document: Document = serde_json::from_str(text).map_err(|_| malformed())?;
         let (mut rotate, mut notify) = (None, None);
         for LifetimeAction { trigger, action } in document.lifetime_actions.unwrap_or_default() {
             let place = match action.kind.to_ascii_lowercase().as_str() {

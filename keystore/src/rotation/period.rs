@@ -7,8 +7,9 @@ use std::fmt;
 use crate::error::KeystoreError;
 
 const DAY: i64 = 86_400;
-/// Longest span of each unit: some hundred years.
-const LONGEST: u32 = 36_525;
+/// Most months and most days of a span: a hundred years of each.
+const MOST_MONTHS: u32 = 1_200;
+const MOST_DAYS: u32 = 36_525;
 
 /// A span of time, longer than nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +21,7 @@ pub struct Period {
 
 impl Period {
     /// Reads the form of ISO 8601 with whole numbers; nothing, fractions, signs, units twice or out of order
-    /// and more than some hundred years are `malformed`.
+    /// and more than a hundred years are `malformed`.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         read(text).ok_or(KeystoreError::Malformed("not a span of time in the form of iso 8601"))
     }
@@ -99,7 +100,7 @@ fn read(text: &str) -> Option<Period> {
         };
         period.seconds = period.seconds.checked_add(seconds)?;
     }
-    let long = period.months > LONGEST / 30 || period.days > LONGEST;
+    let long = period.months > MOST_MONTHS || period.days > MOST_DAYS;
     (!long && period.least() > 0).then_some(period)
 }
 

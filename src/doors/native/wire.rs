@@ -270,6 +270,14 @@ mod tests {
         assert_eq!(code(r#"{"alg":"ES256"}"#, Operation::Release), Some(Code::Malformed));
         assert_eq!(code(r#"{"alg":"ES256","digest":"","aad":""}"#, Operation::Sign), Some(Code::Malformed));
         assert_eq!(code(r#"{"digest":""}"#, Operation::Sign), Some(Code::Malformed));
+        for operation in [Operation::Encrypt, Operation::Decrypt, Operation::Verify] {
+            assert_eq!(code("{}", operation), Some(Code::Unsupported), "another door's");
+        }
+        for wrapping in ["RSA_AES_KEY_WRAP_384", "CKM_RSA_AES_KEY_WRAP", "RSAES_OAEP_SHA_256"] {
+            let body = format!(r#"{{"wrapping":"{wrapping}"}}"#);
+            assert_eq!(code(&body, Operation::Release), Some(Code::Unsupported), "{wrapping}");
+        }
+        assert_eq!(code(r#"{"wrapping":"JWE"}"#, Operation::Release), None);
         for (bytes, wanted) in [("0", Code::Malformed), ("1.0", Code::Malformed), ("1025", Code::TooLarge)] {
             let body = format!(r#"{{"alg":"A256GCM","bytes":{bytes}}}"#);
             assert_eq!(code(&body, Operation::Generate), Some(wanted), "{bytes}");
