@@ -31,8 +31,11 @@ fn wrapped(wrapping: &str, ciphertext: &str) -> Wrapped {
     serde_json::from_value(json!({"wrapping": wrapping, "ciphertext": ciphertext})).unwrap()
 }
 
-/// Wrapping, ciphertext and plaintext of each file, and the key they are for.
-fn files() -> Option<(RecipientPrivate, Vec<(String, String, Vec<u8>)>)> {
+/// Wrapping, ciphertext and plaintext.
+type File = (String, String, Vec<u8>);
+
+/// What is in each file, and the key they are for.
+fn files() -> Option<(RecipientPrivate, Vec<File>)> {
     let folder = std::env::var_os("KEYGATE_VECTORS")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors")), PathBuf::from);
     let folder = folder.join("tokens/generated");
