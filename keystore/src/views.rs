@@ -101,6 +101,16 @@ impl KeyView {
         format!("{}-{}", hex::encode(prefix), self.row_version)
     }
 
+    /// As [`KeyView::usable`] for a use that only looks back, at a door that lets old data be read outside the key's time
+    /// ([`Authorized::at_any_time`](crate::Authorized::at_any_time)): deleted and disabled keys are refused.
+    pub fn usable_at_any_time(&self) -> Result<(), KeystoreError> {
+        match (self.deleted_at, self.enabled) {
+            (Some(_), _) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
+            (None, false) => Err(KeystoreError::KeyState(KeyStateReason::Disabled)),
+            (None, true) => Ok(()),
+        }
+    }
+
     /// Whether the key as a whole may be used at `now`, unix seconds; `key-state` if not.
     pub fn usable(&self, now: i64) -> Result<(), KeystoreError> {
         let reason = if self.deleted_at.is_some() {

@@ -85,12 +85,13 @@ pub fn agree(private: &EcKey<Private>, public: &EcKey<Public>) -> Result<Zeroizi
 
 /// The curve as OpenSSL has it. Made once for each: making it costs a third of a point multiplication.
 pub(crate) fn group(curve: Curve) -> Result<&'static EcGroup, ErrorStack> {
-    static GROUPS: [OnceLock<EcGroup>; 3] = [const { OnceLock::new() }; 3];
-    let [p256, p384, p521] = &GROUPS;
+    static GROUPS: [OnceLock<EcGroup>; 4] = [const { OnceLock::new() }; 4];
+    let [p256, p384, p521, p256k] = &GROUPS;
     let kept = match curve {
         Curve::P256 => p256,
         Curve::P384 => p384,
         Curve::P521 => p521,
+        Curve::P256K => p256k,
     };
     if let Some(group) = kept.get() {
         return Ok(group);

@@ -13,6 +13,7 @@ use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
 use crate::error::KeystoreError;
 use crate::key::Curve;
 use crate::material::{KeyMaterial, PublicPart};
+use crate::primitives::hash::Hash;
 use crate::primitives::key_wrap::{self, Padding};
 use crate::primitives::{ecdh, gcm, oaep, random};
 
@@ -68,7 +69,7 @@ fn algorithm_of(recipient: &Recipient) -> &'static str {
 fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(Header, Vec<u8>), KeystoreError> {
     let mut header = Header::new(algorithm_of(recipient), recipient.kid(), cty);
     if let Some(public) = recipient.rsa_key() {
-        return Ok((header, oaep::encrypt(&public?, content_key)?));
+        return Ok((header, oaep::encrypt(&public?, Hash::Sha256, content_key)?));
     }
     let (curve, public) = recipient.ec_key().ok_or(KeystoreError::CryptoFailed)?;
     let ephemeral = ecdh::ephemeral(curve)?;
@@ -82,7 +83,7 @@ fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(
 
 fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let PublicPart::Ec { curve, .. } = private.public() else {
-        return oaep::decrypt(&private.rsa()?, encrypted);
+        return oaep::decrypt(&private.rsa()?, Hash::Sha256, encrypted);
     };
     let missing = KeystoreError::Malformed("the header of the JWE lacks `epk`");
     let epk = header.epk.as_ref().ok_or(missing)?;

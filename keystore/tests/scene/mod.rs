@@ -177,7 +177,9 @@ impl Permit {
 
     pub fn usage(self, usage: Use) -> Authorized {
         let sealing = match usage {
-            Use::Wrap { .. } => Sealing::NotSealed,
+            Use::Wrap { .. } | Use::Raw(RawUse::Encrypt(_) | RawUse::Wrap(_) | RawUse::Verify { .. }) => {
+                Sealing::NotSealed
+            }
             _ => Sealing::For { recipient: recipient().recipient().clone(), wrapping: Wrapping::Jwe },
         };
         self.sealed(usage, sealing)

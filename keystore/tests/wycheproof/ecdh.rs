@@ -89,6 +89,7 @@ fn pkcs8(curve: Curve, scalar: &[u8]) -> Vec<u8> {
         Curve::P256 => hex::decode("06082a8648ce3d030107").unwrap(),
         Curve::P384 => hex::decode("06052b81040022").unwrap(),
         Curve::P521 => hex::decode("06052b81040023").unwrap(),
+        Curve::P256K => hex::decode("06052b8104000a").unwrap(),
     };
     let name = hex::decode("06072a8648ce3d0201").unwrap();
     let inner = element(0x30, &[vec![2, 1, 1], element(4, scalar)].concat());
