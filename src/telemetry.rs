@@ -84,6 +84,13 @@ pub fn figures() -> Option<String> {
     Some(figures.render())
 }
 
+/// Adds up the samples of histograms, which wait one by one until somebody does: also where no one asks for the metrics.
+pub fn tend() {
+    if let Some(figures) = FIGURES.get() {
+        figures.run_upkeep();
+    }
+}
+
 /// A request was answered. `code` is `ok` or a stable code.
 pub fn answered(operation: &'static str, code: &'static str, correlation: &str, took: Duration) {
     metrics::counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);

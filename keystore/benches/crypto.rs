@@ -6,6 +6,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use keygate_keystore::operations::raw::{self, RawCiphertext, RawPlaintext, Rsa15};
+use keygate_keystore::primitives::hash::Hash;
 use keygate_keystore::primitives::{gcm, key_wrap, oaep};
 use keygate_keystore::{KeyMaterial, KeyType, Recipient, RecipientPrivate, VersionId, Wrapping, operations, wrap};
 use openssl::pkey::{PKey, Private};
@@ -21,19 +23,19 @@ fn floor(c: &mut Criterion) {
     let kept = rsa_key(&material);
     let rsa = kept.rsa().unwrap();
     let (n, e) = (rsa.n().to_vec(), rsa.e().to_vec());
-    let ciphertext = oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), &[7; 32]).unwrap();
+    let ciphertext = oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), Hash::Sha256, &[7; 32]).unwrap();
     let mut group = c.benchmark_group("floor");
     group.bench_function("oaep_2048", |b| {
-        b.iter(|| oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), black_box(&[7; 32])).unwrap());
+        b.iter(|| oaep::encrypt(&oaep::public_key(&n, &e).unwrap(), Hash::Sha256, black_box(&[7; 32])).unwrap());
     });
     group.bench_function("rsa2048_private_kept", |b| {
-        b.iter(|| oaep::decrypt(&kept, black_box(&ciphertext)).unwrap());
+        b.iter(|| oaep::decrypt(&kept, Hash::Sha256, black_box(&ciphertext)).unwrap());
     });
     group.bench_function("rsa2048_private_fresh", |b| {
         let der = material.sealed_form();
         b.iter(|| {
             let rsa = Rsa::private_key_from_der(black_box(&der)).unwrap();
-            oaep::decrypt(&PKey::from_rsa(rsa).unwrap(), &ciphertext).unwrap()
+            oaep::decrypt(&PKey::from_rsa(rsa).unwrap(), Hash::Sha256, &ciphertext).unwrap()
         });
     });
     group.bench_function("gcm_32", |b| {
@@ -56,7 +58,7 @@ fn release(c: &mut Criterion) {
         for (key_type, private) in &recipients {
             let recipient: &Recipient = private.recipient();
             for wrapping in Wrapping::ALL {
-                if wrapping == Wrapping::RsaAesKeyWrap256 && key_type.rsa_bits().is_none() {
+                if wrapping != Wrapping::Jwe && key_type.rsa_bits().is_none() {
                     continue;
                 }
                 let name = format!("{}_{}/to_{}", wrapping.as_str(), target.as_str(), key_type.as_str());
@@ -118,5 +120,69 @@ fn sign(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, floor, release, data_wrap, sign);
+const RAW: [(&str, KeyType); 11] = [
+    ("A256GCM", KeyType::Oct256),
+    ("A256CBC", KeyType::Oct256),
+    ("A256CBCPAD", KeyType::Oct256),
+    ("A256KW", KeyType::Oct256),
+    ("CKM_AES_KEY_WRAP_PAD", KeyType::Oct256),
+    ("RSA-OAEP", KeyType::Rsa2048),
+    ("RSA-OAEP-256", KeyType::Rsa2048),
+    ("RSA1_5", KeyType::Rsa2048),
+    ("RSA-OAEP", KeyType::Rsa3072),
+    ("RSA-OAEP", KeyType::Rsa4096),
+    ("RSA1_5", KeyType::Rsa4096),
+];
+
+fn raw_data(c: &mut Criterion) {
+    for (alg, key_type) in RAW {
+        let sealed = KeyMaterial::generate(key_type).unwrap().sealed_form();
+        let open = || KeyMaterial::from_sealed_form(key_type, &sealed).unwrap();
+        let plaintext = RawPlaintext {
+            alg: alg.to_owned(),
+            plaintext: vec![7; 32].into(),
+            iv: alg.contains("CBC").then(|| vec![7; 16]),
+            aad: Vec::new(),
+            rsa1_5: Rsa15::Served,
+        };
+        let parts = raw::encrypt(&open(), &plaintext).unwrap();
+        let ciphertext = RawCiphertext {
+            alg: alg.to_owned(),
+            ciphertext: parts.ciphertext,
+            iv: parts.iv,
+            tag: parts.tag,
+            aad: Vec::new(),
+            rsa1_5: Rsa15::Served,
+        };
+        let name = format!("{alg}/{}", key_type.as_str());
+        c.bench_function(&format!("raw_encrypt/{name}"), |b| {
+            b.iter(|| raw::encrypt(&open(), black_box(&plaintext)).unwrap());
+        });
+        c.bench_function(&format!("raw_decrypt/{name}"), |b| {
+            b.iter(|| raw::decrypt(&open(), black_box(&ciphertext)).unwrap());
+        });
+    }
+}
+
+fn raw_sign(c: &mut Criterion) {
+    for (alg, key_type) in [
+        ("ES256", KeyType::EcP256),
+        ("ES256K", KeyType::EcP256K),
+        ("RS256", KeyType::Rsa2048),
+        ("PS256", KeyType::Rsa2048),
+        ("HS256", KeyType::Oct256),
+    ] {
+        let sealed = KeyMaterial::generate(key_type).unwrap().sealed_form();
+        let open = || KeyMaterial::from_sealed_form(key_type, &sealed).unwrap();
+        let signature = raw::sign(&open(), alg, &[7; 32]).unwrap();
+        c.bench_function(&format!("raw_sign/{alg}/{}", key_type.as_str()), |b| {
+            b.iter(|| raw::sign(&open(), alg, black_box(&[7; 32])).unwrap());
+        });
+        c.bench_function(&format!("raw_verify/{alg}/{}", key_type.as_str()), |b| {
+            b.iter(|| raw::verify(&open(), alg, black_box(&[7; 32]), &signature).unwrap());
+        });
+    }
+}
+
+criterion_group!(benches, floor, release, data_wrap, sign, raw_data, raw_sign);
 criterion_main!(benches);

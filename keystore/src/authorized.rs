@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::key::Operation;
 use crate::names::{KeyName, ProviderId, VersionId};
-use crate::views::Epoch;
+use crate::operations::raw::{RawAlgorithm, RawCiphertext, RawPlaintext};
+use crate::views::{Epoch, ReadRows};
 use crate::wrap::{Recipient, Wrapped, Wrapping};
 
 /// Proof that a permit was reached, and for exactly what. Its fields are private and it can be
@@ -24,6 +25,8 @@ pub struct Authorized {
     pub(crate) record: Record,
     pub(crate) repeat: Option<RepeatKey>,
     pub(crate) now: i64,
+    pub(crate) read: Option<ReadRows>,
+    pub(crate) at_any_time: bool,
 }
 
 impl Authorized {
@@ -40,7 +43,24 @@ impl Authorized {
         repeat: Option<RepeatKey>,
         now: i64,
     ) -> Self {
-        Self { target, usage, sealing, seen, spend, record, repeat, now }
+        Self { target, usage, sealing, seen, spend, record, repeat, now, read: None, at_any_time: false }
+    }
+
+    /// Hands over the rows of the [`Look`](crate::Look) that this was decided on. Rows of another key or
+    /// state are not used; those that are missing are read anew.
+    #[must_use]
+    pub fn having_read(mut self, rows: Option<ReadRows>) -> Self {
+        self.read = rows;
+        self
+    }
+
+    /// Lets a use that only looks back ([`Operation::looks_back`]) happen before the key's `not_before` and
+    /// after its `expires`: the rule of key vaults, whose old data must stay readable. Other uses are
+    /// refused there all the same.
+    #[must_use]
+    pub fn at_any_time(mut self) -> Self {
+        self.at_any_time = true;
+        self
     }
 }
 
@@ -93,6 +113,65 @@ pub enum Use {
         /// Authenticated beside it.
         aad: Vec<u8>,
     },
+    /// A use in the raw form of a dialect door.
+    Raw(RawUse),
+}
+
+/// A use of a key in a raw form, see [`operations::raw`](crate::operations::raw).
+pub enum RawUse {
+    /// Encrypt; the parts of the answer are ciphertext and need no recipient.
+    Encrypt(RawPlaintext),
+    /// The same for a key, by an algorithm for keys.
+    Wrap(RawPlaintext),
+    /// Decrypt.
+    Decrypt(RawCiphertext),
+    /// The same for a key, by an algorithm for keys.
+    Unwrap(RawCiphertext),
+    /// Sign a digest.
+    Sign {
+        /// Algorithm name.
+        alg: String,
+        /// The digest, as long as the algorithm's hash.
+        digest: Vec<u8>,
+    },
+    /// Check a signature; the answer is yes or no and needs no recipient.
+    Verify {
+        /// Algorithm name.
+        alg: String,
+        /// The digest, as long as the algorithm's hash.
+        digest: Vec<u8>,
+        /// The signature.
+        signature: Vec<u8>,
+    },
+}
+
+impl RawUse {
+    /// The operation that the key must allow.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Encrypt(_) => Operation::Encrypt,
+            Self::Wrap(_) => Operation::Wrap,
+            Self::Decrypt(_) => Operation::Decrypt,
+            Self::Unwrap(_) => Operation::Unwrap,
+            Self::Sign { .. } => Operation::Sign,
+            Self::Verify { .. } => Operation::Verify,
+        }
+    }
+
+    /// Whether nothing in the outcome is secret.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Encrypt(_) | Self::Wrap(_) | Self::Verify { .. })
+    }
+
+    /// Whether it is an encryption that is counted.
+    pub(crate) fn is_counted(&self) -> bool {
+        match self {
+            Self::Encrypt(input) | Self::Wrap(input) => {
+                RawAlgorithm::parse(&input.alg).is_ok_and(RawAlgorithm::is_counted)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Use {
@@ -104,7 +183,20 @@ impl Use {
             Self::Generate { .. } => Operation::Generate,
             Self::Sign { .. } => Operation::Sign,
             Self::Wrap { .. } => Operation::Wrap,
+            Self::Raw(raw) => raw.operation(),
         }
+    }
+
+    /// The operations under whose names a rule must permit it; none where no rule is needed. Encrypting
+    /// by an algorithm that opens more than it closes is judged as `unwrap` too.
+    pub fn rules(&self) -> Vec<&'static str> {
+        let mut rules: Vec<&'static str> = self.operation().rule().into_iter().collect();
+        if let Self::Raw(RawUse::Encrypt(input) | RawUse::Wrap(input)) = self
+            && RawAlgorithm::parse(&input.alg).is_ok_and(RawAlgorithm::opens_more)
+        {
+            rules.push(Operation::Unwrap.as_str());
+        }
+        rules
     }
 }
 
@@ -124,8 +216,14 @@ pub enum Sealing {
         /// That key.
         recipient: Recipient,
     },
-    /// In the open; only for [`Use::Wrap`], whose outcome is ciphertext.
+    /// In the open; only for uses in whose outcome nothing is secret: [`Use::Wrap`], and of the raw forms
+    /// encrypt, wrap and verify.
     NotSealed,
+    /// **In the clear**, in [`Performed::clear`]: for the raw forms decrypt, unwrap and sign of a door whose
+    /// clients know no sealed form, where the key's option `clear` allows it (`native-api.md` section 5).
+    /// Never a default, never for a release, and never kept for repeats. The broker's decision is the
+    /// only one to ask for it.
+    Clear,
 }
 
 /// What the decision was made on; from [`Look`](crate::Look).
@@ -185,9 +283,12 @@ pub struct Performed {
     pub entry: Entry,
     /// Whether this is the kept answer of an earlier request.
     pub repeat: bool,
+    /// Plaintext or signature, of [`Sealing::Clear`] alone. Zeroed when dropped; it is in no journal and in
+    /// no kept answer.
+    pub clear: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// The answer to a use. Everything secret in it is wrapped.
+/// The answer to a use. Everything secret in it is wrapped; what leaves in the clear is not in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// `name/versions/hex`.
@@ -201,6 +302,15 @@ pub struct Outcome {
     /// What wrap and generate encrypted, base64url without padding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ciphertext: Option<String>,
+    /// Initialisation vector of a raw encryption, base64url without padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iv: Option<String>,
+    /// Tag of a raw encryption, base64url without padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Whether the signature holds, of verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<bool>,
     /// What is for the recipient alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrapped: Option<Wrapped>,

@@ -5,6 +5,8 @@
 
 mod apply;
 mod keys;
+mod restore;
+mod rotation;
 mod trust;
 
 pub(crate) use keys::destroy;
@@ -15,8 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::authorized::{Entry, Record, RepeatKey};
 use crate::key::{KeyType, Operation};
+use crate::key_backup::{AfterPurge, KeyBackup};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
+use crate::rotation::RotationPolicy;
 use crate::views::KeyView;
 
 /// A change, who wants it, and on which state it rests.
@@ -115,6 +119,20 @@ pub enum Change {
     PurgeKey {
         /// The key.
         name: KeyName,
+    },
+    /// Puts a key back from its sealed copy. Never overwrites.
+    RestoreKey {
+        /// The copy, as [`Keystore::open_key_backup`](crate::Keystore::open_key_backup) found it genuine.
+        backup: Box<KeyBackup>,
+        /// Whether it may undo a purge.
+        after_purge: AfterPurge,
+    },
+    /// A new version of the rotation policy of a key. Its etag is its number.
+    SetRotation {
+        /// The key.
+        name: KeyName,
+        /// The policy.
+        policy: RotationPolicy,
     },
     /// A bearer credential. Only a keyed digest of the token is kept.
     CreateCredential {

@@ -29,11 +29,13 @@ pub enum KeyType {
     EcP384,
     /// Key on the curve P-521.
     EcP521,
+    /// Key on the curve secp256k1; only `ES256K` of the raw forms uses it.
+    EcP256K,
 }
 
 impl KeyType {
     /// Every type.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Secret,
         Self::Oct128,
         Self::Oct192,
@@ -44,6 +46,7 @@ impl KeyType {
         Self::EcP256,
         Self::EcP384,
         Self::EcP521,
+        Self::EcP256K,
     ];
 
     /// The name in the command line and in the store.
@@ -59,6 +62,7 @@ impl KeyType {
             Self::EcP256 => "ec-p256",
             Self::EcP384 => "ec-p384",
             Self::EcP521 => "ec-p521",
+            Self::EcP256K => "ec-p256k",
         }
     }
 
@@ -93,6 +97,7 @@ impl KeyType {
             Self::EcP256 => Some(Curve::P256),
             Self::EcP384 => Some(Curve::P384),
             Self::EcP521 => Some(Curve::P521),
+            Self::EcP256K => Some(Curve::P256K),
             _ => None,
         }
     }
@@ -111,11 +116,26 @@ pub enum Operation {
     Generate,
     /// Signing a digest.
     Sign,
+    /// Encrypting in a raw form; as a use it is no other than `Wrap`, but keys allow the two apart.
+    Encrypt,
+    /// Decrypting in a raw form; as a use it is no other than `Unwrap`.
+    Decrypt,
+    /// Checking a signature.
+    Verify,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [Self::Release, Self::Unwrap, Self::Wrap, Self::Generate, Self::Sign];
+    pub const ALL: [Self; 8] = [
+        Self::Release,
+        Self::Unwrap,
+        Self::Wrap,
+        Self::Generate,
+        Self::Sign,
+        Self::Encrypt,
+        Self::Decrypt,
+        Self::Verify,
+    ];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -125,7 +145,27 @@ impl Operation {
             Self::Wrap => "wrap",
             Self::Generate => "generate",
             Self::Sign => "sign",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::Verify => "verify",
         }
+    }
+
+    /// The operation under whose name the rules of a key speak about this one: decrypting is judged as
+    /// `unwrap`, encrypting as `wrap`; checking a signature needs no rule.
+    pub fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::Decrypt => Some(Self::Unwrap.as_str()),
+            Self::Encrypt => Some(Self::Wrap.as_str()),
+            Self::Verify => None,
+            own => Some(own.as_str()),
+        }
+    }
+
+    /// Whether it only opens or checks what was made before: such a use may be allowed outside the time
+    /// of the key, see [`Authorized::at_any_time`](crate::Authorized::at_any_time).
+    pub fn looks_back(self) -> bool {
+        matches!(self, Self::Release | Self::Unwrap | Self::Decrypt | Self::Verify)
     }
 
     /// Reads the name on the wire; another one is `unsupported`.
@@ -134,7 +174,7 @@ impl Operation {
     }
 }
 
-/// The curves of NIST SP 800-186 that keys may lie on.
+/// The curves of NIST SP 800-186 and SEC 2 that keys may lie on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Curve {
     /// secp256r1
@@ -143,18 +183,21 @@ pub enum Curve {
     P384,
     /// secp521r1
     P521,
+    /// secp256k1
+    P256K,
 }
 
 impl Curve {
     /// Every curve.
-    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+    pub const ALL: [Self; 4] = [Self::P256, Self::P384, Self::P521, Self::P256K];
 
-    /// The name in a JWK.
+    /// The name in a JWK, RFC 7518 section 6.2.1.1 and RFC 8812 section 3.1.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
             Self::P521 => "P-521",
+            Self::P256K => "secp256k1",
         }
     }
 
@@ -166,7 +209,7 @@ impl Curve {
     /// Length of a coordinate and of a scalar in bytes.
     pub fn field_length(self) -> usize {
         match self {
-            Self::P256 => 32,
+            Self::P256 | Self::P256K => 32,
             Self::P384 => 48,
             Self::P521 => 66,
         }
@@ -178,6 +221,7 @@ impl Curve {
             Self::P256 => KeyType::EcP256,
             Self::P384 => KeyType::EcP384,
             Self::P521 => KeyType::EcP521,
+            Self::P256K => KeyType::EcP256K,
         }
     }
 
@@ -186,6 +230,7 @@ impl Curve {
             Self::P256 => Nid::X9_62_PRIME256V1,
             Self::P384 => Nid::SECP384R1,
             Self::P521 => Nid::SECP521R1,
+            Self::P256K => Nid::SECP256K1,
         }
     }
 
@@ -195,6 +240,7 @@ impl Curve {
             Self::P256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
             Self::P384 => &[0x2b, 0x81, 0x04, 0x00, 0x22],
             Self::P521 => &[0x2b, 0x81, 0x04, 0x00, 0x23],
+            Self::P256K => &[0x2b, 0x81, 0x04, 0x00, 0x0a],
         }
     }
 

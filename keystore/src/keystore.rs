@@ -24,7 +24,7 @@ use crate::storage::sqlite::census::{self, Depth};
 use crate::storage::sqlite::database::{self, Readers};
 use crate::storage::sqlite::head::{HeadState, Identity};
 use crate::storage::sqlite::journal as entries;
-use crate::storage::sqlite::keys::{KeyRow, RuleRow};
+use crate::storage::sqlite::keys::{KeyRow, KeyRows, RuleRow};
 use crate::storage::sqlite::policies::PolicyRow;
 use crate::storage::sqlite::row::{select, select_one};
 use crate::storage::sqlite::spent::{AnswerRow, ChallengeRow};
@@ -32,7 +32,7 @@ use crate::storage::sqlite::trust::{CredentialRow, DenyRow, MarkRow, SessionRow}
 use crate::storage::sqlite::{schema, unwritable};
 use crate::storage::writer::{Shared, Writer};
 use crate::views::{
-    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, KeyView, Look, PolicyVersion,
+    CheckReport, Counters, CredentialView, DenyEntry, EntryView, Epoch, Head, KeyView, Look, PolicyVersion, ReadRows,
     RuleVersion, StoreStatus,
 };
 
@@ -146,6 +146,10 @@ impl Keystore {
         &self.inner.identity
     }
 
+    pub(crate) fn last_epoch(&self) -> u64 {
+        self.inner.shared.epoch()
+    }
+
     pub(crate) fn gauge(&self) -> &Gauge {
         &self.inner.gauge
     }
@@ -182,9 +186,9 @@ impl Keystore {
         }
     }
 
-    /// What the writer did since the store was opened.
+    /// What was done since the store was opened.
     pub fn counters(&self) -> Counters {
-        self.inner.shared.tally.figures()
+        Counters { reads: self.inner.readers.reads(), ..self.inner.shared.tally.figures() }
     }
 
     /// Called once when a commit or flush failed, or at once if one has: the node must stop
@@ -227,10 +231,12 @@ impl Keystore {
         let ring = self.ring();
         self.read(|conn| {
             let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
-            let key = KeyRow::find(conn, ring, provider, name)?
-                .map(|row| row.view_version(conn, ring, wanted))
-                .transpose()?;
-            Ok(Look { epoch, key })
+            let Some(row) = KeyRow::find(conn, ring, provider, name)? else {
+                return Ok(Look { epoch, key: None, read: None });
+            };
+            let (view, version) = row.view_version(conn, ring, wanted)?;
+            let read = version.map(|version| ReadRows(Box::new(KeyRows { key: row, version })));
+            Ok(Look { epoch, key: Some(view), read })
         })
     }
 
@@ -240,7 +246,7 @@ impl Keystore {
         self.read(|conn| {
             let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
             let key = KeyRow::find(conn, ring, provider, name)?.map(|row| row.view(conn, ring)).transpose()?;
-            Ok(Look { epoch, key })
+            Ok(Look { epoch, key, read: None })
         })
     }
 

@@ -8,7 +8,9 @@
 //!   with an [`Authorized`] that carries everything; [`Keystore::change`] for administrators.
 //! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
 //! * [`import`] is the only door for foreign key material.
-//! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign.
+//! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign, and the raw forms
+//!   of dialect doors.
+//! * [`KeyBackup`] is a sealed copy of one key, [`RotationPolicy`] says when it is due for its next version.
 //! * [`mod@wrap`] seals what leaves to the key of a [`Recipient`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -22,6 +24,7 @@ pub mod error;
 pub mod import;
 mod journal;
 pub mod key;
+mod key_backup;
 mod keystore;
 pub mod material;
 mod memory;
@@ -31,6 +34,7 @@ mod perform;
 pub mod primitives;
 mod reserve;
 mod root;
+pub mod rotation;
 mod seal;
 mod service;
 mod storage;
@@ -38,21 +42,24 @@ mod views;
 pub mod wrap;
 
 pub use authorized::{
-    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
+    AttestOrder, Authorized, Entry, Outcome, Performed, RawUse, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
     StoredAnswer, Target, Use,
 };
 pub use change::{AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument};
 pub use error::{KeyStateReason, KeystoreError};
 pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
+pub use key_backup::{AfterPurge, KeyBackup, KeyBackupOrder, LONGEST_KEY_BACKUP};
 pub use keystore::{Keystore, MacPurpose};
 pub use material::{KeyMaterial, PublicPart};
 pub use memory::lock_memory;
 pub use names::{KeyName, ProviderId, VersionId};
+pub use perform::{ALARMING_GCM_USES, MOST_GCM_USES};
 pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
+pub use rotation::{DueRotation, RotationPolicy, RotationVersion};
 pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
-    KeyView, Look, PolicyVersion, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
+    KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
 };
 pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};

@@ -5,38 +5,38 @@
 //! and rows with what was decided on, spends the challenge, appends the record and keeps the
 //! answer. Only after that is the outcome handed out; if it fails, the outcome is dropped.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod count;
+mod outcome;
+
 use rusqlite::OptionalExtension;
 
+pub use count::{ALARMING_GCM_USES, MOST_GCM_USES};
+
+use count::Counted;
+use outcome::outcome;
+
 use crate::authorized::{
-    AttestOrder, Authorized, Entry, Outcome, Performed, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
-    StoredAnswer, Target, Use,
+    AttestOrder, Authorized, Entry, Performed, Record, RepeatKey, Repeated, Sealing, Seen, Spend, StoredAnswer, Target,
 };
 use crate::error::{KeyStateReason, KeystoreError};
-use crate::key::{KeyType, Operation};
+use crate::key::Operation;
 use crate::keystore::Keystore;
 use crate::material::KeyMaterial;
 use crate::names::ProviderId;
-use crate::operations;
 use crate::seal::KeyRing;
 use crate::storage::sqlite::head::HeadState;
 use crate::storage::sqlite::journal::acceptable;
-use crate::storage::sqlite::keys::{KeyRow, VersionRow};
+use crate::storage::sqlite::keys::{KeyRow, KeyRows, VersionRow};
 use crate::storage::sqlite::row::{select_one, stored};
 use crate::storage::sqlite::spent::{AnswerRow, seal_answer};
 use crate::storage::sqlite::transaction::Transaction;
 use crate::storage::sqlite::trust::SessionRow;
 use crate::storage::sqlite::unwritable;
-use crate::wrap::{self, Wrapped, Wrapping};
+use crate::views::ReadRows;
 
-const OCTETS: &str = "application/octet-stream";
-const PKCS8: &str = "application/pkcs8";
-
-/// A key as it was read for one use.
+/// A key that was opened for one use.
 struct Opened {
-    key: KeyRow,
-    version: VersionRow,
+    rows: Box<KeyRows>,
     material: KeyMaterial,
 }
 
@@ -150,8 +150,11 @@ impl Keystore {
     /// `conflict` for a request key with another body; what the operation itself refuses;
     /// [`KeystoreError::StoreFailed`], after which the node must stop.
     pub fn perform(&self, order: Authorized) -> Result<Performed, KeystoreError> {
-        let Authorized { target, usage, sealing, seen, spend, record, repeat, now } = order;
+        let Authorized { target, usage, sealing, seen, spend, record, repeat, now, read, at_any_time } = order;
         acceptable(&record)?;
+        if repeat.is_some() && matches!(sealing, Sealing::Clear) {
+            return Err(KeystoreError::OperationNotAllowed("an answer in the clear is not kept"));
+        }
         if let Some(repeat) = &repeat {
             let provider = &target.provider;
             match self.repeat(provider, &repeat.key, &repeat.body_digest, now)? {
@@ -160,8 +163,13 @@ impl Keystore {
                 Repeated::OtherBody => return Err(KeystoreError::Conflict(OTHER_BODY)),
             }
         }
-        let opened = self.open_for(&target, &usage, &seen, now)?;
-        let outcome = outcome(&opened, &target, usage, &sealing)?;
+        let when = if at_any_time && usage.operation().looks_back() { None } else { Some(now) };
+        let opened = self.open_for(&target, usage.operation(), &seen, read, when)?;
+        let counted = Counted::of(&usage, &target.version);
+        if let Some(counted) = &counted {
+            counted.allow(self)?;
+        }
+        let (outcome, clear) = outcome(&opened, &target, usage, &sealing)?;
         let kept = match &repeat {
             None => None,
             Some(repeat) => {
@@ -174,18 +182,23 @@ impl Keystore {
             epoch: seen.epoch.0,
             folded: target.name.folded(),
             provider: target.provider,
-            number: stored(opened.version.number),
-            key_mac: opened.key.mac,
-            version_mac: opened.version.mac,
+            number: stored(opened.rows.version.number),
+            key_mac: opened.rows.key.mac,
+            version_mac: opened.rows.version.mac,
         };
         drop(opened.material);
         let written = self.writer().submit(move |tx| {
             tx.see_time(now);
             unchanged.hold(tx)?;
-            commit(tx, kept, spend, &record, now)
+            let written = commit(tx, kept, spend, &record, now)?;
+            match (&written, counted) {
+                (Written::New(_), Some(counted)) => counted.add(tx)?,
+                (Written::New(_), None) | (Written::Before(_), _) => {}
+            }
+            Ok(written)
         })?;
         match written {
-            Written::New(entry) => Ok(Performed { outcome, entry, repeat: false }),
+            Written::New(entry) => Ok(Performed { outcome, entry, repeat: false, clear }),
             Written::Before(answer) => performed_before(&answer),
         }
     }
@@ -221,10 +234,32 @@ impl Keystore {
         }
     }
 
-    /// Reads and opens the key, and judges its state again.
-    fn open_for(&self, target: &Target, usage: &Use, seen: &Seen, now: i64) -> Result<Opened, KeystoreError> {
+    /// Opens the key out of the rows of the decision, and judges its state again.
+    fn open_for(
+        &self,
+        target: &Target,
+        operation: Operation,
+        seen: &Seen,
+        read: Option<ReadRows>,
+        when: Option<i64>,
+    ) -> Result<Opened, KeystoreError> {
         let ring = self.ring();
-        self.read(|conn| {
+        let rows = match read {
+            // The commit compares epoch and rows in any case; this spares work for nothing.
+            Some(_) if self.last_epoch() > seen.epoch.0 => return Err(KeystoreError::EpochMoved),
+            Some(ReadRows(rows)) if rows.are_of(target, seen) => rows,
+            _ => Box::new(self.rows_of(target, seen)?),
+        };
+        permitted(&rows.key, &rows.version, operation, when)?;
+        let data_key = rows.key.open_data_key(ring)?;
+        let material = rows.version.open_key(ring, &data_key, rows.key.key_type)?;
+        Ok(Opened { rows, material })
+    }
+
+    /// Reads the rows that a decision was made on.
+    fn rows_of(&self, target: &Target, seen: &Seen) -> Result<KeyRows, KeystoreError> {
+        let ring = self.ring();
+        let rows = self.read(|conn| {
             if HeadState::read(conn, ring)?.epoch != seen.epoch.0 {
                 return Err(KeystoreError::EpochMoved);
             }
@@ -232,19 +267,26 @@ impl Keystore {
             let condition = "WHERE key_id = ?1 AND row_id = ?2";
             let ids: [&dyn rusqlite::ToSql; 2] = [&key.row_id, target.version.as_bytes()];
             let version: VersionRow = select_one(conn, ring, condition, &ids)?.ok_or(KeystoreError::KeyNotFound)?;
-            if key.row_version != seen.key_row || version.row_version != seen.version_row {
-                return Err(KeystoreError::EpochMoved);
-            }
-            permitted(&key, &version, usage.operation(), now)?;
-            let data_key = key.open_data_key(ring)?;
-            let material = version.open_key(ring, &data_key, key.key_type)?;
-            Ok(Opened { key, version, material })
-        })
+            Ok(KeyRows { key, version })
+        })?;
+        if rows.are_of(target, seen) { Ok(rows) } else { Err(KeystoreError::EpochMoved) }
     }
 }
 
-/// Whether key and version may be used so, at `now`.
-fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, now: i64) -> Result<(), KeystoreError> {
+impl KeyRows {
+    /// Whether these are the rows of the decision.
+    fn are_of(&self, target: &Target, seen: &Seen) -> bool {
+        self.key.provider == target.provider
+            && self.key.name.folded() == target.name.folded()
+            && self.version.key_id == self.key.row_id
+            && self.version.id == target.version
+            && self.key.row_version == seen.key_row
+            && self.version.row_version == seen.version_row
+    }
+}
+
+/// Whether key and version may be used so; `when` is none where the key's time does not matter.
+fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, when: Option<i64>) -> Result<(), KeystoreError> {
     let state = |reason| Err(KeystoreError::KeyState(reason));
     if key.deleted_at.is_some() {
         return state(KeyStateReason::Deleted);
@@ -252,10 +294,10 @@ fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, now: i64)
     if !key.enabled || !version.enabled {
         return state(KeyStateReason::Disabled);
     }
-    if key.not_before.is_some_and(|t| now < t) {
+    if key.not_before.zip(when).is_some_and(|(t, now)| now < t) {
         return state(KeyStateReason::NotYetValid);
     }
-    if key.expires.is_some_and(|t| now >= t) {
+    if key.expires.zip(when).is_some_and(|(t, now)| now >= t) {
         return state(KeyStateReason::Expired);
     }
     if !key.operations.contains(&operation) {
@@ -265,69 +307,6 @@ fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, now: i64)
         return Err(KeystoreError::OperationNotAllowed("the key is not exportable"));
     }
     Ok(())
-}
-
-/// Uses the key and wraps what is secret in the outcome.
-fn outcome(opened: &Opened, target: &Target, usage: Use, sealing: &Sealing) -> Result<Outcome, KeystoreError> {
-    let (material, version) = (&opened.material, &target.version);
-    let mut outcome = Outcome {
-        kid: format!("{}/versions/{version}", opened.key.name),
-        public: None,
-        alg: None,
-        ciphertext: None,
-        wrapped: None,
-    };
-    let sealed = |plaintext: &[u8], cty: &str| -> Result<Option<Wrapped>, KeystoreError> {
-        match sealing {
-            Sealing::For { recipient, wrapping } => wrap::wrap(recipient, *wrapping, plaintext, cty).map(Some),
-            Sealing::ByDefault { recipient } => {
-                let wrapping = match plaintext {
-                    [] => Wrapping::Jwe,
-                    _ => Wrapping::default_for(recipient),
-                };
-                wrap::wrap(recipient, wrapping, plaintext, cty).map(Some)
-            }
-            Sealing::NotSealed => Err(KeystoreError::OperationNotAllowed("the outcome must be sealed to a recipient")),
-        }
-    };
-    match usage {
-        Use::Release => {
-            let cty = match material.key_type() {
-                KeyType::Secret | KeyType::Oct128 | KeyType::Oct192 | KeyType::Oct256 => OCTETS,
-                _ => {
-                    outcome.public = Some(material.public_part());
-                    PKCS8
-                }
-            };
-            outcome.wrapped = sealed(&material.handed_out_form()?, cty)?;
-        }
-        Use::Unwrap { alg, ciphertext, aad } => {
-            let plaintext = operations::unwrap(material, &alg, &ciphertext, &aad)?;
-            outcome.wrapped = sealed(&plaintext, OCTETS)?;
-            outcome.alg = Some(alg);
-        }
-        Use::Generate { alg, bytes, aad } => {
-            let (ciphertext, data_key) = operations::generate(material, version, &alg, bytes, &aad)?;
-            outcome.wrapped = sealed(&data_key, OCTETS)?;
-            outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
-            outcome.alg = Some(alg);
-        }
-        Use::Sign { alg, digest } => {
-            let signature = operations::sign(material, &alg, &digest)?;
-            outcome.wrapped = sealed(&signature, OCTETS)?;
-            outcome.public = Some(material.public_part());
-            outcome.alg = Some(alg);
-        }
-        Use::Wrap { alg, plaintext, aad } => {
-            if !matches!(sealing, Sealing::NotSealed) {
-                return Err(KeystoreError::OperationNotAllowed("what is wrapped is not sealed to a recipient"));
-            }
-            let ciphertext = operations::wrap(material, version, &alg, &plaintext, &aad)?;
-            outcome.ciphertext = Some(URL_SAFE_NO_PAD.encode(ciphertext));
-            outcome.alg = Some(alg);
-        }
-    }
-    Ok(outcome)
 }
 
 impl Unchanged {
@@ -375,5 +354,5 @@ fn commit(
 fn performed_before(answer: &StoredAnswer) -> Result<Performed, KeystoreError> {
     let outcome = serde_json::from_slice(&answer.body)
         .map_err(|_| KeystoreError::StoreCorrupt { object: "answers".to_owned() })?;
-    Ok(Performed { outcome, entry: answer.entry, repeat: true })
+    Ok(Performed { outcome, entry: answer.entry, repeat: true, clear: None })
 }

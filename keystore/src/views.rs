@@ -9,18 +9,32 @@ use serde_json::{Map, Value};
 use crate::error::{KeyStateReason, KeystoreError};
 use crate::key::{KeyType, Operation};
 use crate::names::{KeyName, ProviderId, VersionId};
+use crate::storage::sqlite::keys::KeyRows;
 
 /// Counts the changes that could alter a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
 /// A key and the epoch, read in one moment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Look {
     /// State of keys, rules, policies and trust.
     pub epoch: Epoch,
     /// The key; soft-deleted ones too.
     pub key: Option<KeyView>,
+    /// The rows behind a key with one version, for
+    /// [`Authorized::having_read`](crate::Authorized::having_read).
+    pub read: Option<ReadRows>,
+}
+
+/// The rows that a look read, their secrets sealed as they lie in the store. A use that is given them
+/// does not read them again; its commit compares them with the store as it is then.
+pub struct ReadRows(pub(crate) Box<KeyRows>);
+
+impl std::fmt::Debug for ReadRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReadRows(..)")
+    }
 }
 
 /// A key without its material.
@@ -85,6 +99,16 @@ impl KeyView {
     pub fn etag(&self) -> String {
         let (prefix, _) = self.row_id.split_at(8);
         format!("{}-{}", hex::encode(prefix), self.row_version)
+    }
+
+    /// As [`KeyView::usable`] for a use that only looks back, at a door that lets old data be read outside the key's time
+    /// ([`Authorized::at_any_time`](crate::Authorized::at_any_time)): deleted and disabled keys are refused.
+    pub fn usable_at_any_time(&self) -> Result<(), KeystoreError> {
+        match (self.deleted_at, self.enabled) {
+            (Some(_), _) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
+            (None, false) => Err(KeystoreError::KeyState(KeyStateReason::Disabled)),
+            (None, true) => Ok(()),
+        }
     }
 
     /// Whether the key as a whole may be used at `now`, unix seconds; `key-state` if not.
@@ -345,7 +369,7 @@ pub struct ServiceKeyView {
     pub public: Map<String, Value>,
 }
 
-/// What the writer did since the store was opened.
+/// What the writer did since the store was opened, and how often it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Commits, each one flush.
@@ -354,4 +378,6 @@ pub struct Counters {
     pub statements: u64,
     /// Requests that went through the writer.
     pub requests: u64,
+    /// Moments of the store that were read, each for one or more statements.
+    pub reads: u64,
 }

@@ -31,6 +31,66 @@ fn a_use_takes_at_most_six_statements_and_one_flush() {
 }
 
 #[test]
+fn a_use_by_the_rows_of_its_decision_reads_the_store_once() {
+    let scene = with_key();
+    scene.use_once("k", wrap_use()).unwrap();
+    let before = scene.store.counters();
+    let look = scene.store.look_version(&provider(), &name("k"), None).unwrap();
+    let permit = Permit::of(&look);
+    scene.store.perform(permit.usage(wrap_use()).having_read(look.read)).unwrap();
+    let after = scene.store.counters();
+    assert_eq!(after.reads - before.reads, 1);
+    assert_eq!(after.flushes - before.flushes, 1);
+    // Begin, rows, record, head, commit.
+    assert_eq!(after.statements - before.statements, 5);
+}
+
+#[test]
+fn rows_of_another_key_version_or_state_are_not_used() {
+    let scene = Scene::new();
+    scene.store.change(import_secret("a", b"secret of a")).unwrap();
+    scene.store.change(import_secret("b", b"secret of b")).unwrap();
+    let look = |key: &str| scene.store.look_version(&provider(), &name(key), None).unwrap();
+    let release = |permit: Permit, read| {
+        let performed = scene.store.perform(permit.usage(Use::Release).having_read(read))?;
+        Ok::<_, KeystoreError>(unwrap_with(recipient(), performed.outcome.wrapped.as_ref().unwrap()).unwrap().to_vec())
+    };
+    assert_eq!(release(Permit::of(&look("a")), look("a").read).unwrap(), b"secret of a");
+    // The rows that the order names are read instead.
+    assert_eq!(release(Permit::of(&look("a")), look("b").read).unwrap(), b"secret of a");
+    let other = |change: fn(&mut Permit)| {
+        let mut permit = Permit::of(&look("a"));
+        change(&mut permit);
+        release(permit, look("a").read).err().map(|e| e.code())
+    };
+    assert_eq!(other(|_| {}), None);
+    assert_eq!(other(|p| p.seen.key_row += 1), Some("conflict"));
+    assert_eq!(other(|p| p.seen.version_row += 1), Some("conflict"));
+    assert_eq!(other(|p| p.target.version = VersionId::from_bytes([1; 16])), Some("key-not-found"));
+    assert_eq!(other(|p| p.target.provider = ProviderId::parse("other").unwrap()), Some("key-not-found"));
+
+    // Read before a change: the commit, which knows the rows as they are, refuses.
+    let disabled = AttributeChanges { enabled: Some(false), ..Default::default() };
+    let before = look("a");
+    scene.store.change(order(Change::SetAttributes { name: name("a"), changes: disabled })).unwrap();
+    let requests = scene.store.counters().requests;
+    assert_eq!(release(Permit::of(&before), before.read).unwrap_err(), KeystoreError::EpochMoved);
+    // It is noticed before the key is opened, without the writer.
+    assert_eq!(scene.store.counters().requests, requests);
+    // Whoever claims the new epoch for old rows is refused by the commit, which compares the rows themselves.
+    let old = look("b");
+    scene
+        .store
+        .change(order(Change::SetAttributes {
+            name: name("b"),
+            changes: AttributeChanges { enabled: Some(false), ..Default::default() },
+        }))
+        .unwrap();
+    let permit = Permit { seen: Seen { epoch: look("b").epoch, ..Permit::of(&old).seen }, ..Permit::of(&old) };
+    assert_eq!(release(permit, old.read).unwrap_err(), KeystoreError::EpochMoved);
+}
+
+#[test]
 fn many_at_once_share_flushes_and_each_is_acknowledged_once() {
     let scene = with_key();
     let permits: Vec<Authorized> =

@@ -1,6 +1,7 @@
 //! The canonical text of a JSON value, and its digest.
 //! RFC 8785; native API, section 5 (`rule_digest`). One difference, on purpose: integers beyond 2^53 are written in full.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
@@ -23,10 +24,24 @@ pub fn text(value: &Value) -> String {
     out
 }
 
+/// The same of an object's members.
+#[must_use]
+pub fn object_text(members: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    write_object(&mut out, members);
+    out
+}
+
 /// SHA-256 over [`text`].
 #[must_use]
 pub fn digest(value: &Value) -> [u8; 32] {
     Sha256::digest(text(value).as_bytes()).into()
+}
+
+/// SHA-256 over [`object_text`].
+#[must_use]
+pub fn object_digest(members: &Map<String, Value>) -> [u8; 32] {
+    Sha256::digest(object_text(members).as_bytes()).into()
 }
 
 fn write_value(out: &mut String, value: &Value) {
@@ -52,7 +67,7 @@ fn write_value(out: &mut String, value: &Value) {
 
 fn write_object(out: &mut String, members: &Map<String, Value>) {
     let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
-    sorted.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
+    sorted.sort_unstable_by(|(left, _), (right, _)| in_order(left, right));
     out.push('{');
     for (index, (name, value)) in sorted.into_iter().enumerate() {
         if index > 0 {
@@ -65,24 +80,39 @@ fn write_object(out: &mut String, members: &Map<String, Value>) {
     out.push('}');
 }
 
+/// By UTF-16 units, which of ASCII are its bytes. No name stands twice.
+fn in_order(left: &str, right: &str) -> Ordering {
+    if left.is_ascii() && right.is_ascii() {
+        return left.cmp(right);
+    }
+    left.encode_utf16().cmp(right.encode_utf16())
+}
+
 /// RFC 8785, section 3.2.2.2: the two-character escapes where there is one, `\u00xx` for other controls, all else as is.
 fn write_string(out: &mut String, string: &str) {
+    out.reserve(string.len() + 2);
     out.push('"');
-    for character in string.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => {
+    let mut rest = string;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\') || byte < b' ') {
+        let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut characters = from.chars();
+        match characters.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\u{8}') => out.push_str("\\b"),
+            Some('\u{c}') => out.push_str("\\f"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(control) => {
                 let _ = write!(out, "\\u{:04x}", u32::from(control));
             }
-            other => out.push(other),
+            None => {}
         }
+        rest = characters.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -6,6 +6,8 @@
 //! Reading a record: `kind` is one of [`kind`], the body is canonical JSON (RFC 8785). Decisions have `decision` (`permit` or
 //! `deny`), `operation`, `key`, `code` where denied, `correlation`, and `at` in unix seconds.
 
+use std::collections::BTreeMap;
+
 use keygate_keystore::{ProviderId, Record};
 use keygate_policies::canonical;
 use keygate_policies::release::{Leaf, Observed};
@@ -129,35 +131,38 @@ pub struct Event {
     kind: &'static str,
     provider: ProviderId,
     at: i64,
-    body: Map<String, Value>,
+    /// Its members, each in canonical form already: names of ours are ASCII, so that the order of the map is the canonical one.
+    members: BTreeMap<&'static str, String>,
 }
 
 impl Event {
     /// An event of this kind at this time, unix seconds.
     pub fn new(kind: &'static str, provider: &ProviderId, at: i64) -> Self {
-        let body = Map::from_iter([("at".to_owned(), json!(at))]);
-        Self { kind, provider: provider.clone(), at, body }
+        let members = BTreeMap::from([("at", at.to_string())]);
+        Self { kind, provider: provider.clone(), at, members }
+    }
+
+    fn member(mut self, name: &'static str, value: &Value) -> Self {
+        self.members.insert(name, canonical::text(value));
+        self
     }
 
     /// Words of ours: codes, operations, names that were parsed. Cut if they are long all the same.
     #[must_use]
-    pub fn word(mut self, field: Field, text: &str) -> Self {
-        self.body.insert(field.as_str().to_owned(), json!(short(text)));
-        self
+    pub fn word(self, field: Field, text: &str) -> Self {
+        self.member(field.as_str(), &Value::String(short(text)))
     }
 
     /// A number.
     #[must_use]
-    pub fn number(mut self, field: Field, number: u64) -> Self {
-        self.body.insert(field.as_str().to_owned(), json!(number));
-        self
+    pub fn number(self, field: Field, number: u64) -> Self {
+        self.member(field.as_str(), &json!(number))
     }
 
     /// A digest that was made elsewhere, as base64url.
     #[must_use]
-    pub fn digest(mut self, field: Field, digest: &[u8; 32]) -> Self {
-        self.body.insert(field.as_str().to_owned(), json!(base64url(digest)));
-        self
+    pub fn digest(self, field: Field, digest: &[u8; 32]) -> Self {
+        self.member(field.as_str(), &Value::String(base64url(digest)))
     }
 
     /// The caller's own text: only its digest is kept.
@@ -168,29 +173,26 @@ impl Event {
 
     /// A short list of words of ours.
     #[must_use]
-    pub fn words(mut self, field: Field, words: &[String]) -> Self {
+    pub fn words(self, field: Field, words: &[String]) -> Self {
         let words: Vec<String> = words.iter().take(16).map(|word| short(word)).collect();
-        self.body.insert(field.as_str().to_owned(), json!(words));
-        self
+        self.member(field.as_str(), &json!(words))
     }
 
     /// The attested claims; never the presented ones.
     #[must_use]
     pub fn claims(mut self, attested: &Map<String, Value>) -> Self {
-        let value = Value::Object(attested.clone());
-        let text = canonical::text(&value);
-        let kept = if text.len() > LONGEST_CLAIMS {
-            json!({"digest": base64url(&sha256(text.as_bytes())), "bytes": text.len()})
-        } else {
-            value
-        };
-        self.body.insert("claims".to_owned(), kept);
+        let text = canonical::object_text(attested);
+        if text.len() > LONGEST_CLAIMS {
+            let instead = json!({"digest": base64url(&sha256(text.as_bytes())), "bytes": text.len()});
+            return self.member("claims", &instead);
+        }
+        self.members.insert("claims", text);
         self
     }
 
     /// What the decision looked at. What a presented claim was found to be is left out.
     #[must_use]
-    pub fn leaves(mut self, leaves: &[Leaf], presented: &[&str]) -> Self {
+    pub fn leaves(self, leaves: &[Leaf], presented: &[&str]) -> Self {
         let mut sorted: Vec<&Leaf> = leaves.iter().collect();
         sorted.sort_by_key(|leaf| leaf.result);
         let left_out = sorted.len().saturating_sub(MOST_LEAVES);
@@ -201,16 +203,21 @@ impl Event {
             }
             serde_json::to_value(leaf).unwrap_or(Value::Null)
         });
-        self.body.insert("leaves".to_owned(), shown.collect());
-        if left_out > 0 {
-            self.body.insert("leaves_left_out".to_owned(), json!(left_out));
-        }
-        self
+        let shown = self.member("leaves", &shown.collect());
+        if left_out > 0 { shown.member("leaves_left_out", &json!(left_out)) } else { shown }
     }
 
     /// The record for the journal.
     pub fn record(&self) -> Record {
-        let body = canonical::text(&Value::Object(self.body.clone()));
+        let length = self.members.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+        let mut body = String::with_capacity(length + 1);
+        for (name, value) in &self.members {
+            body.push_str(if body.is_empty() { "{\"" } else { ",\"" });
+            body.push_str(name);
+            body.push_str("\":");
+            body.push_str(value);
+        }
+        body.push('}');
         Record { provider: self.provider.clone(), at: self.at, kind: self.kind.to_owned(), body }
     }
 }
@@ -272,6 +279,17 @@ mod tests {
             .body;
         assert!(!body.contains("canary"), "{body}");
         assert!(event().leaves(&[leaf("x-ms-runtime2.a")], &["x-ms-runtime"]).record().body.contains("canary-1"));
+    }
+
+    #[test]
+    fn a_body_is_canonical_json() {
+        let claims =
+            Map::from_iter([("b\"".to_owned(), json!([1, "é\n"])), ("a".to_owned(), json!({"d": 1, "c": 1.5}))]);
+        let event = event().claims(&claims).leaves(&[], &[]).number(Field::OfEntry, 7).word(Field::Key, "\"");
+        let body = event.words(Field::Samples, &["x".to_owned()]).digest(Field::Rule, &[7; 32]).record().body;
+        let value: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body, canonical::text(&value));
+        assert_eq!(value["claims"], Value::Object(claims));
     }
 
     #[test]

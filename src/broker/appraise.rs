@@ -175,7 +175,7 @@ impl Broker {
             return Err(Fault::new(Code::BindingMismatch, "recipient").because("the token confirms another key"));
         }
         // A token that no commit of ours knows opens nothing, whoever signed it.
-        let spent = self.keystore.session(&token.jti)?;
+        let spent = self.sessions.recorded(&self.keystore, &token.jti)?;
         let spent = spent.ok_or_else(|| invalid("no attestation of this store has this identifier".into()))?;
         let age = u64::try_from(now.secs().saturating_sub(spent)).unwrap_or(0);
         Ok(Shown {

@@ -155,8 +155,9 @@ fn denied(decision: &Decision) -> Fault {
 /// `unsupported` where the recipient's key cannot do what was asked.
 pub(crate) fn wrapping_for(recipient: &RecipientKey, asked: Option<Wrapping>) -> Result<Wrapping, Fault> {
     match (asked, recipient) {
-        (Some(Wrapping::RsaAesKeyWrap256), RecipientKey::Ec { .. }) => Err(Fault::new(Code::Unsupported, "wrapping")),
-        (Some(asked), _) => Ok(asked),
+        (Some(Wrapping::Jwe), _) => Ok(Wrapping::Jwe),
+        (Some(_), RecipientKey::Ec { .. }) => Err(Fault::new(Code::Unsupported, "wrapping")),
+        (Some(asked), RecipientKey::Rsa { .. }) => Ok(asked),
         (None, RecipientKey::Rsa { .. }) => Ok(Wrapping::RsaAesKeyWrap256),
         (None, RecipientKey::Ec { .. }) => Ok(Wrapping::Jwe),
     }

@@ -1,4 +1,4 @@
-//! What the broker remembers between requests: parsed rules, deny lists, high-water marks. Facts, never verdicts.
+//! What the broker remembers between requests: parsed rules, sessions, deny lists, high-water marks. Facts, never verdicts.
 //!
 //! Threat model P7 and P10; `performance-floor.md` section 3, trap 7. Rules are kept under the digest of their text, deny lists under
 //! the epoch they were read at, so that neither can be served after it changed.
@@ -15,6 +15,8 @@ use crate::result::attestation_result::identity;
 
 /// Rules kept parsed.
 const RULES: u64 = 10_000;
+/// Sessions remembered; about 200 bytes each.
+const SESSIONS: u64 = 16_384;
 
 /// Parsed rules by digest.
 pub(crate) struct Rules {
@@ -66,6 +68,28 @@ impl StandIns {
             Some(name) => keystore.look(provider, &name)?.key,
             None => keystore.list(provider, None, 1)?.pop(),
         })
+    }
+}
+
+/// Attestations that commits of ours recorded, by the identifier of their token: when. A row of the store says so; it never
+/// changes, and goes when the token is over.
+pub(crate) struct Sessions(Cache<String, i64>);
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(SESSIONS))
+    }
+
+    /// When the attestation behind a token of ours was recorded; none: never. Asked of tokens that are genuine and not over.
+    pub(crate) fn recorded(&self, keystore: &Keystore, jti: &str) -> Result<Option<i64>, Fault> {
+        if let Some(at) = self.0.get(jti) {
+            return Ok(Some(at));
+        }
+        let at = keystore.session(jti)?;
+        if let Some(at) = at {
+            self.0.insert(jti.to_owned(), at);
+        }
+        Ok(at)
     }
 }
 

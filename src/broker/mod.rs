@@ -56,7 +56,7 @@ use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::result::certificate::ServerCertificate;
 use crate::telemetry;
-use knowledge::{Denied, Marks, Rules, StandIns};
+use knowledge::{Denied, Marks, Rules, Sessions, StandIns};
 use policy_book::PolicyBook;
 use providers::{Provider, Providers};
 use signers::Signers;
@@ -94,6 +94,7 @@ pub struct Broker {
     purge_protection: bool,
     strangers: Strangers,
     rules: Rules,
+    sessions: Sessions,
     policies: PolicyBook,
     stand_ins: StandIns,
     denied: Denied,
@@ -132,6 +133,7 @@ impl Broker {
             purge_protection: parts.purge_protection,
             strangers: Strangers::default(),
             rules: Rules::new(),
+            sessions: Sessions::new(),
             policies: PolicyBook::new(),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
@@ -219,6 +221,7 @@ impl Broker {
     /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, and a change of
     /// fitness.
     pub fn tick(&self) {
+        telemetry::tend();
         self.note_fitness();
         if let Ok(now) = self.clock.now() {
             for record in self.strangers.due(now.secs()) {

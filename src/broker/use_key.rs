@@ -198,7 +198,8 @@ impl Broker {
         let repeat = request.idempotency.as_ref().map(|key| repeat_key(request.caller.name(), key, until));
         let order = authorize((target, seen), request, shown, wrapping, permit.record(), repeat, now.secs());
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };
-        match self.keystore.perform(order.map_err(|fault| refused(fault, true))?) {
+        let order = order.map_err(|fault| refused(fault, true))?.having_read(look.read);
+        match self.keystore.perform(order) {
             Ok(performed) => {
                 let policy_digest = appraised.as_ref().map(|appraised| appraised.policy.digest);
                 let context = Context { rule_digest: Some(judged.rules.digest()), policy_digest, ..Context::of(shown) };
@@ -244,7 +245,7 @@ impl Broker {
             request_id: request.idempotency.as_ref().map(|id| id.key.as_str()),
             recipient,
             request: passage.digest,
-            answer: canonical::digest(&Value::Object(body.clone())),
+            answer: canonical::object_digest(&body),
             rule_digest: context.rule_digest.ok_or_else(missing)?,
             policy_digest: context.policy_digest,
             evidence_digest,

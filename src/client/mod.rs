@@ -150,7 +150,7 @@ impl<'a> Workload<'a> {
             return Err(ClientError::not_authentic("the answer has no receipt"));
         };
         let receipt = receipt::check(&signed, self.connection.authority())?;
-        let digest = canonical::digest(&Value::Object(answer.clone()));
+        let digest = canonical::object_digest(&answer);
         receipt.matches("answer", &URL_SAFE_NO_PAD.encode(digest))?;
         receipt.matches("request", &URL_SAFE_NO_PAD.encode(q))?;
         receipt.matches("challenge", challenge)?;

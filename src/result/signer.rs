@@ -9,8 +9,8 @@ use openssl::ec::{EcKey, PointConversionForm};
 use openssl::ecdsa::EcdsaSig;
 use openssl::nid::Nid;
 use openssl::pkey::Private;
-use openssl::sha::sha256;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::SigningFailed;
 
@@ -43,7 +43,7 @@ impl SigningKey {
             None => return Err(unfit),
         };
         let input = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(sha256(input.as_bytes()));
+        let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(input.as_bytes()));
         Ok(Self { key, kid, x, y, point, certificates })
     }
 
@@ -95,7 +95,7 @@ impl SigningKey {
     pub fn jws(&self, header: &str, payload: &Value) -> Result<String, SigningFailed> {
         let failed = SigningFailed("a signature could not be made");
         let mut text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload.to_string()));
-        let signature = EcdsaSig::sign(&sha256(text.as_bytes()), &self.key).map_err(|_| failed)?;
+        let signature = EcdsaSig::sign(&Sha256::digest(text.as_bytes()), &self.key).map_err(|_| failed)?;
         let mut fixed = signature.r().to_vec_padded(32).map_err(|_| failed)?;
         fixed.extend(signature.s().to_vec_padded(32).map_err(|_| failed)?);
         text.push('.');

@@ -20,7 +20,9 @@ use broker::{House, NOW};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use keygate::broker::*;
-use keygate::result::{Appraised, AttestationResult, AzureSigningKey, NewToken, PolicyFacts, SigningKey, token};
+use keygate::result::{
+    Appraised, AttestationResult, AzureSigningKey, NewToken, PolicyFacts, SigningKey, Source, token,
+};
 use keygate_forge::amd::{Amd, Product, SnpReport, azure_document};
 use keygate_forge::intel::{Intel, SgxQuote, TdxQuote, Tee};
 use keygate_keystore::{KeyMaterial, KeyType, RecipientPrivate, Record};
@@ -133,10 +135,11 @@ fn result() -> (AttestationResult, Appraised) {
     let held: Value = serde_json::from_str(HELD).expect("json");
     let jwk = RecipientPrivate::generate(KeyType::EcP256).expect("a key").public_jwk();
     let result = AttestationResult {
-        kind: EvidenceKind::Snp,
+        source: Source::Own(EvidenceKind::Snp),
         attested,
         presented: Map::from_iter([("x-ms-runtime".to_owned(), held)]),
         evidence_digest: [1; 32],
+        sameness: [1; 32],
         identities: vec![[2; 32], [3; 32]],
         tcb: None,
         recipient: Some(RecipientKey::from_jwk(&jwk).expect("a key")),

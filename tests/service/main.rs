@@ -12,6 +12,7 @@ mod idempotency;
 mod isolated;
 mod maa_door;
 mod maa_flow;
+mod policies_on_keys;
 mod refusals;
 mod replay;
 mod restart;

@@ -35,6 +35,32 @@ async fn a_session_opens_keys_that_allow_it_many_times() {
 }
 
 #[tokio::test]
+async fn a_use_by_session_reads_the_store_once_and_commits_once() {
+    let house = House::new();
+    house.key("session", KeyType::Oct256, session());
+    let workload = Workload::new();
+    let token = token_for(&house, &workload).await;
+    let once = async || {
+        let before = house.keystore.counters();
+        house.broker.use_key(workload.release_by_token(&house, "session", &token)).await.unwrap();
+        let after = house.keystore.counters();
+        let differences = (after.reads - before.reads, after.statements - before.statements);
+        (differences, after.flushes - before.flushes, after.requests - before.requests)
+    };
+    // The first one asks when the attestation was recorded, for policies and for the deny list.
+    let ((reads, _), flushes, _) = once().await;
+    assert_eq!((reads, flushes), (4, 1));
+    // Begin, the rows compared, the record, the head, commit.
+    assert_eq!(once().await, ((1, 5), 1, 1));
+    // Another record moves nothing that is remembered.
+    house.broker.attest(workload.attest(&house)).await.unwrap();
+    assert_eq!(once().await, ((1, 5), 1, 1));
+    house.change(Change::AddDeny { kind: "platform".to_owned(), value: "elsewhere".to_owned() });
+    let ((reads, _), ..) = once().await;
+    assert_eq!(reads, 3, "policies and deny list are read for the new epoch");
+}
+
+#[tokio::test]
 async fn an_answer_says_what_the_token_says() {
     let house = House::new();
     let mut workload = Workload::new();

@@ -6,16 +6,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use der::Decode;
 use der::asn1::ObjectIdentifier;
-use openssl::bn::{BigNum, BigNumContext};
-use openssl::ec::{EcGroup, EcKey, EcPoint};
-use openssl::nid::Nid;
+use openssl::bn::BigNum;
+use openssl::ec::EcKey;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
+use openssl::sha::Sha256;
 use serde_json::{Map, Value};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use crate::error::VerifyError;
 use crate::formats::x509::rsa_numbers;
+use crate::signatures;
 
 const PART: &str = "recipient";
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -44,12 +45,6 @@ impl RecipientCurve {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,
-        }
-    }
-    const fn nid(self) -> Nid {
-        match self {
-            Self::P256 => Nid::X9_62_PRIME256V1,
-            Self::P384 => Nid::SECP384R1,
         }
     }
 }
@@ -220,7 +215,10 @@ impl RecipientKey {
 
     /// The RFC 7638 thumbprint: SHA-256 of the input, 32 bytes.
     pub fn thumbprint(&self) -> [u8; 32] {
-        openssl::sha::sha256(self.thumbprint_input().as_bytes())
+        // Not the function for one digest: it looks its algorithm up anew each time.
+        let mut hash = Sha256::new();
+        hash.update(self.thumbprint_input().as_bytes());
+        hash.finish()
     }
 
     /// The SubjectPublicKeyInfo in DER, as a Nitro document carries it. `None` only if OpenSSL fails.
@@ -235,16 +233,11 @@ impl RecipientKey {
     }
 
     fn ec_key(&self) -> Option<EcKey<openssl::pkey::Public>> {
-        let Self::Ec { curve, x, y } = self else {
+        let Self::Ec { x, y, .. } = self else {
             return None;
         };
-        let group = EcGroup::from_curve_name(curve.nid()).ok()?;
-        let mut context = BigNumContext::new().ok()?;
-        let mut point = vec![4u8];
-        point.extend_from_slice(x);
-        point.extend_from_slice(y);
-        let point = EcPoint::from_bytes(&group, &point, &mut context).ok()?;
-        EcKey::from_public_key(&group, &point).ok()
+        // The lengths are those of the curve, and tell which it is.
+        signatures::ec_key(&[&[4], x.as_slice(), y].concat())
     }
 
     fn allows_sealing(&self, jwk: &Map<String, Value>) -> Result<(), VerifyError> {

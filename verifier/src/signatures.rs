@@ -22,6 +22,22 @@ static P256: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_na
 static P384: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP384R1).ok());
 static P521: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP521R1).ok());
 
+/// The point of these coordinates as a key of OpenSSL's: an uncompressed point, `04 ‖ x ‖ y`. `None` when it is not on the curve.
+pub(crate) fn ec_key(point: &[u8]) -> Option<EcKey<Public>> {
+    let group = match point.len() {
+        65 => P256.as_ref()?,
+        97 => P384.as_ref()?,
+        133 => P521.as_ref()?,
+        _ => return None,
+    };
+    if point.first() != Some(&4) {
+        return None;
+    }
+    let mut context = BigNumContext::new().ok()?;
+    let on_curve = EcPoint::from_bytes(group, point, &mut context).ok()?;
+    EcKey::from_public_key(group, &on_curve).ok()
+}
+
 /// A signature algorithm with the encoding of its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Algorithm {
@@ -83,18 +99,7 @@ pub(crate) enum PublicKey {
 impl PublicKey {
     /// From an uncompressed point `04 ‖ x ‖ y`: 65 bytes on P-256, 97 on P-384, 133 on P-521. `None` when it is not on the curve.
     pub fn from_point(point: &[u8]) -> Option<Self> {
-        let group = match point.len() {
-            65 => P256.as_ref()?,
-            97 => P384.as_ref()?,
-            133 => P521.as_ref()?,
-            _ => return None,
-        };
-        if point.first() != Some(&4) {
-            return None;
-        }
-        let mut context = BigNumContext::new().ok()?;
-        let on_curve = EcPoint::from_bytes(group, point, &mut context).ok()?;
-        let key = EcKey::from_public_key(group, &on_curve).ok()?;
+        let key = ec_key(point)?;
         let digest = openssl::sha::sha256(point);
         Some(match point.len() {
             133 => Self::P521(key, digest),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument, keys, trust};
+use super::{Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument, keys, restore, rotation, trust};
 use crate::authorized::{Entry, Repeated, StoredAnswer};
 use crate::error::KeystoreError;
 use crate::key::KeyType;
@@ -207,7 +207,9 @@ fn key_name(change: &Change) -> Option<&KeyName> {
         | Change::SetRules { name, .. }
         | Change::DeleteKey { name }
         | Change::RecoverKey { name }
-        | Change::PurgeKey { name } => Some(name),
+        | Change::PurgeKey { name }
+        | Change::SetRotation { name, .. } => Some(name),
+        Change::RestoreKey { backup, .. } => Some(backup.name()),
         _ => None,
     }
 }
@@ -243,6 +245,8 @@ fn apply(tx: &mut Transaction<'_>, context: &Context, change: Change) -> Result<
         Change::DeleteKey { name } => keys::delete(tx, context, &name),
         Change::RecoverKey { name } => keys::recover(tx, context, &name),
         Change::PurgeKey { name } => keys::purge(tx, context, &name),
+        Change::RestoreKey { backup, after_purge } => restore::restore(tx, context, *backup, after_purge),
+        Change::SetRotation { name, policy } => rotation::set(tx, context, &name, &policy),
         Change::CreateCredential { name, roles, key_pattern, expires, token } => {
             trust::create_credential(tx, context, name, roles, key_pattern, expires, &token)
         }

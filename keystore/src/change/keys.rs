@@ -115,7 +115,7 @@ fn add_version(
     written_new(tx.insert(&mut version)?)
 }
 
-fn add_rule(
+pub(super) fn add_rule(
     tx: &mut Transaction<'_>,
     context: &Context,
     key: &mut KeyRow,
@@ -139,7 +139,7 @@ fn add_rule(
 }
 
 /// A row whose place must be free was in the way: the store is not what its head says.
-fn written_new(written: bool) -> Result<(), KeystoreError> {
+pub(super) fn written_new(written: bool) -> Result<(), KeystoreError> {
     if written { Ok(()) } else { Err(KeystoreError::StoreCorrupt { object: "a number was used before".to_owned() }) }
 }
 

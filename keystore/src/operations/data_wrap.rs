@@ -14,6 +14,7 @@ use crate::error::KeystoreError;
 use crate::key::KeyType;
 use crate::material::{KeyMaterial, PublicPart};
 use crate::names::VersionId;
+use crate::primitives::hash::Hash;
 use crate::primitives::{gcm, hkdf, key_wrap, oaep, random};
 
 /// Longest plaintext in bytes.
@@ -51,7 +52,7 @@ pub fn wrap(
     let body = match encryption {
         Encryption::Gcm => seal(key, algorithm, version, &header, plaintext, aad)?,
         Encryption::KeyWrap(padding) => key_wrap::wrap(key.symmetric(), padding, plaintext)?,
-        Encryption::Oaep => oaep::encrypt(&public_key(key)?, plaintext)?,
+        Encryption::Oaep => oaep::encrypt(&public_key(key)?, Hash::Sha256, plaintext)?,
     };
     let mut ciphertext = Vec::with_capacity(HEADER_LENGTH + body.len());
     ciphertext.extend_from_slice(&header);
@@ -77,13 +78,13 @@ pub fn unwrap(
     }
     check_aad(encryption, aad)?;
     if encryption == Encryption::Oaep && is_bare(key.key_type(), ciphertext) {
-        return oaep::decrypt(&key.rsa()?, ciphertext);
+        return oaep::decrypt(&key.rsa()?, Hash::Sha256, ciphertext);
     }
     let blob = Blob::read(ciphertext).filter(|blob| blob.number == number).ok_or(KeystoreError::CryptoFailed)?;
     match encryption {
         Encryption::Gcm => open(key, algorithm, &blob, aad),
         Encryption::KeyWrap(padding) => key_wrap::unwrap(key.symmetric(), padding, blob.body),
-        Encryption::Oaep => oaep::decrypt(&key.rsa()?, blob.body),
+        Encryption::Oaep => oaep::decrypt(&key.rsa()?, Hash::Sha256, blob.body),
     }
 }
 

@@ -6,10 +6,9 @@
 use std::sync::OnceLock;
 
 use openssl::bn::{BigNum, BigNumContext};
-use openssl::derive::Deriver;
 use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::error::ErrorStack;
-use openssl::pkey::{PKey, Private, Public};
+use openssl::pkey::{Private, Public};
 use zeroize::Zeroizing;
 
 use crate::error::KeystoreError;
@@ -39,7 +38,7 @@ pub fn public_key(curve: Curve, x: &[u8], y: &[u8]) -> Result<EcKey<Public>, Key
 /// A fresh pair, and the coordinates of its public point.
 pub struct Ephemeral {
     /// The private half, for one agreement.
-    pub private: PKey<Private>,
+    pub private: EcKey<Private>,
     /// First coordinate, as long as the field.
     pub x: Vec<u8>,
     /// Second coordinate.
@@ -55,33 +54,44 @@ pub fn ephemeral(curve: Curve) -> Result<Ephemeral, KeystoreError> {
         let mut context = BigNumContext::new()?;
         key.public_key().affine_coordinates(group, &mut x, &mut y, &mut context)?;
         let width = curve.field_length() as i32;
-        Ok(Ephemeral { private: PKey::from_ec_key(key)?, x: x.to_vec_padded(width)?, y: y.to_vec_padded(width)? })
+        Ok(Ephemeral { private: key, x: x.to_vec_padded(width)?, y: y.to_vec_padded(width)? })
     };
     run().map_err(|_| KeystoreError::Randomness)
 }
 
 /// The shared secret: the x coordinate, as long as the field.
 ///
-/// The point was checked when [`public_key`] read it; OpenSSL is told not to check again, by a
-/// multiplication with the order that proves nothing more on curves of cofactor 1.
-pub fn agree(private: &PKey<Private>, public: EcKey<Public>) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+/// The point was checked when [`public_key`] read it; on curves of cofactor 1 nothing more is to be
+/// checked. The multiplication is the one that OpenSSL's own agreement runs, in constant time. It is
+/// asked for directly, because handing both keys to its provider makes the curve anew for each.
+pub fn agree(private: &EcKey<Private>, public: &EcKey<Public>) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let run = || -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-        let public = PKey::from_ec_key(public)?;
-        let mut deriver = Deriver::new(private)?;
-        deriver.set_peer_ex(&public, false)?;
-        Ok(Zeroizing::new(deriver.derive_to_vec()?))
+        let (group, peer) = (private.group(), public.public_key());
+        let width = group.degree().div_ceil(8) as i32;
+        let mut context = BigNumContext::new()?;
+        let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
+        let mut point = EcPoint::new(group)?;
+        point.mul2(group, peer, private.private_key(), &mut context)?;
+        point.affine_coordinates(group, &mut x, &mut y, &mut context)?;
+        let shared = Zeroizing::new(x.to_vec_padded(width)?);
+        // A freed point is not wiped: the peer's, which is no secret, takes its place.
+        (x.clear(), y.clear());
+        peer.affine_coordinates(group, &mut x, &mut y, &mut context)?;
+        point.set_affine_coordinates(group, &x, &y, &mut context)?;
+        Ok(shared)
     };
     run().map_err(|_| KeystoreError::CryptoFailed)
 }
 
 /// The curve as OpenSSL has it. Made once for each: making it costs a third of a point multiplication.
 pub(crate) fn group(curve: Curve) -> Result<&'static EcGroup, ErrorStack> {
-    static GROUPS: [OnceLock<EcGroup>; 3] = [const { OnceLock::new() }; 3];
-    let [p256, p384, p521] = &GROUPS;
+    static GROUPS: [OnceLock<EcGroup>; 4] = [const { OnceLock::new() }; 4];
+    let [p256, p384, p521, p256k] = &GROUPS;
     let kept = match curve {
         Curve::P256 => p256,
         Curve::P384 => p384,
         Curve::P521 => p521,
+        Curve::P256K => p256k,
     };
     if let Some(group) = kept.get() {
         return Ok(group);

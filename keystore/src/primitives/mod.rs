@@ -5,10 +5,15 @@
 //!
 //! [`KeystoreError::CryptoFailed`]: crate::KeystoreError::CryptoFailed
 
+pub mod cbc;
 pub mod ecdh;
 pub mod ecdsa;
 pub mod gcm;
+pub mod hash;
 pub mod hkdf;
+pub mod hmac;
 pub mod key_wrap;
 pub mod oaep;
 pub mod random;
+pub mod rsa_pkcs1;
+pub mod rsa_signature;

@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Index,
     /// Seals backups.
     Backup,
+    /// Seals copies of single keys.
+    KeyBackup,
     /// Authenticates the head of the store.
     Head,
     /// Seals answers kept for repeats.
@@ -38,12 +40,13 @@ pub(crate) enum Purpose {
 impl Purpose {
     /// Every purpose.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Row,
         Self::RowMac,
         Self::Audit,
         Self::Index,
         Self::Backup,
+        Self::KeyBackup,
         Self::Head,
         Self::Answer,
         Self::Challenge,
@@ -58,6 +61,7 @@ impl Purpose {
             Self::Audit => b"audit",
             Self::Index => b"index",
             Self::Backup => b"backup",
+            Self::KeyBackup => b"key-backup",
             Self::Head => b"head",
             Self::Answer => b"answer",
             Self::Challenge => b"challenge",

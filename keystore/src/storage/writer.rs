@@ -63,6 +63,11 @@ impl Shared {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The epoch after the last commit.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+
     /// Whether a commit or flush failed.
     pub(crate) fn failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
@@ -284,19 +289,26 @@ impl Worker {
         self.control("BEGIN IMMEDIATE")?;
         let mut tx = Transaction::new(&self.conn, &self.shared.ring, self.head.clone(), &self.shared.tally);
         let mut kept = false;
+        // What is refused alone is undone with the whole transaction.
+        let alone = group.len() == 1;
         for job in group {
             Tally::count(&self.shared.tally.requests);
             let before = tx.head.clone();
-            self.control("SAVEPOINT request")?;
+            if !alone {
+                self.control("SAVEPOINT request")?;
+            }
             match job.run(&mut tx) {
                 Ok(()) => kept = true,
                 Err(e @ KeystoreError::StoreFailed(_)) => return Err(e),
+                Err(_) if alone => break,
                 Err(_) => {
                     self.control("ROLLBACK TO request")?;
                     tx.head = before;
                 }
             }
-            self.control("RELEASE request")?;
+            if !alone {
+                self.control("RELEASE request")?;
+            }
         }
         if !kept {
             return self.control("ROLLBACK");

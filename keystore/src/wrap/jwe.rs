@@ -5,7 +5,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::pkey::PKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -14,6 +13,7 @@ use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
 use crate::error::KeystoreError;
 use crate::key::Curve;
 use crate::material::{KeyMaterial, PublicPart};
+use crate::primitives::hash::Hash;
 use crate::primitives::key_wrap::{self, Padding};
 use crate::primitives::{ecdh, gcm, oaep, random};
 
@@ -69,13 +69,13 @@ fn algorithm_of(recipient: &Recipient) -> &'static str {
 fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(Header, Vec<u8>), KeystoreError> {
     let mut header = Header::new(algorithm_of(recipient), recipient.kid(), cty);
     if let Some(public) = recipient.rsa_key() {
-        return Ok((header, oaep::encrypt(&public?, content_key)?));
+        return Ok((header, oaep::encrypt(&public?, Hash::Sha256, content_key)?));
     }
     let (curve, public) = recipient.ec_key().ok_or(KeystoreError::CryptoFailed)?;
     let ephemeral = ecdh::ephemeral(curve)?;
     let text = |bytes| URL_SAFE_NO_PAD.encode(bytes);
     header.epk = Some(EphemeralKey::new(curve, text(&ephemeral.x), text(&ephemeral.y)));
-    let shared = ecdh::agree(&ephemeral.private, public?)?;
+    let shared = ecdh::agree(&ephemeral.private, &public?)?;
     let wrapping_key = concat_kdf(&shared, &[], &[]);
     let encrypted = key_wrap::wrap(wrapping_key.as_slice(), Padding::None, content_key)?;
     Ok((header, encrypted))
@@ -83,7 +83,7 @@ fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(
 
 fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let PublicPart::Ec { curve, .. } = private.public() else {
-        return oaep::decrypt(&private.rsa()?, encrypted);
+        return oaep::decrypt(&private.rsa()?, Hash::Sha256, encrypted);
     };
     let missing = KeystoreError::Malformed("the header of the JWE lacks `epk`");
     let epk = header.epk.as_ref().ok_or(missing)?;
@@ -94,8 +94,7 @@ fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Resu
     let public = ecdh::public_key(*curve, &decode(&epk.x)?, &decode(&epk.y)?)?;
     let party = |text: &Option<String>| text.as_deref().map_or(Ok(Vec::new()), decode);
     let (apu, apv) = (party(&header.apu)?, party(&header.apv)?);
-    let own = PKey::from_ec_key(private.ec()?).map_err(|_| KeystoreError::CryptoFailed)?;
-    let shared = ecdh::agree(&own, public)?;
+    let shared = ecdh::agree(&private.ec()?, &public)?;
     let wrapping_key = concat_kdf(&shared, &apu, &apv);
     key_wrap::unwrap(wrapping_key.as_slice(), Padding::None, encrypted)
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::KeystoreError;
+use crate::primitives::hash::Hash;
 
 pub use recipient::{Recipient, RecipientKind};
 pub use recipient_private::RecipientPrivate;
@@ -26,18 +27,27 @@ pub const LONGEST_ANSWER: usize = 262_144;
 pub enum Wrapping {
     /// A fresh AES-256 key under RSA-OAEP with SHA-256, then AES-KWP (RFC 5649) of the answer.
     RsaAesKeyWrap256,
+    /// The same with SHA-384. For dialect doors.
+    RsaAesKeyWrap384,
+    /// The same with SHA-1, as PKCS#11 has it by default. For dialect doors whose clients know nothing
+    /// else; a key's option `wrappings` can leave it out.
+    CkmRsaAesKeyWrap,
     /// JWE in compact form: `RSA-OAEP-256` or `ECDH-ES+A256KW`, with `A256GCM`.
     Jwe,
 }
 
 impl Wrapping {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::RsaAesKeyWrap256, Self::Jwe];
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::RsaAesKeyWrap256, Self::RsaAesKeyWrap384, Self::CkmRsaAesKeyWrap, Self::Jwe];
+    /// Those of the native door.
+    pub const NATIVE: [Self; 2] = [Self::RsaAesKeyWrap256, Self::Jwe];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RsaAesKeyWrap256 => "RSA_AES_KEY_WRAP_256",
+            Self::RsaAesKeyWrap384 => "RSA_AES_KEY_WRAP_384",
+            Self::CkmRsaAesKeyWrap => "CKM_RSA_AES_KEY_WRAP",
             Self::Jwe => "JWE",
         }
     }
@@ -69,6 +79,18 @@ pub enum Wrapped {
         /// Modulus-long RSA-OAEP ciphertext, then the AES-KWP ciphertext.
         ciphertext: String,
     },
+    /// The same two, with SHA-384 in RSA-OAEP.
+    #[serde(rename = "RSA_AES_KEY_WRAP_384")]
+    RsaAesKeyWrap384 {
+        /// As above.
+        ciphertext: String,
+    },
+    /// The same two, with SHA-1 in RSA-OAEP.
+    #[serde(rename = "CKM_RSA_AES_KEY_WRAP")]
+    CkmRsaAesKeyWrap {
+        /// As above.
+        ciphertext: String,
+    },
     /// The five parts of a compact JWE.
     #[serde(rename = "JWE")]
     Jwe {
@@ -80,7 +102,7 @@ pub enum Wrapped {
 /// Seals `plaintext` to the recipient. `cty` is its content type, for the header of a JWE.
 ///
 /// `unsupported`: the wrapping needs another kind of recipient, or the plaintext is empty and the
-/// wrapping is `RSA_AES_KEY_WRAP_256`, which cannot carry nothing. `too-large`: beyond
+/// wrapping is not `JWE`: AES-KWP cannot carry nothing. `too-large`: beyond
 /// [`LONGEST_ANSWER`]. `dependency-unavailable`: no randomness.
 pub fn wrap(recipient: &Recipient, wrapping: Wrapping, plaintext: &[u8], cty: &str) -> Result<Wrapped, KeystoreError> {
     if plaintext.len() > LONGEST_ANSWER {
@@ -88,8 +110,16 @@ pub fn wrap(recipient: &Recipient, wrapping: Wrapping, plaintext: &[u8], cty: &s
     }
     match wrapping {
         Wrapping::RsaAesKeyWrap256 => {
-            let ciphertext = rsa_aes_kwp::seal(recipient, plaintext)?;
+            let ciphertext = rsa_aes_kwp::seal(recipient, Hash::Sha256, plaintext)?;
             Ok(Wrapped::RsaAesKeyWrap256 { ciphertext })
+        }
+        Wrapping::RsaAesKeyWrap384 => {
+            let ciphertext = rsa_aes_kwp::seal(recipient, Hash::Sha384, plaintext)?;
+            Ok(Wrapped::RsaAesKeyWrap384 { ciphertext })
+        }
+        Wrapping::CkmRsaAesKeyWrap => {
+            let ciphertext = rsa_aes_kwp::seal(recipient, Hash::Sha1, plaintext)?;
+            Ok(Wrapped::CkmRsaAesKeyWrap { ciphertext })
         }
         Wrapping::Jwe => {
             let jwe = jwe::seal(recipient, plaintext, cty)?;
@@ -104,7 +134,9 @@ pub fn wrap(recipient: &Recipient, wrapping: Wrapping, plaintext: &[u8], cty: &s
 /// kind of recipient. Whatever does not open is the one `crypto-failed`.
 pub fn unwrap_with(private: &RecipientPrivate, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     match wrapped {
-        Wrapped::RsaAesKeyWrap256 { ciphertext } => rsa_aes_kwp::open(private, ciphertext),
+        Wrapped::RsaAesKeyWrap256 { ciphertext } => rsa_aes_kwp::open(private, Hash::Sha256, ciphertext),
+        Wrapped::RsaAesKeyWrap384 { ciphertext } => rsa_aes_kwp::open(private, Hash::Sha384, ciphertext),
+        Wrapped::CkmRsaAesKeyWrap { ciphertext } => rsa_aes_kwp::open(private, Hash::Sha1, ciphertext),
         Wrapped::Jwe { jwe } => jwe::open(private, jwe),
     }
 }

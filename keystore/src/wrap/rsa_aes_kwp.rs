@@ -1,7 +1,9 @@
-//! `RSA_AES_KEY_WRAP_256`: RSA-OAEP of a fresh AES key, then AES-KWP of the answer under it.
+//! `RSA_AES_KEY_WRAP_256`, `RSA_AES_KEY_WRAP_384`, `CKM_RSA_AES_KEY_WRAP`: RSA-OAEP of a fresh AES key, then
+//! AES-KWP of the answer under it.
 //!
-//! PKCS#11 v3.1 section 6.1.13 (`CKM_RSA_AES_KEY_WRAP`) with SHA-256 in both places of OAEP and an AES
-//! key of 256 bits; both ciphertexts one behind the other.
+//! PKCS#11 v3.1 section 6.1.13 with an AES key of 256 bits; both ciphertexts one behind the other. The
+//! three differ in the hash of OAEP alone, which stands in both of its places: SHA-256, SHA-384, SHA-1
+//! (`secure-key-release.md` sections 4 and 5).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,24 +11,29 @@ use zeroize::Zeroizing;
 
 use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
 use crate::error::KeystoreError;
+use crate::primitives::hash::Hash;
 use crate::primitives::key_wrap::{self, Padding};
 use crate::primitives::{oaep, random};
 
 /// Length of the AES key in bytes.
 const KEY_LENGTH: usize = 32;
 
-pub(super) fn seal(recipient: &Recipient, plaintext: &[u8]) -> Result<String, KeystoreError> {
+pub(super) fn seal(recipient: &Recipient, hash: Hash, plaintext: &[u8]) -> Result<String, KeystoreError> {
     let public = recipient.rsa_key().ok_or_else(not_rsa)??;
     if plaintext.is_empty() {
-        return Err(KeystoreError::Unsupported("`RSA_AES_KEY_WRAP_256` cannot carry an empty answer: ask for `JWE`"));
+        return Err(KeystoreError::Unsupported("aes key wrap cannot carry an empty answer: ask for `JWE`"));
     }
     let key = random::secret(KEY_LENGTH)?;
-    let mut ciphertext = oaep::encrypt(&public, &key)?;
+    let mut ciphertext = oaep::encrypt(&public, hash, &key)?;
     ciphertext.extend_from_slice(&key_wrap::wrap(&key, Padding::Kwp, plaintext)?);
     Ok(URL_SAFE_NO_PAD.encode(ciphertext))
 }
 
-pub(super) fn open(private: &RecipientPrivate, ciphertext: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub(super) fn open(
+    private: &RecipientPrivate,
+    hash: Hash,
+    ciphertext: &str,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let bits = private.material().key_type().rsa_bits();
     let modulus_length = bits.ok_or_else(not_rsa)? / 8;
     if ciphertext.len() > 2 * LONGEST_ANSWER {
@@ -36,7 +43,7 @@ pub(super) fn open(private: &RecipientPrivate, ciphertext: &str) -> Result<Zeroi
         .decode(ciphertext)
         .map_err(|_| KeystoreError::Malformed("the sealed answer is not base64url"))?;
     let (encrypted_key, wrapped) = bytes.split_at_checked(modulus_length).ok_or(KeystoreError::CryptoFailed)?;
-    let key = oaep::decrypt(&private.material().rsa()?, encrypted_key)?;
+    let key = oaep::decrypt(&private.material().rsa()?, hash, encrypted_key)?;
     if key.len() != KEY_LENGTH {
         return Err(KeystoreError::CryptoFailed);
     }
@@ -44,5 +51,5 @@ pub(super) fn open(private: &RecipientPrivate, ciphertext: &str) -> Result<Zeroi
 }
 
 fn not_rsa() -> KeystoreError {
-    KeystoreError::Unsupported("`RSA_AES_KEY_WRAP_256` needs an RSA recipient")
+    KeystoreError::Unsupported("this wrapping needs an RSA recipient")
 }

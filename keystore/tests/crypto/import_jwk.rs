@@ -46,7 +46,8 @@ fn key_14_jwk_of_an_ec_key() {
     refused(&swapped, "malformed", "does not belong");
     refused(&without(&jwk, "d"), "malformed", "lacks a member");
     refused(&with(&jwk, "crv", "P-384"), "malformed", "length of the field");
-    refused(&with(&jwk, "crv", "secp256k1"), "unsupported", "curve");
+    refused(&with(&jwk, "crv", "secp256k1"), "malformed", "does not belong");
+    refused(&with(&jwk, "crv", "P-224"), "unsupported", "curve");
     refused(&with(&jwk, "kty", "RSA"), "malformed", "not known");
     refused(&with(&jwk, "kty", "OKP"), "unsupported", "`kty`");
 }

@@ -53,7 +53,7 @@ fn the_json_is_the_one_of_the_contract() {
     for wrapping in Wrapping::ALL {
         assert_eq!(Wrapping::parse(wrapping.as_str()).unwrap(), wrapping);
     }
-    assert_eq!(code(Wrapping::parse("CKM_RSA_AES_KEY_WRAP")), "unsupported");
+    assert_eq!(code(Wrapping::parse("CKM_RSA_PKCS_OAEP")), "unsupported");
     let (ec, _) = pair(KeyType::EcP256);
     assert_eq!(Wrapping::default_for(ec.recipient()), Wrapping::Jwe);
     let refused = wrap(ec.recipient(), Wrapping::RsaAesKeyWrap256, b"x", CTY);
@@ -141,6 +141,8 @@ fn a_jwe_of_the_general_crate_opens_here() {
 fn a_changed_answer_does_not_open() {
     for (key_type, wrapping) in [
         (KeyType::Rsa2048, Wrapping::RsaAesKeyWrap256),
+        (KeyType::Rsa2048, Wrapping::RsaAesKeyWrap384),
+        (KeyType::Rsa2048, Wrapping::CkmRsaAesKeyWrap),
         (KeyType::Rsa2048, Wrapping::Jwe),
         (KeyType::EcP256, Wrapping::Jwe),
     ] {
@@ -150,11 +152,15 @@ fn a_changed_answer_does_not_open() {
         assert!(unwrap_with(&private, &wrapped).is_ok());
         assert_eq!(code(unwrap_with(&other, &wrapped)), "crypto-failed");
         let text = match &wrapped {
-            Wrapped::RsaAesKeyWrap256 { ciphertext } => ciphertext,
+            Wrapped::RsaAesKeyWrap256 { ciphertext }
+            | Wrapped::RsaAesKeyWrap384 { ciphertext }
+            | Wrapped::CkmRsaAesKeyWrap { ciphertext } => ciphertext,
             Wrapped::Jwe { jwe } => jwe,
         };
         let again = |text: String| match wrapping {
             Wrapping::RsaAesKeyWrap256 => Wrapped::RsaAesKeyWrap256 { ciphertext: text },
+            Wrapping::RsaAesKeyWrap384 => Wrapped::RsaAesKeyWrap384 { ciphertext: text },
+            Wrapping::CkmRsaAesKeyWrap => Wrapped::CkmRsaAesKeyWrap { ciphertext: text },
             Wrapping::Jwe => Wrapped::Jwe { jwe: text },
         };
         for place in 0..text.len() {

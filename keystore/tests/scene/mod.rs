@@ -150,11 +150,14 @@ pub struct Permit {
 
 impl Permit {
     pub fn for_key(store: &Keystore, key: &str) -> Self {
-        let look = store.look(&provider(), &name(key)).unwrap();
-        let view = look.key.unwrap();
+        Self::of(&store.look(&provider(), &name(key)).unwrap())
+    }
+
+    pub fn of(look: &Look) -> Self {
+        let view = look.key.as_ref().unwrap();
         let version = view.versions.last().unwrap();
         Self {
-            target: Target { provider: provider(), name: name(key), version: version.id },
+            target: Target { provider: provider(), name: view.name.clone(), version: version.id },
             seen: Seen { epoch: look.epoch, key_row: view.row_version, version_row: version.row_version },
             spend: Spend::Nothing,
             repeat: None,
@@ -174,7 +177,9 @@ impl Permit {
 
     pub fn usage(self, usage: Use) -> Authorized {
         let sealing = match usage {
-            Use::Wrap { .. } => Sealing::NotSealed,
+            Use::Wrap { .. } | Use::Raw(RawUse::Encrypt(_) | RawUse::Wrap(_) | RawUse::Verify { .. }) => {
+                Sealing::NotSealed
+            }
             _ => Sealing::For { recipient: recipient().recipient().clone(), wrapping: Wrapping::Jwe },
         };
         self.sealed(usage, sealing)

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::primitives::ecdh;
 use keygate_keystore::{Curve, ImportFormat, KeyMaterial, KeystoreError, Recipient};
 use openssl::ec::EcKey;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::Private;
 use serde_json::Value;
 
 use crate::vectors::{Case, Outcome, Tally, expect, run};
@@ -26,7 +26,7 @@ fn key_06_ecdh_p256_public_jwk() {
         let public = ecdh::public_key(Curve::P256, &part("x"), &part("y")).unwrap();
         let private = case.test["private"]["d"].as_str().unwrap();
         let private = private_key(Curve::P256, &URL_SAFE_NO_PAD.decode(private).unwrap());
-        let shared = ecdh::agree(&private, public);
+        let shared = ecdh::agree(&private, &public);
         expect(case, shared.map(|s| s.to_vec()), &case.bytes("shared"))
     });
 }
@@ -57,7 +57,7 @@ fn points(file: &str, curve: Curve, accepted: usize, refused: usize) {
         }
         let public = ecdh::public_key(curve, x, y).unwrap();
         let private = private_key(curve, &scalar(case, curve));
-        let shared = ecdh::agree(&private, public);
+        let shared = ecdh::agree(&private, &public);
         expect(case, shared.map(|s| s.to_vec()), &case.bytes("shared"))
     });
 }
@@ -73,13 +73,13 @@ fn scalar(case: &Case, curve: Curve) -> Vec<u8> {
 }
 
 /// Through our import, which makes the public part from the scalar.
-fn private_key(curve: Curve, scalar: &[u8]) -> PKey<Private> {
+fn private_key(curve: Curve, scalar: &[u8]) -> EcKey<Private> {
     let pkcs8 = pkcs8(curve, scalar);
     let material = KeyMaterial::import(ImportFormat::Pkcs8Der(&pkcs8), None).unwrap();
     let key = EcKey::private_key_from_der(&material.sealed_form()).unwrap();
     let jwk = material.public_part();
     assert_eq!(jwk["crv"], Value::from(curve.as_str()));
-    PKey::from_ec_key(key).unwrap()
+    key
 }
 
 /// PKCS#8 without a public part, put together by hand.
@@ -89,6 +89,7 @@ fn pkcs8(curve: Curve, scalar: &[u8]) -> Vec<u8> {
         Curve::P256 => hex::decode("06082a8648ce3d030107").unwrap(),
         Curve::P384 => hex::decode("06052b81040022").unwrap(),
         Curve::P521 => hex::decode("06052b81040023").unwrap(),
+        Curve::P256K => hex::decode("06052b8104000a").unwrap(),
     };
     let name = hex::decode("06072a8648ce3d0201").unwrap();
     let inner = element(0x30, &[vec![2, 1, 1], element(4, scalar)].concat());

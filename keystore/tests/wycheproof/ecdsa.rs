@@ -63,7 +63,7 @@ fn verify(case: &Case, curve: Curve, signature: &[u8]) -> Outcome {
     let (x, y) = point[1..].split_at(curve.field_length());
     let key = ecdh::public_key(curve, x, y).unwrap();
     let algorithm = match curve {
-        Curve::P256 => MessageDigest::sha256(),
+        Curve::P256 | Curve::P256K => MessageDigest::sha256(),
         Curve::P384 => MessageDigest::sha384(),
         Curve::P521 => MessageDigest::sha512(),
     };

@@ -11,4 +11,6 @@ mod jwe;
 mod jwk;
 mod key_wrap;
 mod oaep;
+mod raw;
+mod signatures;
 mod vectors;

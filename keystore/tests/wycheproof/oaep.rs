@@ -56,7 +56,7 @@ fn cry_02_oaep_4096_sha256() {
     served("rsa_oaep_4096_sha256_mgf1sha256_test", 10, 19, 8);
 }
 
-/// PKCS#1 v1.5 is served under no name, so there is no padding to ask about.
+/// PKCS#1 v1.5 is served under no name of the native door, so there is no padding to ask about.
 #[test]
 fn cry_01_rsa1_5_is_unsupported() {
     for (file, count) in [("rsa_pkcs1_2048_test", 67), ("rsa_pkcs1_3072_test", 67), ("rsa_pkcs1_4096_test", 67)] {

@@ -136,8 +136,8 @@ impl<'p> Machine<'p, '_> {
             found.clear();
             self.condition(condition, &mut found)?;
             let holds = found.is_empty() == condition.negated;
-            let candidates = condition.kind.and_then(|kind| self.buckets.get(kind)).map(Vec::as_slice);
-            note(&Tried { number, holds, found: &found, candidates, claims: &self.claims });
+            let kind = condition.kind.map(|kind| (&self.index, kind));
+            note(&Tried { number, holds, found: &found, kind, claims: &self.claims });
             if let Some(slot) = self.slots.get_mut(number) {
                 *slot = found;
             }

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::ast::{Rule, Section};
 use super::claims::{Claim, ClaimValue, Issuer};
+use super::names::Index;
 use super::outcome::EvalFault;
 use crate::limits::{OBSERVED_CHARS, TRACE_BYTES, TRACED_CLAIMS};
 
@@ -95,8 +96,8 @@ pub(super) struct Tried<'t> {
     pub(super) holds: bool,
     /// The claims that fit.
     pub(super) found: &'t [u32],
-    /// The claims of the type that it writes out, where it does.
-    pub(super) candidates: Option<&'t [u32]>,
+    /// The number of the type that it writes out, where it does, and the claims by it.
+    pub(super) kind: Option<(&'t Index, usize)>,
     pub(super) claims: &'t [Claim],
 }
 
@@ -142,20 +143,20 @@ impl<'s> Recorder<'s> {
         }
         let span = rule.conditions.get(tried.number).map(|condition| condition.span).unwrap_or_default();
         let text = cut(self.source.get(span.start..span.end).unwrap_or_default());
-        let claims = self.first(tried.found, tried.claims);
-        let near = tried.candidates.filter(|_| tried.found.is_empty());
-        let near = near.map(|candidates| self.first(candidates, tried.claims));
+        let claims = self.first(tried.found.iter().copied(), tried.claims);
+        let near = tried.kind.filter(|_| tried.found.is_empty());
+        let near = near.map(|(index, number)| self.first(index.of(number), tried.claims));
         let condition = ConditionTrace { text, holds: tried.holds, count: tried.found.len(), claims, near };
         if let Some(rule) = self.rules.last_mut() {
             rule.conditions.push(condition);
         }
     }
 
-    fn first(&mut self, indices: &[u32], claims: &[Claim]) -> Vec<ClaimTrace> {
-        let first = indices.iter().take(TRACED_CLAIMS);
+    fn first(&mut self, indices: impl Iterator<Item = u32>, claims: &[Claim]) -> Vec<ClaimTrace> {
+        let first = indices.take(TRACED_CLAIMS);
         first
             .filter_map(|index| {
-                let index = usize::try_from(*index).ok()?;
+                let index = usize::try_from(index).ok()?;
                 self.claim(Some(index), claims.get(index)?)
             })
             .collect()

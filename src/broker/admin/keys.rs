@@ -149,11 +149,16 @@ fn able(key_type: KeyType, exportable: bool) -> Vec<Operation> {
         KeyType::Oct128 | KeyType::Oct192 | KeyType::Oct256 => &[Release, Unwrap, Wrap, Generate],
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => &[Release, Unwrap, Wrap, Generate, Sign],
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => &[Release, Sign],
+        // No form of the native door's is for this curve.
+        KeyType::EcP256K => &[],
     };
     all.iter().copied().filter(|operation| exportable || *operation != Release).collect()
 }
 
 fn fit_operations(wanted: &[Operation], key_type: KeyType, exportable: bool) -> Result<(), Refusal> {
+    if key_type == KeyType::EcP256K {
+        return Err(Fault::new(Code::Unsupported, "no operation here is for a key of this type").into());
+    }
     let able = able(key_type, exportable);
     if wanted.iter().all(|operation| able.contains(operation)) {
         return Ok(());

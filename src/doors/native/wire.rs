@@ -66,10 +66,15 @@ pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fau
         Operation::Generate => &["wrapping", "alg", "bytes", "aad"],
         Operation::Sign => &["wrapping", "alg", "digest"],
         Operation::Wrap => &["alg", "plaintext", "aad"],
+        // No form of this door's: another door has them.
+        Operation::Encrypt | Operation::Decrypt | Operation::Verify => return Err(Fault::new(Code::Unsupported, "")),
     };
     let body = Body::read(body, &[&PROOF, own].concat())?;
     let wrapping = match body.text("wrapping", LARGEST)? {
-        Some(text) => Some(Wrapping::parse(text).map_err(|_| Fault::new(Code::Unsupported, "wrapping"))?),
+        Some(text) => {
+            let served = Wrapping::parse(text).ok().filter(|wrapping| Wrapping::NATIVE.contains(wrapping));
+            Some(served.ok_or_else(|| Fault::new(Code::Unsupported, "wrapping"))?)
+        }
         None => None,
     };
     Ok(UseBody { usage: body.usage(operation)?, wrapping, proof: body.proof()? })
@@ -100,6 +105,9 @@ impl Body {
             Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
             Operation::Wrap => {
                 Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? }
+            }
+            Operation::Encrypt | Operation::Decrypt | Operation::Verify => {
+                return Err(Fault::new(Code::Unsupported, ""));
             }
         })
     }
@@ -262,6 +270,14 @@ mod tests {
         assert_eq!(code(r#"{"alg":"ES256"}"#, Operation::Release), Some(Code::Malformed));
         assert_eq!(code(r#"{"alg":"ES256","digest":"","aad":""}"#, Operation::Sign), Some(Code::Malformed));
         assert_eq!(code(r#"{"digest":""}"#, Operation::Sign), Some(Code::Malformed));
+        for operation in [Operation::Encrypt, Operation::Decrypt, Operation::Verify] {
+            assert_eq!(code("{}", operation), Some(Code::Unsupported), "another door's");
+        }
+        for wrapping in ["RSA_AES_KEY_WRAP_384", "CKM_RSA_AES_KEY_WRAP", "RSAES_OAEP_SHA_256"] {
+            let body = format!(r#"{{"wrapping":"{wrapping}"}}"#);
+            assert_eq!(code(&body, Operation::Release), Some(Code::Unsupported), "{wrapping}");
+        }
+        assert_eq!(code(r#"{"wrapping":"JWE"}"#, Operation::Release), None);
         for (bytes, wanted) in [("0", Code::Malformed), ("1.0", Code::Malformed), ("1025", Code::TooLarge)] {
             let body = format!(r#"{{"alg":"A256GCM","bytes":{bytes}}}"#);
             assert_eq!(code(&body, Operation::Generate), Some(wanted), "{bytes}");

@@ -196,33 +196,34 @@ impl KeyRow {
     }
 
     /// What is shown of it.
-    pub(crate) fn view(self, conn: &Connection, ring: &KeyRing) -> Result<KeyView, KeystoreError> {
+    pub(crate) fn view(&self, conn: &Connection, ring: &KeyRing) -> Result<KeyView, KeystoreError> {
         let versions = self.load_versions(conn, ring)?;
         let rule = self.load_rule(conn, ring)?;
-        self.shown(versions, rule)
+        self.shown(&versions, rule)
     }
 
-    /// What is shown of it for one use: at most one version, that named or else the newest on.
+    /// What is shown of it for one use: at most one version, that named or else the newest on; and
+    /// that version's row.
     pub(crate) fn view_version(
-        self,
+        &self,
         conn: &Connection,
         ring: &KeyRing,
         wanted: Option<&VersionId>,
-    ) -> Result<KeyView, KeystoreError> {
+    ) -> Result<(KeyView, Option<VersionRow>), KeystoreError> {
         let version = match wanted {
             Some(id) => self.load_version(conn, ring, id)?,
             None => self.load_newest(conn, ring)?,
         };
         let rule = self.load_rule(conn, ring)?;
-        self.shown(version.into_iter().collect(), rule)
+        Ok((self.shown(version.as_slice(), rule)?, version))
     }
 
-    fn shown(self, versions: Vec<VersionRow>, rule: Option<RuleRow>) -> Result<KeyView, KeystoreError> {
+    fn shown(&self, versions: &[VersionRow], rule: Option<RuleRow>) -> Result<KeyView, KeystoreError> {
         Ok(KeyView {
-            versions: versions.into_iter().map(VersionRow::view).collect::<Result<_, _>>()?,
+            versions: versions.iter().map(VersionRow::view).collect::<Result<_, _>>()?,
             rule: rule.map(RuleRow::view),
-            provider: self.provider,
-            name: self.name,
+            provider: self.provider.clone(),
+            name: self.name.clone(),
             row_id: self.row_id,
             key_type: self.key_type,
             row_version: self.row_version,
@@ -230,8 +231,8 @@ impl KeyRow {
             not_before: self.not_before,
             expires: self.expires,
             exportable: self.exportable,
-            operations: self.operations,
-            tags: self.tags,
+            operations: self.operations.clone(),
+            tags: self.tags.clone(),
             immutable: self.immutable,
             deleted_at: self.deleted_at,
             purge_at: self.purge_at,
@@ -239,6 +240,12 @@ impl KeyRow {
             updated: self.updated,
         })
     }
+}
+
+/// A key with one of its versions, as they were read in one moment: verified, their secrets sealed.
+pub(crate) struct KeyRows {
+    pub(crate) key: KeyRow,
+    pub(crate) version: VersionRow,
 }
 
 /// Row of `versions`.
@@ -338,7 +345,7 @@ impl VersionRow {
         KeyMaterial::from_sealed_form(key_type, &form).map_err(|_| damaged(&self.place()))
     }
 
-    fn view(self) -> Result<VersionView, KeystoreError> {
+    fn view(&self) -> Result<VersionView, KeystoreError> {
         let public = serde_json::from_str(&self.public).map_err(|_| damaged(&self.place()))?;
         Ok(VersionView {
             id: self.id,

@@ -39,12 +39,13 @@ impl Tally {
         of.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The figures now.
+    /// The writer's figures now.
     pub(crate) fn figures(&self) -> Counters {
         Counters {
             flushes: self.flushes.load(Ordering::Relaxed),
             statements: self.statements.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
+            reads: 0,
         }
     }
 }
