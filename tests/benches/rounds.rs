@@ -105,7 +105,8 @@ impl<'a> Rounds<'a> {
             criterion.bench_function(&case.name, |bench| bench.iter_custom(|times| (case.work)(times)));
         }
         criterion.final_summary();
-        if std::env::args().any(|argument| argument == "--bench") {
+        let asked = |word: &str| std::env::args().any(|argument| argument == word);
+        if asked("--bench") && !asked("--profile-time") {
             self.take_turns();
         }
     }

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 /// Claims whose value is raw evidence. They may be tested and read; what is taken from them stays marked.
 const RAW: [(&str, Mark); 3] = [("events", Mark::Log), ("bootEvents", Mark::Log), ("pcrs", Mark::Registers)];
 
+/// Places for what a policy adds, so that a set that grows need not be moved.
+const SPARE: usize = 32;
+
 /// A property of a claim that a condition tests and an expression reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Property {
@@ -246,7 +249,7 @@ impl ClaimSet {
     /// that is no 64-bit signed integer its digits.
     #[must_use]
     pub fn from_objects(attested: &Map<String, Value>, presented: &Map<String, Value>) -> Self {
-        let mut set = Self { claims: Vec::with_capacity(attested.len() + presented.len()) };
+        let mut set = Self { claims: Vec::with_capacity(attested.len() + presented.len() + SPARE) };
         for (object, issuer) in [(attested, Issuer::AttestationService), (presented, Issuer::CustomClaim)] {
             for (name, value) in object {
                 set.spread(name, value, issuer);

@@ -37,7 +37,7 @@ pub(super) fn evaluate(reading: &Reading<'_>, incoming: ClaimSet, fuel: &mut Fue
         claims: incoming.claims,
         slots: vec![Vec::new(); reading.program.slots],
         made: Vec::new(),
-        outgoing: Vec::new(),
+        outgoing: Vec::with_capacity(reading.program.rules(Section::Issuance).len()),
         properties: Vec::new(),
         purse: Purse { fuel, texts: Texts::default() },
         permit: false,
@@ -190,7 +190,7 @@ impl<'p> Machine<'p, '_> {
 
     fn act(&mut self, action: &'p Action, recorder: &mut Recorder<'_>) -> Result<(), EvalFault> {
         let mut made = std::mem::take(&mut self.made);
-        let verb = match action {
+        let (verb, reserved) = match action {
             Action::Permit => {
                 self.permit = true;
                 return Ok(());
@@ -201,11 +201,11 @@ impl<'p> Machine<'p, '_> {
             }
             Action::Copy(verb, slot) => {
                 self.copies(*slot, &mut made)?;
-                *verb
+                (*verb, None)
             }
-            Action::New { verb, kind, value } => {
+            Action::New { verb, kind, value, reserved } => {
                 self.new_claims(kind, value, &mut made)?;
-                *verb
+                (*verb, *reserved)
             }
         };
         for claim in made.drain(..) {
@@ -213,7 +213,7 @@ impl<'p> Machine<'p, '_> {
                 return Err(EvalFault::ReadOnly);
             }
             match verb {
-                Verb::Issue if is_reserved(&claim.kind) => {
+                Verb::Issue if reserved.unwrap_or_else(|| is_reserved(&claim.kind)) => {
                     recorder.ignored(&claim);
                     continue;
                 }

@@ -7,6 +7,7 @@ use super::ast::{self, Operator, Section, Verb};
 use super::claims::{ClaimValue, Property};
 use super::functions::Function;
 use super::names::{Names, Numbering};
+use super::reserved::is_reserved;
 
 /// The short names that conditions may use for claims of SGX.
 const ALIASES: [(&str, &str); 9] = [
@@ -87,7 +88,13 @@ pub(super) enum Action {
     Permit,
     Deny,
     Copy(Verb, usize),
-    New { verb: Verb, kind: Expr, value: Expr },
+    New {
+        verb: Verb,
+        kind: Expr,
+        value: Expr,
+        /// Whether the name is the service's own; none where it is put together during the evaluation.
+        reserved: Option<bool>,
+    },
 }
 
 impl Program {
@@ -123,7 +130,12 @@ fn rule(written: &ast::Rule, names: &mut Numbering) -> Option<Rule> {
         ast::Action::Deny => Action::Deny,
         ast::Action::Make(verb, ast::Made::Copy(name)) => Action::Copy(*verb, slot(&name.node, &bound)?),
         ast::Action::Make(verb, ast::Made::New { kind, value }) => {
-            Action::New { verb: *verb, kind: expression(&kind.node, &bound)?, value: expression(&value.node, &bound)? }
+            let reserved = match &kind.node {
+                ast::Expr::Literal(ClaimValue::Text(name)) => Some(is_reserved(name)),
+                _ => None,
+            };
+            let (kind, value) = (expression(&kind.node, &bound)?, expression(&value.node, &bound)?);
+            Action::New { verb: *verb, kind, value, reserved }
         }
     };
     Some(Rule { conditions, action })
