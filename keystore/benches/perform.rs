@@ -61,25 +61,37 @@ impl Results {
         samples.get(samples.len() / 2).copied()
     }
 
-    /// How many times slower than the other case, and how often it happens in the time of the other.
     fn line(&self, name: &str, floor: &str) {
         if let (Some(mine), Some(other)) = (self.median(name), self.median(floor)) {
-            println!("{name:<20}{mine:>10.1} us{:>9.2} x {floor}{:>9.2} per {floor}", mine / other, other / mine);
+            println!("{name:<20}{mine:>10.1} us, {:.2} x {floor}", mine / other);
         }
     }
 }
 
 /// Overwriting 4 KiB and flushing it: nothing durable is faster on this disk.
-fn floor(results: &Results, criterion: &mut Criterion) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut file = std::fs::File::create(dir.path().join("floor")).unwrap();
-    file.write_all(&[0; 4096]).unwrap();
-    file.sync_all().unwrap();
-    results.each(criterion, FLUSH, || {
-        file.rewind().unwrap();
-        file.write_all(&[1; 4096]).unwrap();
-        file.sync_data().unwrap();
-    });
+struct Floor {
+    file: std::fs::File,
+    _dir: tempfile::TempDir,
+}
+
+impl Floor {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = std::fs::File::create(dir.path().join("floor")).unwrap();
+        file.write_all(&[0; 4096]).unwrap();
+        file.sync_all().unwrap();
+        Self { file, _dir: dir }
+    }
+
+    fn flushes(&mut self, times: u64) -> Duration {
+        let start = Instant::now();
+        for _ in 0..times {
+            self.file.rewind().unwrap();
+            self.file.write_all(&[1; 4096]).unwrap();
+            self.file.sync_data().unwrap();
+        }
+        start.elapsed()
+    }
 }
 
 /// Reading a row, verifying it, opening both envelopes and parsing the key.
@@ -119,11 +131,39 @@ fn durable(scene: &Scene, clients: usize, uses: u64) -> Duration {
     .elapsed()
 }
 
-fn perform(results: &Results, criterion: &mut Criterion) {
+fn perform(results: &Results, criterion: &mut Criterion, floor: &mut Floor) {
     let scene = Scene::new();
     scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
+    results.case(criterion, FLUSH, |times| floor.flushes(times));
     for clients in CLIENTS {
         results.case(criterion, &format!("perform/durable_{clients}"), |uses| durable(&scene, clients, uses));
+    }
+    if measuring() {
+        turns(&scene, floor);
+    }
+}
+
+/// Flushes and durable uses by turns, as a disk is another one from minute to minute: medians of the ratios of each round.
+fn turns(scene: &Scene, floor: &mut Floor) {
+    let mut rounds: Vec<[f64; 4]> = Vec::new();
+    for _ in 0..15 {
+        let each = |taken: Duration, times: u64| taken.as_secs_f64() * 1e6 / times as f64;
+        let flush = each(floor.flushes(64), 64);
+        let [one, eight, many] = CLIENTS.map(|clients| {
+            let uses = 32 * clients as u64;
+            each(durable(scene, clients, uses), uses)
+        });
+        rounds.push([flush, one, eight, many]);
+    }
+    let median = |figure: &dyn Fn(&[f64; 4]) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(figure).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    println!("\nby turns: F {:.0} us, one durable use alone {:.2} F", median(&|r| r[0]), median(&|r| r[1] / r[0]));
+    for (place, clients) in [(2, 8), (3, 64)] {
+        let (often, flush) = (median(&|r| r[1] / r[place]), median(&|r| r[place] / r[0]));
+        println!("{clients} clients: {often:.1} times as many a second as one, {flush:.3} F each");
     }
 }
 
@@ -174,18 +214,12 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     let results = Results::default();
-    floor(&results, &mut criterion);
     open(&results, &mut criterion);
-    perform(&results, &mut criterion);
+    perform(&results, &mut criterion, &mut Floor::new());
     lookup(&results, &mut criterion);
     criterion.final_summary();
     if measuring() {
         println!();
-        for clients in CLIENTS {
-            let name = format!("perform/durable_{clients}");
-            results.line(&name, FLUSH);
-            results.line(&name, "perform/durable_1");
-        }
         for (name, ..) in SIZES {
             results.line(name, "lookup/1e3");
         }
