@@ -117,6 +117,8 @@ impl<'a> Rounds<'a> {
         let mut taken: Vec<Vec<f64>> = vec![Vec::new(); self.0.len()];
         for _ in 0..ROUNDS {
             for (index, case) in self.0.iter_mut().enumerate() {
+                // What the case before left in caches, and its threads still do, is no concern of this one.
+                (case.work)(often[index]);
                 taken[index].push((case.work)(often[index]).as_secs_f64() * 1e6 / often[index] as f64);
             }
         }
