@@ -233,7 +233,7 @@ pub(super) fn check(
     Ok(())
 }
 
-fn overlap(one: &str, other: &str) -> bool {
+pub(super) fn overlap(one: &str, other: &str) -> bool {
     one.is_empty() || other.is_empty() || one == other
 }
 

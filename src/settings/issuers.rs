@@ -2,12 +2,11 @@
 //!
 //! `native-api.md` section 6; threat model P17: an issuer is exact.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::identity::{is_host, is_name, is_provider};
+use super::identity::{is_host, is_name, is_provider, overlap};
 use super::{ProviderSettings, SettingsError};
 
 /// Profiles that are known, as they are written.
@@ -78,6 +77,13 @@ impl VerifierSettings {
         if self.issuer.is_empty() || self.issuer.len() > 512 || !printable {
             return Err(self.wrong("the issuer is empty or odd", "write it exactly as its tokens have it in `iss`"));
         }
+        let alone = providers.is_empty() && self.issuer == "https://localhost";
+        if alone || providers.iter().any(|provider| provider.issuer() == self.issuer) {
+            return Err(self.wrong(
+                format!("issuer `{}` is a provider of this service", self.issuer),
+                "tokens of its own are sessions of the native door, and those of the attestation door are for others",
+            ));
+        }
         is_provider(&self.provider, providers).map_err(|what| self.wrong(what, "name the `id` of a provider"))?;
         let has_file = !self.jwks.as_os_str().is_empty();
         if !self.jwks_url.is_empty() && !self.jwks_url.starts_with("https://") {
@@ -108,15 +114,94 @@ impl VerifierSettings {
 }
 
 pub(super) fn check(issuers: &[VerifierSettings], providers: &[ProviderSettings]) -> Result<(), SettingsError> {
-    let (mut names, mut places) = (HashSet::new(), HashSet::new());
-    for entry in issuers {
+    for (number, entry) in issuers.iter().enumerate() {
         entry.check(providers)?;
-        if !names.insert(entry.name.as_str()) {
+        let before = issuers.get(..number).unwrap_or_default();
+        if before.iter().any(|other| other.name == entry.name) {
             return Err(entry.wrong("the name stands twice", "give each its own name"));
         }
-        if !places.insert((entry.issuer.as_str(), entry.provider.as_str())) {
-            return Err(entry.wrong("the issuer stands twice for one provider", "write one entry for it"));
+        let same =
+            |other: &&VerifierSettings| other.issuer == entry.issuer && overlap(&other.provider, &entry.provider);
+        if let Some(other) = before.iter().find(same) {
+            return Err(entry.wrong(
+                format!("`{}` is the same issuer for the same provider", other.name),
+                "write one entry for both",
+            ));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::Settings;
+    use super::*;
+
+    const GOOGLE: &str = r#"
+[[issuers]]
+name = "gcs"
+issuer = "https://confidentialcomputing.googleapis.com"
+profile = "google-confidential-space"
+"#;
+    const TRUSTEE: &str = r#"
+[[issuers]]
+name = "trustee"
+issuer = "trustee"
+profile = "ear"
+"#;
+
+    fn read(text: &str) -> Result<Settings, SettingsError> {
+        Settings::from_text(text, "keygate.toml", PathBuf::from("/etc/keygate"), &[])
+    }
+
+    #[track_caller]
+    fn refused(text: &str, word: &str) {
+        let why = read(text).unwrap_err().to_string();
+        assert!(why.contains(word), "{why}");
+    }
+
+    #[test]
+    fn every_profile_of_the_library_can_be_written() {
+        for profile in keygate_verifier::tokens::Profile::ALL {
+            assert!(read(&GOOGLE.replace("google-confidential-space", profile.as_str())).is_ok(), "{profile:?}");
+        }
+        assert_eq!(PROFILES, keygate_verifier::tokens::Profile::ALL.map(keygate_verifier::tokens::Profile::as_str));
+    }
+
+    #[test]
+    fn keys_come_from_somewhere() {
+        assert!(read(GOOGLE).unwrap().issuers[0].is_fetched());
+        refused(TRUSTEE, "no place");
+        for (line, fetched) in
+            [("jwks = \"t.json\"", false), ("roots = \"t.pem\"", false), ("jwks_url = \"https://t.example/k\"", true)]
+        {
+            let settings = read(&format!("{TRUSTEE}{line}\n")).unwrap();
+            assert_eq!(settings.issuers[0].is_fetched(), fetched, "{line}");
+        }
+        refused(&format!("{TRUSTEE}jwks_url = \"http://t.example/k\"\n"), "jwks_url");
+        refused(&format!("{GOOGLE}jwks = \"k.json\"\njwks_url = \"https://k.example/\"\n"), "both");
+    }
+
+    #[test]
+    fn cfg_01_what_is_wrong_in_an_entry_is_told_with_its_line() {
+        refused(&GOOGLE.replace("google-confidential-space", "google"), "google");
+        refused(&GOOGLE.replace("\"gcs\"", "\"Google CS\""), "name");
+        refused(&format!("{GOOGLE}provider = \"nobody\"\n"), "`nobody`");
+        refused(&format!("{GOOGLE}max_age_seconds = 5\n"), "max_age_seconds");
+        refused(&format!("{GOOGLE}jwks_hosts = [\"https://keys.example\"]\n"), "host");
+        refused(&format!("{GOOGLE}{GOOGLE}"), "twice");
+        refused(&format!("{GOOGLE}{}", GOOGLE.replace("\"gcs\"", "\"again\"")), "same issuer");
+        refused(&format!("{GOOGLE}audiences = []\n"), "`issuers.audiences`");
+        refused(&GOOGLE.replace("https://confidentialcomputing.googleapis.com", ""), "issuer");
+    }
+
+    #[test]
+    fn a_provider_of_ours_is_no_verifier_of_others() {
+        let own = "[[providers]]\nid = \"default\"\nhosts = [\"kms.example\"]\n";
+        let entry = GOOGLE.replace("https://confidentialcomputing.googleapis.com", "https://kms.example");
+        refused(&format!("{own}{entry}"), "is a provider of this service");
+        assert!(read(&format!("{own}{GOOGLE}")).is_ok());
+    }
 }

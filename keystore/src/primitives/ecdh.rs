@@ -75,7 +75,8 @@ pub fn agree(private: &EcKey<Private>, public: &EcKey<Public>) -> Result<Zeroizi
         point.affine_coordinates(group, &mut x, &mut y, &mut context)?;
         let shared = Zeroizing::new(x.to_vec_padded(width)?);
         // A freed point is not wiped: the peer's, which is no secret, takes its place.
-        (x.clear(), y.clear());
+        x.clear();
+        y.clear();
         peer.affine_coordinates(group, &mut x, &mut y, &mut context)?;
         point.set_affine_coordinates(group, &x, &y, &mut context)?;
         Ok(shared)

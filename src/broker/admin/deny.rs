@@ -19,7 +19,7 @@ pub struct Denial {
 impl Denial {
     /// Reads kind and value in their one form: `platform` (chip id, PPID) and `measurement` are 16 to 512 lower-case hex digits; a
     /// `platform` may also be a name as the verifier gives it (`snp-chip:…`, `intel-ppid:…`, `intel-fmspc:…`, `nitro-module:…`,
-    /// `software-key:…`, `snp-csp:…`, `snp-product:…`); `issuer-key` is the RFC 7638 thumbprint of a key, 43 characters of base64url.
+    /// `software-key:…`, `snp-csp:…`, `snp-product:…`, `azure-vm:…`, `gce-instance:…`, `nvidia-gpu:…`); `issuer-key` is the RFC 7638 thumbprint of a key, 43 characters of base64url.
     ///
     /// # Errors
     /// `malformed`.
@@ -39,6 +39,10 @@ impl Denial {
                 Some(("nitro-module", bare)) => module(bare),
                 Some(("snp-csp", name)) => (1..=127).contains(&name.len()) && name.is_ascii(),
                 Some(("snp-product", name)) => matches!(name, "milan" | "genoa" | "turin"),
+                // Of tokens of other verifiers.
+                Some(("azure-vm" | "gce-instance" | "nvidia-gpu", name)) => {
+                    (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
+                }
                 Some(_) => false,
                 None => digits(value) || module(value),
             },
@@ -120,6 +124,7 @@ mod tests {
     fn what_is_denied_has_one_form() {
         assert!(Denial::parse("platform", &"0a".repeat(64)).is_ok());
         assert!(Denial::parse("issuer-key", &"A".repeat(43)).is_ok());
+        assert!(Denial::parse("platform", "gce-instance:8213").is_ok());
         for (kind, value) in [
             ("platform", "0A".repeat(64)),
             ("platform", format!(" {}", "0a".repeat(64))),
@@ -127,6 +132,8 @@ mod tests {
             ("measurement", "0a0".repeat(11)),
             ("Platform", "0a".repeat(64)),
             ("issuer-key", "A".repeat(44)),
+            ("platform", "gce-instance:".to_owned()),
+            ("platform", "gce-instance:82 13".to_owned()),
         ] {
             assert!(Denial::parse(kind, &value).is_err(), "{kind} {value}");
         }
