@@ -114,7 +114,7 @@ impl App {
                 let _ = tokio::task::spawn_blocking(move || broker.tick()).await;
             }
         }));
-        if !self.settings.oidc.is_empty() {
+        if !self.settings.oidc.is_empty() || !self.settings.issuers.is_empty() {
             let broker = Arc::clone(&self.broker);
             drop(tokio::spawn(async move {
                 let mut ticks = tokio::time::interval(ISSUERS);

@@ -342,16 +342,19 @@ pub enum ServicePurpose {
     AttestationToken,
     /// Signing tokens in Azure Attestation's form: RSA.
     AzureToken,
+    /// Signing keys that are released in Key Vault's form: RSA.
+    KeyVaultRelease,
 }
 
 impl ServicePurpose {
-    /// `ca`, `receipt`, `attestation-token` or `azure-token`.
+    /// `ca`, `receipt`, `attestation-token`, `azure-token` or `key-vault-release`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ca => "ca",
             Self::Receipt => "receipt",
             Self::AttestationToken => "attestation-token",
             Self::AzureToken => "azure-token",
+            Self::KeyVaultRelease => "key-vault-release",
         }
     }
 }

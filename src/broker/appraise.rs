@@ -236,7 +236,7 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     Ok(result_of(genuine, presented, sha256(&proof.data), recipient))
 }
 
-fn no_evidence(why: NoEvidence) -> Fault {
+pub(crate) fn no_evidence(why: NoEvidence) -> Fault {
     match why {
         NoEvidence::Refused(code, said) => Fault::new(Code::of(code), "token").because(said),
         NoEvidence::Unavailable(said) => Fault::new(Code::CollateralUnavailable, "issuer").because(said),
@@ -253,10 +253,20 @@ fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], 
         BoundKey::Absent => return mismatch("the token vouches for no key of a workload"),
     }
     let freshness = if foreign.is_fresh() { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
+    Ok(shown_for(foreign, proof.recipient.clone(), freshness, challenge))
+}
+
+/// What a good token of another verifier shows for this key of the workload.
+pub(crate) fn shown_for(
+    foreign: &Foreign,
+    recipient: RecipientKey,
+    freshness: FreshnessShown,
+    challenge: Option<([u8; 32], Live)>,
+) -> Shown {
     let signer = identity("issuer-key", foreign.signer());
     let identities = listed(foreign.platforms(), foreign.measurements()).chain([signer]).collect();
     let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
-    Ok(Shown {
+    Shown {
         result: AttestationResult {
             source: Source::Foreign(foreign.issuer().to_owned()),
             attested: foreign.claims().clone(),
@@ -265,14 +275,14 @@ fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], 
             sameness: *foreign.digest(),
             identities,
             tcb: None,
-            recipient: Some(proof.recipient.clone()),
+            recipient: Some(recipient),
             not_after: foreign.not_after(),
         },
         under: None,
         freshness,
         challenge,
         until,
-    })
+    }
 }
 
 /// What deny lists know platforms and measurements by.

@@ -2,7 +2,8 @@
 //!
 //! `native-api.md` section 3 *Challenge*; threat model P6. 32 bytes: expiry in unix seconds (4, big-endian), random (12), MAC (16).
 //! The MAC is over expiry, random, provider, store and incarnation, under a key of the store for this purpose: another provider,
-//! another store and a restored incarnation refuse it. With the entry jti, correlation ids and serial numbers this is the one
+//! another store and a restored incarnation refuse it. A challenge can be for one request alone: then its digest is under the MAC
+//! too, and no other request can spend it. With the entry jti, correlation ids and serial numbers this is the one
 //! place outside the keystore that draws randomness.
 
 use keygate_keystore::{Keystore, MacPurpose, ProviderId};
@@ -34,10 +35,21 @@ pub(crate) struct Live {
     pub(crate) expires_at: i64,
 }
 
-/// Makes the bytes of a challenge that lives `seconds`.
+/// Makes the bytes of a challenge that lives `seconds`, for any request.
 pub(crate) fn issue(
     keystore: &Keystore,
     provider: &ProviderId,
+    now: i64,
+    seconds: u32,
+) -> Result<([u8; 32], i64), Fault> {
+    issue_for(keystore, provider, None, now, seconds)
+}
+
+/// The same for the one request that has this digest.
+pub(crate) fn issue_for(
+    keystore: &Keystore,
+    provider: &ProviderId,
+    request: Option<&[u8; 32]>,
     now: i64,
     seconds: u32,
 ) -> Result<([u8; 32], i64), Fault> {
@@ -48,15 +60,26 @@ pub(crate) fn issue(
     let (expiry, random) = head.split_at_mut(4);
     expiry.copy_from_slice(&count.to_be_bytes());
     random.copy_from_slice(&draw::<12>()?);
-    tag.copy_from_slice(&mac(keystore, provider, head));
+    tag.copy_from_slice(&mac(keystore, provider, request, head));
     Ok((bytes, expires_at))
 }
 
-/// Whether a challenge is ours, alive and unspent.
+/// Whether a challenge is ours, for any request, alive and unspent.
 pub(crate) fn check(keystore: &Keystore, provider: &ProviderId, bytes: &[u8; 32], now: i64) -> Result<Live, Fault> {
+    check_for(keystore, provider, None, bytes, now)
+}
+
+/// Whether a challenge is ours, for this request alone, alive and unspent.
+pub(crate) fn check_for(
+    keystore: &Keystore,
+    provider: &ProviderId,
+    request: Option<&[u8; 32]>,
+    bytes: &[u8; 32],
+    now: i64,
+) -> Result<Live, Fault> {
     let stale = |inner: &str| Fault::new(Code::FreshnessFailed, "challenge").because(inner);
     let (head, tag) = bytes.split_at(16);
-    if !bool::from(mac(keystore, provider, head).ct_eq(tag)) {
+    if !bool::from(mac(keystore, provider, request, head).ct_eq(tag)) {
         return Err(stale("not a challenge of this provider, store and incarnation"));
     }
     let expiry = head.first_chunk::<4>().map_or(0, |count| u32::from_be_bytes(*count));
@@ -71,9 +94,11 @@ pub(crate) fn check(keystore: &Keystore, provider: &ProviderId, bytes: &[u8; 32]
     Ok(Live { digest, expires_at })
 }
 
-fn mac(keystore: &Keystore, provider: &ProviderId, head: &[u8]) -> [u8; 16] {
+fn mac(keystore: &Keystore, provider: &ProviderId, request: Option<&[u8; 32]>, head: &[u8]) -> [u8; 16] {
     let status = keystore.status();
-    let parts: [&[u8]; 4] = [head, provider.as_str().as_bytes(), &status.store_id, &status.incarnation.to_be_bytes()];
+    let incarnation = status.incarnation.to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![head, provider.as_str().as_bytes(), &status.store_id, &incarnation];
+    parts.extend(request.map(<[u8; 32]>::as_slice));
     let whole = keystore.mac(MacPurpose::Challenge, &parts);
     let mut short = [0u8; 16];
     short.copy_from_slice(whole.split_at(16).0);

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use keygate_keystore::{
-    Authorized, Curve, KeyView, KeystoreError, Look, Operation, Recipient, Record, RepeatKey, Sealing, Seen, Spend,
-    Target, Use, VersionId, VersionView, Wrapping, operations,
+    Authorized, Curve, KeyView, KeystoreError, Look, Operation, Recipient, Sealing, Seen, Spend, Target, Use, VersionId,
+    VersionView, Wrapping, operations,
 };
 use keygate_policies::KeyRules;
 use keygate_policies::release::{Asked, Authority, Decision, Explain};
@@ -17,9 +17,63 @@ use serde_json::Map;
 
 use super::Broker;
 use super::appraise::Shown;
+use super::caller::Caller;
 use super::error::{Code, Fault};
-use super::request::{KeyRequest, Usage};
+use super::request::{KeyRequest, KeySelector, Seat, Usage};
 use crate::result::{Appraised, Source};
+
+/// What is asked of a key, whatever door it came through.
+pub(crate) struct Question<'a> {
+    /// Where it came in.
+    pub(crate) seat: &'a Seat,
+    /// Which key.
+    pub(crate) key: &'a KeySelector,
+    /// Who asks.
+    pub(crate) caller: &'a Caller,
+    /// What the key must allow.
+    pub(crate) operation: Operation,
+    /// Under whose names the rules must permit it, every one; none where no rule is needed.
+    pub(crate) rules: &'a [&'static str],
+    /// How the answer is sealed; none where it is not.
+    pub(crate) wrapping: Option<Wrapping>,
+    /// Which version.
+    pub(crate) version: Version,
+    /// When.
+    pub(crate) times: Times,
+}
+
+/// Which version of a key is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The newest that is on.
+    NewestEnabled,
+    /// The newest, on or off: Key Vault's way.
+    Newest,
+    /// The one named.
+    Named(VersionId),
+    /// The one that the ciphertext names; none: it names none.
+    Inside(Option<VersionId>),
+}
+
+impl Version {
+    /// The one to be read; none: the newest.
+    pub(crate) fn wanted(self) -> Option<VersionId> {
+        match self {
+            Self::NewestEnabled | Self::Newest => None,
+            Self::Named(id) => Some(id),
+            Self::Inside(id) => id,
+        }
+    }
+}
+
+/// Whether the time of a key counts for every use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// For every one.
+    Kept,
+    /// Not for those that only look back ([`Operation::looks_back`]): Key Vault's way.
+    LookBack,
+}
 
 /// What was found.
 pub(crate) struct Judged {
@@ -53,25 +107,24 @@ impl Broker {
     /// Judges one use. `shown`, with what our attestation policy made of it where it is ours, is none where the caller's role decides.
     pub(crate) fn judge(
         &self,
-        request: &KeyRequest,
+        question: &Question<'_>,
         shown: Option<(&Shown, Option<&Appraised>)>,
-        wrapping: Option<Wrapping>,
         look: &Look,
         now: i64,
     ) -> Result<Judged, Fault> {
-        let operation = request.usage.operation();
+        let provider = &question.seat.provider;
         let rules = match &look.key {
             Some(key) => {
                 self.stand_ins.found(key);
                 self.rules.of(key.rule.as_ref())?
             }
             None => {
-                let other = self.stand_ins.look(&self.keystore, request.seat.provider.id())?;
+                let other = self.stand_ins.look(&self.keystore, provider.id())?;
                 self.rules.of(other.as_ref().and_then(|key| key.rule.as_ref()))?
             }
         };
-        let decision = shown.map(|(shown, appraised)| {
-            let own = request.seat.provider.issuer();
+        let decision = shown.and_then(|(shown, appraised)| {
+            let own = provider.issuer();
             let (authority, claims) = match (&shown.result.source, appraised) {
                 (Source::Own(_), Some(appraised)) => {
                     (Authority { issuer: own, own: true }, shown.result.claims(own, appraised))
@@ -83,13 +136,15 @@ impl Broker {
             let asked = Asked {
                 authority,
                 claims: &claims,
-                wrapping: wrapping.map_or("", Wrapping::as_str),
+                wrapping: question.wrapping.map_or("", Wrapping::as_str),
                 freshness: shown.freshness,
             };
-            rules.decide(operation.as_str(), &asked)
+            let mut decisions = question.rules.iter().map(|rule| rules.decide(rule, &asked));
+            let first = decisions.next()?;
+            Some(decisions.fold(first, |so_far, next| if so_far.permit { next } else { so_far }))
         });
-        let found = find(request, look.key.as_ref(), operation, now);
-        let told = request.caller.may_know(&request.key.name)
+        let found = find(question, look.key.as_ref(), now);
+        let told = question.caller.may_know(&question.key.name)
             || look.key.is_some() && rules.options().explain == Explain::Attested;
         let verdict = match (found, &decision) {
             (Err(fault), _) if fault.code != Code::CryptoFailed => Verdict::Deny { fault, told },
@@ -107,40 +162,42 @@ impl Broker {
 
 /// The version to use, if key, version and operation allow it.
 fn find<'k>(
-    request: &KeyRequest,
+    question: &Question<'_>,
     key: Option<&'k KeyView>,
-    operation: Operation,
     now: i64,
 ) -> Result<(&'k KeyView, &'k VersionView), Fault> {
     let key = key.ok_or(KeystoreError::KeyNotFound)?;
-    key.usable(now)?;
+    let operation = question.operation;
+    match question.times {
+        Times::LookBack if operation.looks_back() => key.usable_at_any_time()?,
+        Times::LookBack | Times::Kept => key.usable(now)?,
+    }
     if !key.operations.contains(&operation) || operation == Operation::Release && !key.exportable {
         return Err(Fault::new(Code::OperationNotAllowed, ""));
     }
-    let (wanted, otherwise) = match (&request.key.version, &request.usage) {
-        (Some(named), _) => (Some(*named), Fault::from(KeystoreError::KeyNotFound)),
-        (None, Usage::Unwrap { ciphertext, .. }) => (Some(written_in(ciphertext)?), Fault::new(Code::CryptoFailed, "")),
-        (None, _) => (None, Fault::new(Code::KeyState, "")),
-    };
-    let version = key.version(wanted.as_ref()).ok_or(otherwise)?;
+    let version = match question.version {
+        Version::Named(id) => key.version(Some(&id)).ok_or_else(|| Fault::from(KeystoreError::KeyNotFound)),
+        Version::Inside(id) => {
+            let id = id.ok_or_else(|| Fault::new(Code::CryptoFailed, ""))?;
+            key.version(Some(&id)).ok_or_else(|| Fault::new(Code::CryptoFailed, ""))
+        }
+        Version::NewestEnabled => key.version(None).ok_or_else(|| Fault::new(Code::KeyState, "")),
+        Version::Newest => key.versions.last().ok_or_else(|| Fault::new(Code::KeyState, "")),
+    }?;
     if !version.enabled {
         return Err(Fault::new(Code::KeyState, "").because("the version is disabled"));
     }
     Ok((key, version))
 }
 
-/// The one version that a request can use: the one it names, or the one that its ciphertext names; none: the newest.
-pub(super) fn wanted_version(request: &KeyRequest) -> Option<VersionId> {
+/// The version that a request at the native door means: the one it names, or the one that its ciphertext names.
+pub(super) fn version_of(request: &KeyRequest) -> Version {
     match (&request.key.version, &request.usage) {
-        (Some(named), _) => Some(*named),
-        (None, Usage::Unwrap { ciphertext, .. }) => written_in(ciphertext).ok(),
-        (None, _) => None,
+        (Some(named), _) => Version::Named(*named),
+        // Whatever is wrong with the ciphertext has one name.
+        (None, Usage::Unwrap { ciphertext, .. }) => Version::Inside(operations::version_of(ciphertext).ok()),
+        (None, _) => Version::NewestEnabled,
     }
-}
-
-/// The version that a ciphertext names inside; whatever is wrong with it has one name.
-fn written_in(ciphertext: &[u8]) -> Result<VersionId, Fault> {
-    operations::version_of(ciphertext).map_err(|_| Fault::new(Code::CryptoFailed, ""))
 }
 
 fn denied(decision: &Decision) -> Fault {
@@ -163,33 +220,56 @@ pub(crate) fn wrapping_for(recipient: &RecipientKey, asked: Option<Wrapping>) ->
     }
 }
 
+/// The rest of an order: what is used up, recorded and kept.
+pub(crate) struct Terms {
+    /// How the answer leaves.
+    pub(crate) sealing: Sealing,
+    /// The challenge that is spent.
+    pub(crate) spend: Spend,
+    /// What is recorded.
+    pub(crate) record: keygate_keystore::Record,
+    /// Under which name the answer is kept.
+    pub(crate) repeat: Option<keygate_keystore::RepeatKey>,
+    /// As it was judged.
+    pub(crate) times: Times,
+}
+
 /// The order for a use that was permitted. The only caller of `Authorized::assertion`.
-pub(crate) fn authorize(
-    permitted: (Target, Seen),
-    request: &KeyRequest,
+pub(crate) fn authorize((target, seen): (Target, Seen), usage: Use, terms: Terms, now: i64) -> Authorized {
+    let Terms { sealing, spend, record, repeat, times } = terms;
+    let order = Authorized::assertion(target, usage, sealing, seen, spend, record, repeat, now);
+    match times {
+        Times::Kept => order,
+        Times::LookBack => order.at_any_time(),
+    }
+}
+
+/// How the answer to a request at the native door leaves: to the key in the accepted evidence, not to the one in the request.
+pub(crate) fn sealing_of(
+    usage: &Usage,
     shown: Option<&Shown>,
     wrapping: Option<Wrapping>,
-    record: Record,
-    repeat: Option<RepeatKey>,
-    now: i64,
-) -> Result<Authorized, Fault> {
-    let (target, seen) = permitted;
-    let sealing = match (&request.usage, shown, wrapping) {
-        (Usage::Wrap { .. }, _, _) => Sealing::NotSealed,
-        // The recipient is the one in the accepted evidence, not the one in the request.
-        (_, Some(shown), Some(wrapping)) => {
-            let unbound = || Fault::new(Code::BindingMismatch, "recipient");
-            let recipient = shown.result.recipient.as_ref().ok_or_else(unbound)?;
-            Sealing::For { recipient: recipient_of(recipient)?, wrapping }
-        }
-        _ => return Err(Fault::new(Code::AuthRequired, "")),
-    };
-    let spend = match shown.and_then(|shown| shown.challenge) {
+) -> Result<Sealing, Fault> {
+    match (usage, shown, wrapping) {
+        (Usage::Wrap { .. }, _, _) => Ok(Sealing::NotSealed),
+        (_, Some(shown), Some(wrapping)) => sealed_to(shown, wrapping),
+        _ => Err(Fault::new(Code::AuthRequired, "")),
+    }
+}
+
+/// Sealed to the key that the evidence bound.
+pub(crate) fn sealed_to(shown: &Shown, wrapping: Wrapping) -> Result<Sealing, Fault> {
+    let unbound = || Fault::new(Code::BindingMismatch, "recipient");
+    let recipient = shown.result.recipient.as_ref().ok_or_else(unbound)?;
+    Ok(Sealing::For { recipient: recipient_of(recipient)?, wrapping })
+}
+
+/// What a use spends of what was shown.
+pub(crate) fn spend_of(shown: Option<&Shown>) -> Spend {
+    match shown.and_then(|shown| shown.challenge) {
         Some((_, live)) => Spend::Challenge { digest: live.digest, until: live.expires_at },
         None => Spend::Nothing,
-    };
-    let usage = use_of(&request.usage);
-    Ok(Authorized::assertion(target, usage, sealing, seen, spend, record, repeat, now))
+    }
 }
 
 fn recipient_of(key: &RecipientKey) -> Result<Recipient, Fault> {
@@ -200,7 +280,8 @@ fn recipient_of(key: &RecipientKey) -> Result<Recipient, Fault> {
     })
 }
 
-fn use_of(usage: &Usage) -> Use {
+/// The use of the native door.
+pub(crate) fn use_of(usage: &Usage) -> Use {
     match usage {
         Usage::Release => Use::Release,
         Usage::Unwrap { alg, ciphertext, aad } => {

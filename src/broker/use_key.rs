@@ -15,7 +15,9 @@ use serde_json::{Map, Value, json};
 
 use super::appraise::{Held, Judgement, Shown};
 use super::challenge::{self, correlation};
-use super::decide::{Verdict, authorize, wanted_version, wrapping_for};
+use super::decide::{
+    Question, Terms, Times, Verdict, authorize, sealing_of, spend_of, use_of, version_of, wrapping_for,
+};
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
@@ -157,8 +159,8 @@ impl Broker {
         let request = &passage.request;
         let provider = request.seat.provider.id();
         let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true };
-        let wanted = wanted_version(request);
-        let look = self.keystore.look_version(provider, &request.key.name, wanted.as_ref());
+        let version = version_of(request);
+        let look = self.keystore.look_version(provider, &request.key.name, version.wanted().as_ref());
         let look = look.map_err(|e| fail(e.into()))?;
         // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
         caller::still_there(&self.keystore, provider, &request.caller, now.secs()).map_err(fail)?;
@@ -172,7 +174,18 @@ impl Broker {
             shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
         let appraised = appraised.flatten();
         let seen = shown.map(|shown| (shown, appraised.as_ref()));
-        let judged = self.judge(request, seen, wrapping, &look, now.secs()).map_err(fail)?;
+        let operation = request.usage.operation();
+        let question = Question {
+            seat: &request.seat,
+            key: &request.key,
+            caller: &request.caller,
+            operation,
+            rules: &[operation.as_str()],
+            wrapping,
+            version,
+            times: Times::Kept,
+        };
+        let judged = self.judge(&question, seen, &look, now.secs()).map_err(fail)?;
         let mut event = draft.clone();
         if let Some(appraised) = &appraised {
             event = event.digest(Field::Policy, &appraised.policy.digest);
@@ -196,9 +209,10 @@ impl Broker {
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
         let until = shown.map_or(now.secs() + 300, |shown| shown.until);
         let repeat = request.idempotency.as_ref().map(|key| repeat_key(request.caller.name(), key, until));
-        let order = authorize((target, seen), request, shown, wrapping, permit.record(), repeat, now.secs());
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };
-        let order = order.map_err(|fault| refused(fault, true))?.having_read(look.read);
+        let sealing = sealing_of(&request.usage, shown, wrapping).map_err(|fault| refused(fault, true))?;
+        let terms = Terms { sealing, spend: spend_of(shown), record: permit.record(), repeat, times: Times::Kept };
+        let order = authorize((target, seen), use_of(&request.usage), terms, now.secs()).having_read(look.read);
         match self.keystore.perform(order) {
             Ok(performed) => {
                 let policy_digest = appraised.as_ref().map(|appraised| appraised.policy.digest);

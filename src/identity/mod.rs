@@ -82,6 +82,12 @@ impl Identity {
         verifiers::judge(&self.verifiers, at, token, binding, now)
     }
 
+    /// Whether a token says of itself that it is of a verifier whose tokens count at this provider, whose own issuer is `own`.
+    /// Nothing of it is believed.
+    pub fn is_evidence(&self, provider: &str, own: &str, token: &str) -> bool {
+        verifiers::names(&self.verifiers, provider, own, token)
+    }
+
     /// Looks for the key of a verifier's token, where it is not held: one fetch a minute and verifier, whoever asks.
     pub async fn prepare_evidence(&self, provider: &str, token: &str, now: UnixTime) -> Vec<(&str, Renewal)> {
         verifiers::prepare(&self.verifiers, provider, token, now).await

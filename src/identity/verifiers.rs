@@ -145,6 +145,12 @@ pub(super) fn judge(
     refused.map(Err)
 }
 
+/// Whether a token may be of one of the verifiers, or of the provider's own attestation door.
+pub(super) fn names(verifiers: &[ForeignVerifier], provider: &str, own: &str, token: &str) -> bool {
+    let Ok(peek) = peek_foreign(token) else { return false };
+    peek.issuer.as_deref() == Some(own) || of(verifiers, provider, &peek).next().is_some()
+}
+
 fn is_stranger(why: &NoEvidence) -> bool {
     matches!(why, NoEvidence::Refused(_, said) if *said == TokenFault::UnknownKey.to_string())
 }

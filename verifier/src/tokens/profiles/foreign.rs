@@ -148,6 +148,11 @@ impl Foreign {
         &self.digest
     }
 
+    /// What stands in the places that the workload fills and the issuer verified: where a nonce of ours counts.
+    pub fn workload_nonces(&self) -> &[String] {
+        &self.nonces
+    }
+
     /// The digest that binds it to this request.
     pub(super) fn bind(&self) -> Option<&[u8; 32]> {
         self.bind.as_ref()
