@@ -8,6 +8,7 @@ mod keys;
 mod restore;
 mod rotation;
 mod trust;
+mod update;
 
 pub(crate) use keys::destroy;
 
@@ -79,6 +80,17 @@ pub enum Change {
         name: KeyName,
         /// Made here, or brought.
         material: NewMaterial,
+        /// What else changes about the key; it names no other version (`malformed`).
+        update: KeyUpdate,
+        /// Whether the new version is on.
+        enabled: bool,
+    },
+    /// Attributes, one version's switch and the rule, in one.
+    UpdateKey {
+        /// The key.
+        name: KeyName,
+        /// What changes about it.
+        update: KeyUpdate,
     },
     /// Other attributes.
     SetAttributes {
@@ -215,6 +227,18 @@ pub struct AttributeChanges {
     pub operations: Option<Vec<Operation>>,
     /// Free text of the owner.
     pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// What changes about a key beside its material, all of it in one commit; what is not said stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyUpdate {
+    /// Attributes.
+    pub attributes: AttributeChanges,
+    /// One version on or off; of a key that gets a new version see [`Change::NewVersion`].
+    pub version: Option<(VersionId, bool)>,
+    /// A rule, and whether it can never change again. The digest and flag in force are no change, and no
+    /// new version of the rule: only another one is `forbidden` where the stored one is immutable.
+    pub rules: Option<(RuleDocument, bool)>,
 }
 
 /// A release rule.

@@ -45,7 +45,9 @@ pub use authorized::{
     AttestOrder, Authorized, Entry, Outcome, Performed, RawUse, Record, RepeatKey, Repeated, Sealing, Seen, Spend,
     StoredAnswer, Target, Use,
 };
-pub use change::{AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument};
+pub use change::{
+    AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, KeyUpdate, NewMaterial, RuleDocument,
+};
 pub use error::{KeyStateReason, KeystoreError};
 pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};

@@ -12,7 +12,14 @@ fn furnished() -> Scene {
     let store = &scene.store;
     store.change(import_secret("a", b"secret of a")).unwrap();
     store.change(create_key("c", KeyType::Rsa2048)).unwrap();
-    store.change(order(Change::NewVersion { name: name("c"), material: NewMaterial::Generate })).unwrap();
+    store
+        .change(order(Change::NewVersion {
+            name: name("c"),
+            material: NewMaterial::Generate,
+            update: KeyUpdate::default(),
+            enabled: true,
+        }))
+        .unwrap();
     store
         .change(order(Change::CreateCredential {
             name: "ci".to_owned(),

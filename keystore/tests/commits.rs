@@ -287,7 +287,7 @@ fn whatever_changes_after_the_decision_stops_the_use() {
     let changes = [
         Change::SetRules { name: k(), rules: rule("rule two"), immutable: false },
         attributes(AttributeChanges { tags: Some([("a".to_owned(), "b".to_owned())].into()), ..Default::default() }),
-        Change::NewVersion { name: k(), material: NewMaterial::Generate },
+        Change::NewVersion { name: k(), material: NewMaterial::Generate, update: KeyUpdate::default(), enabled: true },
         Change::AddDeny { kind: "platform".to_owned(), value: "chip".to_owned() },
         Change::RemoveDeny { kind: "platform".to_owned(), value: "chip".to_owned() },
         Change::SetPolicy { kind: "attest".to_owned(), document: "policy".to_owned(), digest: [1; 32] },

@@ -16,7 +16,14 @@ fn furnished() -> Closed {
     store.change(import_secret("a", b"secret of a")).unwrap();
     store.change(import_secret("b", b"secret of b")).unwrap();
     store.change(create_key("c", KeyType::Oct256)).unwrap();
-    store.change(order(Change::NewVersion { name: name("c"), material: NewMaterial::Generate })).unwrap();
+    store
+        .change(order(Change::NewVersion {
+            name: name("c"),
+            material: NewMaterial::Generate,
+            update: KeyUpdate::default(),
+            enabled: true,
+        }))
+        .unwrap();
     store.change(order(Change::SetRules { name: name("c"), rules: rule("rule two"), immutable: false })).unwrap();
     store.change(order(Change::AddDeny { kind: "platform".to_owned(), value: "chip".to_owned() })).unwrap();
     store

@@ -42,7 +42,15 @@ fn furnished(scene: &Scene) -> KeyView {
         attributes.tags.insert("team".to_owned(), "a".to_owned());
     }
     scene.store.change(create).unwrap();
-    scene.store.change(order(Change::NewVersion { name: name("disk"), material: NewMaterial::Generate })).unwrap();
+    scene
+        .store
+        .change(order(Change::NewVersion {
+            name: name("disk"),
+            material: NewMaterial::Generate,
+            update: KeyUpdate::default(),
+            enabled: true,
+        }))
+        .unwrap();
     let first = scene.view("disk").versions[0].id;
     let off = Change::SetVersionEnabled { name: name("disk"), version: first, enabled: false };
     scene.store.change(order(off)).unwrap();
@@ -212,7 +220,12 @@ fn sto_25_pieces_do_not_move() {
     scene.store.change(import_secret("k", &[7; 65_536])).unwrap();
     for _ in 0..5 {
         let material = KeyMaterial::import(ImportFormat::Raw(&[8; 65_536]), Some(KeyType::Secret)).unwrap();
-        let change = Change::NewVersion { name: name("k"), material: NewMaterial::Import(material) };
+        let change = Change::NewVersion {
+            name: name("k"),
+            material: NewMaterial::Import(material),
+            update: KeyUpdate::default(),
+            enabled: true,
+        };
         scene.store.change(order(change)).unwrap();
     }
     let pieces = |copied: &[u8]| {

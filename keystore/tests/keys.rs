@@ -108,7 +108,15 @@ fn versions_are_added_and_the_old_ones_stay_usable() {
     let scene = Scene::new();
     scene.store.change(create_key("k", KeyType::Oct256)).unwrap();
     let first = scene.view("k").versions[0].id;
-    scene.store.change(order(Change::NewVersion { name: name("k"), material: NewMaterial::Generate })).unwrap();
+    scene
+        .store
+        .change(order(Change::NewVersion {
+            name: name("k"),
+            material: NewMaterial::Generate,
+            update: KeyUpdate::default(),
+            enabled: true,
+        }))
+        .unwrap();
     let view = scene.view("k");
     assert_eq!(view.versions.len(), 2);
     assert_eq!(view.versions[0].id, first);
@@ -257,7 +265,9 @@ fn a_use_looks_at_one_version_of_many() {
     for _ in 0..4 {
         let material = NewMaterial::Generate;
         let name = name("k");
-        store.change(order(Change::NewVersion { name, material })).unwrap();
+        store
+            .change(order(Change::NewVersion { name, material, update: KeyUpdate::default(), enabled: true }))
+            .unwrap();
     }
     let all = scene.view("k").versions;
     let one = |wanted: Option<&VersionId>| {

@@ -110,7 +110,7 @@ fn run(mut scene: Scene, model: &mut Model, step: &Step) -> Scene {
                 k.secret = secret;
                 k.versions += 1;
             });
-            let change = Change::NewVersion { name, material };
+            let change = Change::NewVersion { name, material, update: KeyUpdate::default(), enabled: true };
             (changes(&scene, change), live.is_some())
         }
         Step::Enable(key, on) => {

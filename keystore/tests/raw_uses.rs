@@ -244,7 +244,15 @@ fn cry_09_raw_gcm_is_counted_and_the_count_only_grows() {
     // it opens all the same, other algorithms go on, and a new version counts from nothing
     assert!(scene.use_once("oct", Use::Raw(RawUse::Decrypt(parts(&last)))).is_ok());
     assert!(scene.use_once("oct", encrypt("A256KW")).is_ok());
-    scene.store.change(order(Change::NewVersion { name: name("oct"), material: NewMaterial::Generate })).unwrap();
+    scene
+        .store
+        .change(order(Change::NewVersion {
+            name: name("oct"),
+            material: NewMaterial::Generate,
+            update: KeyUpdate::default(),
+            enabled: true,
+        }))
+        .unwrap();
     assert!(scene.use_once("oct", encrypt("A256GCM")).is_ok());
     scene.store.check(&mut |_, _| {}).unwrap();
 }

@@ -73,7 +73,12 @@ fn what_is_due_follows_the_newest_version() {
     let found = scene.store.due_rotations(&provider(), NOW + 20 * DAY).unwrap();
     assert_eq!(found[0].next.rotate, Some(NOW + 20 * DAY));
     // a new version is not due
-    let mut rotate = order(Change::NewVersion { name: name("b"), material: NewMaterial::Generate });
+    let mut rotate = order(Change::NewVersion {
+        name: name("b"),
+        material: NewMaterial::Generate,
+        update: KeyUpdate::default(),
+        enabled: true,
+    });
     rotate.now = NOW + 20 * DAY;
     scene.store.change(rotate).unwrap();
     assert_eq!(due(&scene.store, NOW + 30 * DAY), ["a"]);

@@ -98,13 +98,18 @@ async fn a_signature_is_sealed_and_verifies() {
 
 #[tokio::test]
 async fn key_10_without_a_version_the_newest_is_used_and_named() {
-    use keygate_keystore::{Change, NewMaterial};
+    use keygate_keystore::{Change, KeyUpdate, NewMaterial};
     let house = House::new();
     house.key("turning", KeyType::Oct256, json!({}));
     let workload = Workload::new();
     let first = house.broker.use_key(workload.release(&house, "turning")).await.unwrap();
     let name = KeyName::parse("turning").unwrap();
-    house.change(Change::NewVersion { name, material: NewMaterial::Generate });
+    house.change(Change::NewVersion {
+        name,
+        material: NewMaterial::Generate,
+        update: KeyUpdate::default(),
+        enabled: true,
+    });
     let second = house.broker.use_key(workload.release(&house, "turning")).await.unwrap();
     assert_ne!(first.body["key"]["kid"], second.body["key"]["kid"]);
     assert_ne!(workload.unseal(&first), workload.unseal(&second));
@@ -113,14 +118,19 @@ async fn key_10_without_a_version_the_newest_is_used_and_named() {
 
 #[tokio::test]
 async fn key_21_an_old_ciphertext_is_unwrapped_by_the_version_it_names() {
-    use keygate_keystore::{Change, NewMaterial};
+    use keygate_keystore::{Change, KeyUpdate, NewMaterial};
     let house = House::new();
     house.key("turning", KeyType::Oct256, json!({}));
     let workload = Workload::new();
     let wrap = || Usage::Wrap { alg: "A256GCM".into(), plaintext: b"old".to_vec().into(), aad: Vec::new() };
     let old = house.broker.use_key(workload.ask(&house, "turning", wrap())).await.unwrap();
     let name = KeyName::parse("turning").unwrap();
-    house.change(Change::NewVersion { name, material: NewMaterial::Generate });
+    house.change(Change::NewVersion {
+        name,
+        material: NewMaterial::Generate,
+        update: KeyUpdate::default(),
+        enabled: true,
+    });
     let new = house.broker.use_key(workload.ask(&house, "turning", wrap())).await.unwrap();
     assert_ne!(old.body["kid"], new.body["kid"]);
     for wrapped in [&old, &new] {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ChangeOrder, Changed, IfMatch, NewMaterial, RuleDocument, keys, restore, rotation, trust};
+use super::{
+    Change, ChangeOrder, Changed, IfMatch, KeyUpdate, NewMaterial, RuleDocument, keys, restore, rotation, trust, update,
+};
 use crate::authorized::{Entry, Repeated, StoredAnswer};
 use crate::error::KeystoreError;
 use crate::key::KeyType;
@@ -174,11 +176,11 @@ impl Keystore {
                 let material = made(material, key_type)?;
                 Change::CreateKey { name, key_type, attributes, rules, immutable, material }
             }
-            Change::NewVersion { name, material } => {
+            Change::NewVersion { name, material, update, enabled } => {
                 let key = self.look(provider, &name)?.key;
                 let key_type = key.ok_or(KeystoreError::KeyNotFound)?.key_type;
                 let material = made(material, key_type)?;
-                Change::NewVersion { name, material }
+                Change::NewVersion { name, material, update, enabled }
             }
             other => other,
         })
@@ -202,6 +204,7 @@ fn key_name(change: &Change) -> Option<&KeyName> {
     match change {
         Change::CreateKey { name, .. }
         | Change::NewVersion { name, .. }
+        | Change::UpdateKey { name, .. }
         | Change::SetAttributes { name, .. }
         | Change::SetVersionEnabled { name, .. }
         | Change::SetRules { name, .. }
@@ -217,6 +220,8 @@ fn key_name(change: &Change) -> Option<&KeyName> {
 fn acceptable_texts(order: &ChangeOrder) -> Result<(), KeystoreError> {
     let document = match &order.change {
         Change::CreateKey { rules: Some(RuleDocument { document, .. }), .. }
+        | Change::UpdateKey { update: KeyUpdate { rules: Some((RuleDocument { document, .. }, _)), .. }, .. }
+        | Change::NewVersion { update: KeyUpdate { rules: Some((RuleDocument { document, .. }, _)), .. }, .. }
         | Change::SetRules { rules: RuleDocument { document, .. }, .. }
         | Change::SetPolicy { document, .. } => document.len(),
         _ => 0,
@@ -236,12 +241,17 @@ fn apply(tx: &mut Transaction<'_>, context: &Context, change: Change) -> Result<
         Change::CreateKey { name, key_type, attributes, rules, immutable, material } => {
             keys::create(tx, context, keys::NewKey { name, key_type, attributes, rules, immutable }, material)
         }
-        Change::NewVersion { name, material } => keys::new_version(tx, context, &name, material),
-        Change::SetAttributes { name, changes } => keys::set_attributes(tx, context, &name, changes),
-        Change::SetVersionEnabled { name, version, enabled } => {
-            keys::set_version_enabled(tx, context, &name, &version, enabled)
+        Change::NewVersion { name, material, update, enabled } => {
+            update::new_version(tx, context, &name, material, update, enabled)
         }
-        Change::SetRules { name, rules, immutable } => keys::set_rules(tx, context, &name, rules, immutable),
+        Change::UpdateKey { name, update } => update::update(tx, context, &name, update),
+        Change::SetAttributes { name, changes } => {
+            update::update(tx, context, &name, KeyUpdate { attributes: changes, ..KeyUpdate::default() })
+        }
+        Change::SetVersionEnabled { name, version, enabled } => {
+            update::update(tx, context, &name, KeyUpdate { version: Some((version, enabled)), ..KeyUpdate::default() })
+        }
+        Change::SetRules { name, rules, immutable } => update::set_rules(tx, context, &name, rules, immutable),
         Change::DeleteKey { name } => keys::delete(tx, context, &name),
         Change::RecoverKey { name } => keys::recover(tx, context, &name),
         Change::PurgeKey { name } => keys::purge(tx, context, &name),

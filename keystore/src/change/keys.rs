@@ -4,7 +4,7 @@
 //! version, its plain columns and its rule.
 
 use super::apply::{Context, etag};
-use super::{AttributeChanges, Attributes, NewMaterial, RuleDocument};
+use super::{Attributes, NewMaterial, RuleDocument};
 use crate::error::{KeyStateReason, KeystoreError};
 use crate::key::KeyType;
 use crate::material::KeyMaterial;
@@ -29,7 +29,7 @@ pub(super) struct NewKey {
     pub(super) immutable: bool,
 }
 
-fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
+pub(super) fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
     match material {
         NewMaterial::Import(material) if material.key_type() == key_type => Ok(material),
         _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
@@ -79,7 +79,7 @@ pub(super) fn create(
     if let Some(rules) = new.rules {
         add_rule(tx, context, &mut key, rules)?;
     }
-    add_version(tx, context, &mut key, &data_key, &material)?;
+    add_version(tx, context, &mut key, &data_key, &material, true)?;
     key.seal_data_key(tx.ring, &data_key)?;
     if !tx.insert(&mut key)? {
         return Err(KeystoreError::Conflict("a key of this name exists"));
@@ -87,12 +87,13 @@ pub(super) fn create(
     Ok(etag(&key.row_id, key.row_version))
 }
 
-fn add_version(
+pub(super) fn add_version(
     tx: &mut Transaction<'_>,
     context: &Context,
     key: &mut KeyRow,
     data_key: &Secret,
     material: &KeyMaterial,
+    enabled: bool,
 ) -> Result<(), KeystoreError> {
     if key.versions >= MAX_VERSIONS {
         return Err(KeystoreError::TooLarge("the key has too many versions"));
@@ -106,7 +107,7 @@ fn add_version(
         id: VersionId::random()?,
         row_version: 1,
         created: context.now,
-        enabled: true,
+        enabled,
         public,
         material: Vec::new(),
         mac: [0; 32],
@@ -145,12 +146,18 @@ pub(super) fn written_new(written: bool) -> Result<(), KeystoreError> {
 
 /// Which keys a change is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Deleted {
+pub(super) enum Deleted {
     Refused,
     Wanted,
 }
 
-fn current(tx: &Transaction<'_>, context: &Context, name: &KeyName, deleted: Deleted) -> Result<KeyRow, KeystoreError> {
+/// The key as it is now, if the change may rest on it.
+pub(super) fn current(
+    tx: &Transaction<'_>,
+    context: &Context,
+    name: &KeyName,
+    deleted: Deleted,
+) -> Result<KeyRow, KeystoreError> {
     let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
     context.matches(Some(&etag(&key.row_id, key.row_version)))?;
     match (key.deleted_at, deleted) {
@@ -161,7 +168,7 @@ fn current(tx: &Transaction<'_>, context: &Context, name: &KeyName, deleted: Del
 }
 
 /// Brings a key into its next state.
-fn modify(
+pub(super) fn modify(
     tx: &mut Transaction<'_>,
     context: &Context,
     mut key: KeyRow,
@@ -175,82 +182,6 @@ fn modify(
     key.seal_data_key(tx.ring, &data_key)?;
     tx.replace(&before, &mut key)?;
     Ok(etag(&key.row_id, key.row_version))
-}
-
-/// Adds the newest version.
-pub(super) fn new_version(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-    material: NewMaterial,
-) -> Result<String, KeystoreError> {
-    let key = current(tx, context, name, Deleted::Refused)?;
-    let material = brought(material, key.key_type)?;
-    modify(tx, context, key, |tx, key, data_key| add_version(tx, context, key, data_key, &material))
-}
-
-/// Sets attributes.
-pub(super) fn set_attributes(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-    changes: AttributeChanges,
-) -> Result<String, KeystoreError> {
-    let key = current(tx, context, name, Deleted::Refused)?;
-    modify(tx, context, key, |_, key, _| {
-        key.enabled = changes.enabled.unwrap_or(key.enabled);
-        key.not_before = changes.not_before.unwrap_or(key.not_before);
-        key.expires = changes.expires.unwrap_or(key.expires);
-        if let Some(operations) = changes.operations {
-            key.operations = operations;
-        }
-        if let Some(tags) = changes.tags {
-            key.tags = tags;
-        }
-        Ok(())
-    })
-}
-
-/// Switches a version on or off; both rows get their next state.
-pub(super) fn set_version_enabled(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-    version: &VersionId,
-    enabled: bool,
-) -> Result<String, KeystoreError> {
-    let key = current(tx, context, name, Deleted::Refused)?;
-    let mut row = key
-        .load_versions(tx.counted(), tx.ring)?
-        .into_iter()
-        .find(|row| row.id == *version)
-        .ok_or(KeystoreError::KeyNotFound)?;
-    modify(tx, context, key, |tx, _, data_key| {
-        let before = row.mac;
-        let material = row.open_material(tx.ring, data_key)?;
-        row.enabled = enabled;
-        row.row_version += 1;
-        row.seal_material(tx.ring, data_key, &material)?;
-        tx.replace(&before, &mut row)
-    })
-}
-
-/// Adds a rule, in force from now on; an immutable one stays.
-pub(super) fn set_rules(
-    tx: &mut Transaction<'_>,
-    context: &Context,
-    name: &KeyName,
-    rules: RuleDocument,
-    immutable: bool,
-) -> Result<String, KeystoreError> {
-    let key = current(tx, context, name, Deleted::Refused)?;
-    if key.immutable {
-        return Err(KeystoreError::Forbidden("the rule of this key is immutable"));
-    }
-    modify(tx, context, key, |tx, key, _| {
-        key.immutable = immutable;
-        add_rule(tx, context, key, rules)
-    })
 }
 
 /// Soft delete: the name stays taken, the key comes back by [`recover`].

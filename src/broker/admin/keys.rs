@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{
-    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyView, KeystoreError,
-    NewMaterial, Operation, RuleVersion, VersionId,
+    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyUpdate, KeyView,
+    KeystoreError, NewMaterial, Operation, RuleVersion, VersionId,
 };
 use keygate_policies::json::Node;
 use serde_json::{Map, Value, json};
@@ -307,7 +307,12 @@ impl Desk<'_> {
         self.expected(&view.etag())?;
         self.slowly()?;
         let after = changed(&state(&view), &[("versions", json!(view.versions.len() + 1))]);
-        self.change_key(&view, Change::NewVersion { name, material }, after, reason)
+        self.change_key(
+            &view,
+            Change::NewVersion { name, material, update: KeyUpdate::default(), enabled: true },
+            after,
+            reason,
+        )
     }
 
     /// Changes attributes.

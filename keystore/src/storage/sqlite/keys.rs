@@ -158,7 +158,7 @@ impl KeyRow {
     }
 
     /// The version named, verified.
-    fn load_version(
+    pub(crate) fn load_version(
         &self,
         conn: &Connection,
         ring: &KeyRing,
