@@ -114,6 +114,15 @@ pub(crate) fn draw<const N: usize>() -> Result<[u8; N], Fault> {
     }
 }
 
+/// As many bytes from the operating system.
+pub(crate) fn random(count: usize) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0u8; count];
+    match openssl::rand::rand_bytes(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Fault::new(Code::DependencyUnavailable, "").because("no randomness")),
+    }
+}
+
 /// A correlation id: a random UUID, RFC 9562 version 4. All zeros where the system has no randomness.
 pub(crate) fn correlation() -> String {
     let mut bytes = draw::<16>().unwrap_or_default();

@@ -25,6 +25,7 @@ mod policy_book;
 mod signers;
 mod turns;
 mod use_key;
+pub mod vault;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

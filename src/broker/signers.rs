@@ -7,12 +7,13 @@ use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
 use serde_json::{Value, json};
 
 use super::azure::AzureKeys;
+use super::vault::ReleaseSigner;
 use super::challenge::draw;
 use super::error::{Code, Fault};
 use super::providers::ProviderSetup;
 use crate::audit::{Event, Field, kind};
 use crate::result::certificate::{self, ServerCertificate};
-use crate::result::{SigningKey, receipt};
+use crate::result::{ReleaseKey, SigningKey, receipt};
 
 /// The keys in use.
 pub(crate) struct Signers {
@@ -22,6 +23,7 @@ pub(crate) struct Signers {
     receipt_header: String,
     head_header: String,
     azure: AzureKeys,
+    release: ReleaseSigner,
 }
 
 impl Signers {
@@ -61,7 +63,8 @@ impl Signers {
             return Err(missing());
         }
         let azure = AzureKeys::open(keystore, setup)?;
-        Ok(Self { ca, receipts, tokens, receipt_header, head_header, azure })
+        let release = ReleaseSigner::default();
+        Ok(Self { ca, receipts, tokens, receipt_header, head_header, azure, release })
     }
 
     /// The key that signs receipts now, and its header.
@@ -79,6 +82,15 @@ impl Signers {
     /// The keys of the attestation door.
     pub(crate) fn azure(&self) -> &AzureKeys {
         &self.azure
+    }
+    /// The key that signs released keys now.
+    pub(crate) fn release(
+        &self,
+        keystore: &Keystore,
+        setup: &ProviderSetup,
+        now: i64,
+    ) -> Result<std::sync::Arc<ReleaseKey>, Fault> {
+        self.release.key(keystore, setup, &self.ca, now)
     }
     /// The provider's CA in PEM.
     pub(crate) fn ca_pem(&self) -> Result<String, Fault> {

@@ -134,15 +134,7 @@ pub fn server(
         let (issuer, mut builder) = under(ca, &common_name(first)?, &serial, now, SHORT)?;
         builder.set_pubkey(&key)?;
         builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
-        let mut names = SubjectAlternativeName::new();
-        for host in hosts {
-            match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-                Ok(address) => names.ip(&address.to_string()),
-                Err(_) => names.dns(host),
-            };
-        }
-        let names = names.build(&builder.x509v3_context(Some(&issuer), None))?;
-        builder.append_extension(names)?;
+        builder.append_extension(alternatives(hosts).build(&builder.x509v3_context(Some(&issuer), None))?)?;
         let leaf = X509::from_der(&close(builder, ca, &issuer)?)?;
         Ok(ServerCertificate {
             key_pem: Zeroizing::new(key.private_key_to_pem_pkcs8()?),
@@ -150,6 +142,45 @@ pub fn server(
         })
     };
     make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// The certificate of a key that signs released keys, PKCS#1 DER, under the CA, for the hosts of a vault; the chain, leaf first, DER.
+/// Clients check it as the certificate of a TLS server (`secure-key-release.md` section 6).
+///
+/// # Errors
+/// No host, or the key or OpenSSL is unfit.
+pub fn release(
+    ca: &SigningKey,
+    pkcs1: &[u8],
+    hosts: &[String],
+    serial: [u8; 16],
+    now: i64,
+) -> Result<Vec<Vec<u8>>, SigningFailed> {
+    let Some(first) = hosts.first() else {
+        return Err(SigningFailed("a certificate for released keys needs a host name"));
+    };
+    let make = || -> Result<Vec<Vec<u8>>, ErrorStack> {
+        let key = PKey::from_rsa(Rsa::private_key_from_der(pkcs1)?)?;
+        let (issuer, mut builder) = under(ca, &common_name(first)?, &serial, now, SHORT)?;
+        builder.set_pubkey(&key)?;
+        builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
+        builder.append_extension(alternatives(hosts).build(&builder.x509v3_context(Some(&issuer), None))?)?;
+        let leaf = close(builder, ca, &issuer)?;
+        Ok(vec![leaf, issuer.to_der()?])
+    };
+    make().map_err(|_| SigningFailed("a certificate could not be made"))
+}
+
+/// Host names and addresses, as a certificate names them.
+fn alternatives(hosts: &[String]) -> SubjectAlternativeName {
+    let mut names = SubjectAlternativeName::new();
+    for host in hosts {
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => names.ip(&address.to_string()),
+            Err(_) => names.dns(host),
+        };
+    }
+    names
 }
 
 /// DER to PEM.

@@ -7,12 +7,14 @@ pub mod azure_signer;
 pub mod certificate;
 pub mod jwt_provider;
 pub mod receipt;
+pub mod release_key;
 pub mod signer;
 pub mod token;
 
 pub use attestation_result::{Appraised, AttestationResult, PolicyFacts, Source};
 pub use azure_signer::AzureSigningKey;
 pub use receipt::Receipt;
+pub use release_key::ReleaseKey;
 pub use signer::SigningKey;
 pub use token::{NewToken, SessionToken, TokenFault};
 

@@ -111,7 +111,7 @@ pub(crate) fn described(view: &KeyView) -> Value {
 }
 
 /// What a change can change, for the digests of a record.
-pub(super) fn state(view: &KeyView) -> Value {
+pub(crate) fn state(view: &KeyView) -> Value {
     json!({
         "name": view.name.as_str(),
         "type": view.key_type.as_str(),
@@ -129,7 +129,7 @@ pub(super) fn state(view: &KeyView) -> Value {
 }
 
 /// The state with some members changed.
-pub(super) fn changed(state: &Value, members: &[(&str, Value)]) -> Value {
+pub(crate) fn changed(state: &Value, members: &[(&str, Value)]) -> Value {
     let mut after = state.clone();
     for (name, value) in members {
         after[*name] = value.clone();
@@ -188,7 +188,7 @@ fn fit_times(not_before: Option<i64>, expires: Option<i64>) -> Result<(), Refusa
 }
 
 impl Brought {
-    fn material(self, declared: Option<KeyType>) -> Result<(KeyType, NewMaterial), Refusal> {
+    pub(crate) fn material(self, declared: Option<KeyType>) -> Result<(KeyType, NewMaterial), Refusal> {
         let format = match &self {
             Self::Nothing => {
                 let declared = declared.ok_or(KeystoreError::Malformed("the type of a new key must be named"))?;
@@ -206,12 +206,12 @@ impl Brought {
 
 impl Desk<'_> {
     /// The key that the action is about, if there is one.
-    pub(super) fn find(&self, name: &KeyName) -> Result<Option<KeyView>, Refusal> {
+    pub(crate) fn find(&self, name: &KeyName) -> Result<Option<KeyView>, Refusal> {
         self.covers(name)?;
         Ok(self.broker.keystore.look(&self.provider, name)?.key)
     }
 
-    pub(super) fn found(&self, name: &KeyName) -> Result<KeyView, Refusal> {
+    pub(crate) fn found(&self, name: &KeyName) -> Result<KeyView, Refusal> {
         Ok(self.find(name)?.ok_or(KeystoreError::KeyNotFound)?)
     }
 
@@ -429,14 +429,14 @@ impl Desk<'_> {
         Ok(self.done(&changed, described(view), object))
     }
 
-    fn slowly(&self) -> Result<(), Refusal> {
+    pub(crate) fn slowly(&self) -> Result<(), Refusal> {
         if self.ask.dry_run || self.broker.pace.create(&self.provider, self.now) {
             return Ok(());
         }
         Err(Refusal::passing("too many new keys in an hour", 60))
     }
 
-    fn warily(&self) -> Result<(), Refusal> {
+    pub(crate) fn warily(&self) -> Result<(), Refusal> {
         if self.ask.dry_run {
             return Ok(());
         }

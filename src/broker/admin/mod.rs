@@ -90,6 +90,11 @@ impl Reason {
         if fits { Ok(Self(text.to_owned())) } else { Err(Fault::new(Code::Malformed, "a reason is a line of text")) }
     }
 
+    /// The reason of a door whose clients give none: words of ours.
+    pub(crate) fn of_door(words: &'static str) -> Self {
+        Self(words.to_owned())
+    }
+
     /// The words.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -396,6 +401,16 @@ impl Desk<'_> {
         self.broker.keystore.record(event.record())?;
         self.recorded.set(true);
         Ok(())
+    }
+
+    /// The record of an action that the store writes beside it; see [`Desk::is_recorded`].
+    pub(crate) fn recorded_here(&self, reason: &Reason) -> keygate_keystore::Record {
+        self.event().word(Field::Decision, "permit").word(Field::Reason, reason.as_str()).record()
+    }
+
+    /// The record of this action is written.
+    pub(crate) fn is_recorded(&self) {
+        self.recorded.set(true);
     }
 
     fn is_about_a_key(&self) -> bool {

@@ -76,6 +76,10 @@ words! {
         KeyDelete = "key.delete",
         KeyRecover = "key.recover",
         KeyPurge = "key.purge",
+        KeyBackup = "key.backup",
+        KeyRestore = "key.restore",
+        KeyRotationShow = "key.rotation-show",
+        KeyRotationSet = "key.rotation-set",
         RuleShow = "rule.show",
         RuleHistory = "rule.history",
         RuleDiff = "rule.diff",
@@ -125,7 +129,11 @@ impl Action {
             | Self::KeyEnable
             | Self::KeyDisable
             | Self::KeyDelete
-            | Self::KeyRecover => &[KeyOfficer],
+            | Self::KeyRecover
+            | Self::KeyBackup
+            | Self::KeyRestore
+            | Self::KeyRotationSet => &[KeyOfficer],
+            Self::KeyRotationShow => &[KeyOfficer, Auditor],
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
             Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
@@ -152,6 +160,7 @@ impl Action {
             self,
             Self::KeyList
                 | Self::KeyShow
+                | Self::KeyRotationShow
                 | Self::RuleShow
                 | Self::RuleHistory
                 | Self::RuleDiff

@@ -16,15 +16,15 @@ use super::{Desk, Done, Plan, Reason, Refusal, values};
 use crate::broker::error::{Code, Fault};
 
 /// Rules that may be set.
-pub(super) struct Accepted {
-    pub(super) document: RuleDocument,
+pub(crate) struct Accepted {
+    pub(crate) document: RuleDocument,
     warnings: Vec<Value>,
     forced: Option<String>,
 }
 
 impl Accepted {
     /// Document, warnings, and why it was forced.
-    pub(super) fn parts(accepted: Option<Self>) -> (Option<RuleDocument>, Vec<Value>, Option<String>) {
+    pub(crate) fn parts(accepted: Option<Self>) -> (Option<RuleDocument>, Vec<Value>, Option<String>) {
         match accepted {
             None => (None, Vec::new(), None),
             Some(accepted) => (Some(accepted.document), accepted.warnings, accepted.forced),
@@ -36,7 +36,7 @@ impl Accepted {
 ///
 /// # Errors
 /// `rule-invalid` with what is wrong and where.
-pub(super) fn accept(node: &Node, force: Option<&Reason>) -> Result<Accepted, Refusal> {
+pub(crate) fn accept(node: &Node, force: Option<&Reason>) -> Result<Accepted, Refusal> {
     let rules = KeyRules::admit(node)
         .map_err(|diagnostics| Refusal::diagnosed(Code::RuleInvalid, "the rule does not parse", &diagnostics))?;
     let found = rules.lint();

@@ -18,6 +18,7 @@ mod words;
 pub(crate) use signer::ReleaseSigner;
 pub use bundle::{Bundle, HSM_TAG, key_ops};
 pub use keys::{Lifetime, NewVaultKey, VaultMaterial, VaultPolicy, VaultUpdate};
+pub use read::Page;
 pub use words::{
     RawInput, ReleaseInput, Target, VaultAnswer, VaultRefusal, VaultRequest, VaultUsage, enc_of,
 };
