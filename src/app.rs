@@ -11,11 +11,11 @@ use std::time::Duration;
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
 use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
-use crate::broker::{Broker, Limits, Parts, ProviderSetup, Schedule, TrustModel};
+use crate::broker::{Broker, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::identity::Identity;
-use crate::settings::{ProviderSettings, Settings, SettingsError};
+use crate::settings::{KeyVaultSettings, ProviderSettings, Settings, SettingsError};
 
 /// How often is looked whether something is due.
 const TICK: Duration = Duration::from_secs(5);
@@ -259,6 +259,7 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
         default_baseline: String::new(),
         uvm_issuers: None,
         uvm_minimum_svn: 0,
+        key_vault: KeyVaultSettings::default(),
     }];
     let azure_anchors: Vec<String> =
         settings.trust_anchors.iter().filter(|anchor| anchor.azure_tokens).map(|anchor| anchor.name.clone()).collect();
@@ -286,6 +287,15 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),
+                },
+                vault: VaultSetup {
+                    authorization: p.key_vault.authorization.clone(),
+                    resource: p.key_vault.resource.clone(),
+                    release_bearer: match p.key_vault.release_bearer.as_str() {
+                        "any" => ReleaseBearer::Any,
+                        _ => ReleaseBearer::Known,
+                    },
+                    rsa1_5: p.key_vault.rsa1_5,
                 },
             })
         })

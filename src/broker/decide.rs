@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use keygate_keystore::{
-    Authorized, Curve, KeyView, KeystoreError, Look, Operation, Recipient, Sealing, Seen, Spend, Target, Use, VersionId,
-    VersionView, Wrapping, operations,
+    Authorized, Curve, KeyView, KeystoreError, Look, Operation, Recipient, Sealing, Seen, Spend, Target, Use,
+    VersionId, VersionView, Wrapping, operations,
 };
 use keygate_policies::KeyRules;
 use keygate_policies::release::{Asked, Authority, Decision, Explain};
@@ -245,11 +245,7 @@ pub(crate) fn authorize((target, seen): (Target, Seen), usage: Use, terms: Terms
 }
 
 /// How the answer to a request at the native door leaves: to the key in the accepted evidence, not to the one in the request.
-pub(crate) fn sealing_of(
-    usage: &Usage,
-    shown: Option<&Shown>,
-    wrapping: Option<Wrapping>,
-) -> Result<Sealing, Fault> {
+pub(crate) fn sealing_of(usage: &Usage, shown: Option<&Shown>, wrapping: Option<Wrapping>) -> Result<Sealing, Fault> {
     match (usage, shown, wrapping) {
         (Usage::Wrap { .. }, _, _) => Ok(Sealing::NotSealed),
         (_, Some(shown), Some(wrapping)) => sealed_to(shown, wrapping),

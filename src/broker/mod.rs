@@ -46,7 +46,7 @@ pub use keygate_policies::{Limits as JsonLimits, json};
 pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
 pub use pool::Limits;
-pub use providers::{ProviderRef, ProviderSetup, Schedule, TrustModel};
+pub use providers::{ProviderRef, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
 pub use request::{
     Answer, AttestAnswer, AttestRequest, EvidenceProof, IdempotencyKey, KeyRequest, KeySelector, Proof, Seat,
     TokenProof, Usage,

@@ -39,6 +39,31 @@ pub struct ProviderSetup {
     pub azure_anchors: Vec<String>,
     /// How keys of the attestation door come and go.
     pub schedule: Schedule,
+    /// The vault that this provider is at the Key Vault door.
+    pub vault: VaultSetup,
+}
+
+/// What an operator says of a vault. `keyvault-api.md` section 5.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VaultSetup {
+    /// Where clients are sent for a token: an https URL whose first segment they take as a tenant; empty: the vault itself.
+    pub authorization: String,
+    /// For what they ask a token: an https URL; empty: the domain above the host that was dialled.
+    pub resource: String,
+    /// Whether a release looks at its bearer at all.
+    pub release_bearer: ReleaseBearer,
+    /// Whether `RSA1_5` is served.
+    pub rsa1_5: bool,
+}
+
+/// Who may ask for a release, beside the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReleaseBearer {
+    /// Whoever is known here, or shows a token of a verifier as the bearer.
+    #[default]
+    Known,
+    /// Anybody: the bearer is of an identity provider that this service does not know, and only the evidence counts.
+    Any,
 }
 
 /// Who may change attestation policies. `maa-tokens-and-claims.md` section 8.

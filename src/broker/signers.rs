@@ -7,10 +7,10 @@ use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
 use serde_json::{Value, json};
 
 use super::azure::AzureKeys;
-use super::vault::ReleaseSigner;
 use super::challenge::draw;
 use super::error::{Code, Fault};
 use super::providers::ProviderSetup;
+use super::vault::ReleaseSigner;
 use crate::audit::{Event, Field, kind};
 use crate::result::certificate::{self, ServerCertificate};
 use crate::result::{ReleaseKey, SigningKey, receipt};

@@ -1,8 +1,10 @@
 //! Front doors: each translates a dialect of HTTP into the broker's words and back. A door holds no rule, no cache and no key.
 //!
-//! Doors do not know each other; they share the shape of a refusal, [`problem`].
+//! Doors do not know each other; they share the shape of a refusal, [`problem`], and of what a caller shows (`proof`).
 
 pub mod admin;
+pub mod keyvault;
 pub mod maa;
 pub mod native;
 pub mod problem;
+mod proof;

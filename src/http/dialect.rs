@@ -1,12 +1,12 @@
 //! In whose shape a request is refused that reaches no door: its path tells.
 //!
-//! `maa-rest-api.md` section 8; `bad-inputs.md` section 0.
+//! `maa-rest-api.md` section 8; `keyvault-api.md` section 4; `bad-inputs.md` section 0.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::Side;
-use crate::doors::{maa, problem};
+use crate::doors::{keyvault, maa, problem};
 
 /// The dialect of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) enum Dialect {
     Native,
     /// Azure Attestation's errors.
     Azure,
+    /// Key Vault's errors.
+    KeyVault,
 }
 
 impl Dialect {
@@ -22,6 +24,7 @@ impl Dialect {
     pub(super) fn of(side: Side, path: &str) -> Self {
         match side {
             Side::Data if maa::owns(path) => Self::Azure,
+            Side::Data if keyvault::owns(path) => Self::KeyVault,
             Side::Data | Side::Admin => Self::Native,
         }
     }
@@ -31,6 +34,7 @@ impl Dialect {
         match self {
             Self::Native => problem::answer(status, code, what),
             Self::Azure => maa::answer(status, what),
+            Self::KeyVault => keyvault::answer(status, what),
         }
     }
 }
@@ -62,6 +66,10 @@ mod tests {
             ("/attestx", Dialect::Native),
             ("/v1/attestations", Dialect::Native),
             ("//attest", Dialect::Native),
+            ("/keys/k//release", Dialect::KeyVault),
+            ("/tenant-a/deletedkeys", Dialect::KeyVault),
+            ("/rng", Dialect::KeyVault),
+            ("/keysx", Dialect::Native),
         ] {
             assert_eq!(Dialect::of(Side::Data, behind(path, &prefixes)), dialect, "{path}");
             assert_eq!(Dialect::of(Side::Admin, behind(path, &prefixes)), Dialect::Native, "{path}");

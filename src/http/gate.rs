@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 
 use super::dialect::{Dialect, behind};
-use super::hygiene::{self, Unfit, host_of};
+use super::hygiene::{self, Form, Unfit, host_of};
 use super::rate::Rate;
 use super::{Pace, Peer, ServerName, Side};
 use crate::broker::{Broker, Seat};
@@ -53,8 +53,12 @@ impl Gate {
             let unfit = Unfit { status: StatusCode::TOO_MANY_REQUESTS, code: "rate-limited", what };
             return Err((unfit, Some(seconds)));
         }
-        let text = dialect == Dialect::Azure && maa::takes_text(behind(request.path(), &self.prefixes));
-        hygiene::check(request, self.body_bytes, text).map_err(|unfit| (unfit, None))?;
+        let form = match dialect {
+            Dialect::Azure if maa::takes_text(behind(request.path(), &self.prefixes)) => Form::Text,
+            Dialect::KeyVault => Form::KeyVault,
+            Dialect::Azure | Dialect::Native => Form::Json,
+        };
+        hygiene::check(request, self.body_bytes, form).map_err(|unfit| (unfit, None))?;
         if is_health(request.path()) {
             return Ok(None);
         }
@@ -70,14 +74,14 @@ impl Gate {
         let provider = self.broker.provider_for(&host, request.path()).ok_or_else(misdirected)?;
         // Another provider's prefix is no path of this one.
         let path = request.path().strip_prefix(provider.prefix()).unwrap_or_default();
-        let azure = Dialect::of(self.side, path) == Dialect::Azure;
+        let dialect = Dialect::of(self.side, path);
         let below =
             |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if !azure && !SERVED.iter().any(below) {
+        if dialect == Dialect::Native && !SERVED.iter().any(below) {
             return Err(refuse(StatusCode::NOT_FOUND, "not-found", "nothing is served under this path"));
         }
         // The native data interface has no query: what would be ignored is refused, as an unknown member is.
-        if request.uri().query().is_some() && !azure && !path.starts_with("/admin/") {
+        if request.uri().query().is_some() && dialect == Dialect::Native && !path.starts_with("/admin/") {
             return Err(refuse(StatusCode::BAD_REQUEST, "malformed", "a query is no part of this interface"));
         }
         let peer = request.conn_data::<Peer>().map(|peer| Arc::clone(&peer.0));

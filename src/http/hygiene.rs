@@ -21,11 +21,22 @@ const fn unfit(status: StatusCode, code: &'static str, what: &'static str) -> Un
     Unfit { status, code, what }
 }
 
-/// Checks method, path, headers and declared length. `limit` is the most bytes of a body, `text` whether one may be bare text.
+/// What requests under a path look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON, and a POST always has a body.
+    Json,
+    /// JSON or bare text, or nothing.
+    Text,
+    /// JSON or nothing; a segment of the path may be left empty (`keyvault-api.md` section 1).
+    KeyVault,
+}
+
+/// Checks method, path, headers and declared length. `limit` is the most bytes of a body.
 ///
 /// # Errors
 /// The first thing that is unfit.
-pub fn check(request: &ServiceRequest, limit: usize, text: bool) -> Result<(), Unfit> {
+pub fn check(request: &ServiceRequest, limit: usize, form: Form) -> Result<(), Unfit> {
     let malformed = |what| Err(unfit(StatusCode::BAD_REQUEST, "malformed", what));
     let method = request.method();
     if ![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method) {
@@ -34,7 +45,7 @@ pub fn check(request: &ServiceRequest, limit: usize, text: bool) -> Result<(), U
     if request.uri().authority().is_some() || request.uri().scheme().is_some() {
         return malformed("the request target must be a path");
     }
-    if !path_is_plain(request.uri().path()) {
+    if !path_is_plain(request.uri().path(), form == Form::KeyVault) {
         return malformed("the path has an empty, dotted or encoded segment");
     }
     let headers = request.headers();
@@ -67,7 +78,12 @@ pub fn check(request: &ServiceRequest, limit: usize, text: bool) -> Result<(), U
     let has_body = matches!(declared, Some(Some(length)) if length > 0) || headers.contains_key(TRANSFER_ENCODING);
     let kind = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     // Where text is taken, a request without a body needs no type either: nothing is read from it.
-    let typed = has_body || (method == Method::POST && (!text || kind.is_some()));
+    let text = form == Form::Text;
+    let typed = match form {
+        Form::Json => has_body || method == Method::POST,
+        Form::Text => has_body || method == Method::POST && kind.is_some(),
+        Form::KeyVault => has_body,
+    };
     let kind = kind.unwrap_or_default();
     if typed && !is_media(kind, "application/json") && !(text && is_media(kind, "text/plain")) {
         let what = match text {
@@ -79,12 +95,12 @@ pub fn check(request: &ServiceRequest, limit: usize, text: bool) -> Result<(), U
     Ok(())
 }
 
-/// A path of plain segments: no empty one, no dots, nothing encoded, nothing odd.
-fn path_is_plain(path: &str) -> bool {
+/// A path of plain segments: no empty one but where it is meant, no dots, nothing encoded, nothing odd.
+fn path_is_plain(path: &str, empty: bool) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     path.len() <= 1_024
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b':' | b'~'))
-        && (rest.is_empty() || rest.split('/').all(|s| !s.is_empty() && s != "." && s != ".."))
+        && (rest.is_empty() || rest.split('/').all(|s| (empty || !s.is_empty()) && s != "." && s != ".."))
 }
 
 /// This media type, in UTF-8.
@@ -117,18 +133,18 @@ mod tests {
     }
 
     fn refused(request: TestRequest) -> (u16, &'static str) {
-        let unfit = check(&request.to_srv_request(), 1_000, false).unwrap_err();
+        let unfit = check(&request.to_srv_request(), 1_000, Form::Json).unwrap_err();
         (unfit.status.as_u16(), unfit.code)
     }
 
     #[test]
     fn a_plain_request_is_fit() {
-        assert!(check(&post("/v1/keys/db-key/release").to_srv_request(), 1_000, false).is_ok());
-        assert!(check(&TestRequest::get().uri("/healthz").to_srv_request(), 1_000, false).is_ok());
+        assert!(check(&post("/v1/keys/db-key/release").to_srv_request(), 1_000, Form::Json).is_ok());
+        assert!(check(&TestRequest::get().uri("/healthz").to_srv_request(), 1_000, Form::Json).is_ok());
         let charset = TestRequest::post()
             .uri("/v1/challenges")
             .insert_header(("content-type", "application/json; charset=utf-8"));
-        assert!(check(&charset.to_srv_request(), 1_000, false).is_ok());
+        assert!(check(&charset.to_srv_request(), 1_000, Form::Json).is_ok());
     }
 
     #[test]
@@ -143,6 +159,18 @@ mod tests {
             "/v1/keys/",
         ] {
             assert_eq!(refused(post(path)), (400, "malformed"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_vault_has_empty_segments_and_requests_without_a_body_and_nothing_else() {
+        let fit = |request: TestRequest| check(&request.to_srv_request(), 1_000, Form::KeyVault).is_ok();
+        assert!(fit(post("/keys/k//release")) && fit(TestRequest::get().uri("/keys/k/")));
+        assert!(fit(TestRequest::post().uri("/keys/k//release").insert_header(("content-length", "0"))));
+        let bare = TestRequest::post().uri("/keys/k//release").insert_header(("content-length", "2"));
+        assert!(!fit(bare), "a body has a type");
+        for path in ["/keys/../admin", "/keys/a%2fb/release", "/keys/./x", "/keys/a;b"] {
+            assert!(!fit(post(path)), "{path}");
         }
     }
 
@@ -196,17 +224,17 @@ mod tests {
                 .insert_header(("content-type", kind))
         };
         for kind in ["text/plain", "text/plain; charset=utf-8", "application/json", "Text/Plain;charset=UTF-8"] {
-            assert!(check(&put(kind).to_srv_request(), 1_000, true).is_ok(), "{kind}");
+            assert!(check(&put(kind).to_srv_request(), 1_000, Form::Text).is_ok(), "{kind}");
         }
         for kind in ["text/plain; charset=utf-16", "text/html", "application/jose", ""] {
-            let unfit = check(&put(kind).to_srv_request(), 1_000, true).unwrap_err();
+            let unfit = check(&put(kind).to_srv_request(), 1_000, Form::Text).unwrap_err();
             assert_eq!(unfit.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
         }
         assert_eq!(refused(put("text/plain")).0, 415, "and nowhere else");
         let empty = || TestRequest::post().uri("/policies/SgxEnclave:reset");
-        assert!(check(&empty().to_srv_request(), 1_000, true).is_ok());
+        assert!(check(&empty().to_srv_request(), 1_000, Form::Text).is_ok());
         let coded = empty().insert_header(("transfer-encoding", "chunked"));
-        assert!(check(&coded.to_srv_request(), 1_000, true).is_err(), "a body without a type");
+        assert!(check(&coded.to_srv_request(), 1_000, Form::Text).is_err(), "a body without a type");
     }
 
     #[test]

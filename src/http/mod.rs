@@ -105,9 +105,12 @@ pub fn listen(setup: ListenerSetup, broker: &Arc<Broker>, pace: Pace) -> std::io
             .default_service(web::to(gate::nothing_here));
         for prefix in &prefixes {
             app = match side {
-                Side::Data => {
-                    app.service(web::scope(prefix).configure(doors::native::routes).configure(doors::maa::routes))
-                }
+                Side::Data => app.service(
+                    web::scope(prefix)
+                        .configure(doors::native::routes)
+                        .configure(doors::maa::routes)
+                        .configure(doors::keyvault::routes),
+                ),
                 Side::Admin => app.service(web::scope(prefix).configure(doors::admin::routes)),
             };
         }

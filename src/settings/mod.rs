@@ -21,7 +21,7 @@ pub use collateral::CollateralSettings;
 pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
 pub use issuers::VerifierSettings;
 pub use limits::LimitSettings;
-pub use provider::{ProviderSettings, SigningSettings, TrustAnchorSettings};
+pub use provider::{KeyVaultSettings, ProviderSettings, SigningSettings, TrustAnchorSettings};
 pub use server::ServerSettings;
 
 /// The compiled-in defaults, as text.

@@ -42,6 +42,56 @@ pub struct ProviderSettings {
     /// The least security version number of an endorsed utility VM.
     #[serde(default)]
     pub uvm_minimum_svn: u64,
+    /// The vault that it is at the Key Vault door.
+    #[serde(default)]
+    pub key_vault: KeyVaultSettings,
+}
+
+/// A vault, as Key Vault's clients see it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyVaultSettings {
+    /// Where clients are sent for a token: an https URL; empty: the vault itself.
+    pub authorization: String,
+    /// For what they ask a token: an https URL; empty: the domain above the host that was dialled.
+    pub resource: String,
+    /// Who may ask for a release, beside the evidence: `known` or `any`.
+    pub release_bearer: String,
+    /// Whether `RSA1_5` is served.
+    pub rsa1_5: bool,
+}
+
+impl Default for KeyVaultSettings {
+    fn default() -> Self {
+        Self {
+            authorization: String::new(),
+            resource: String::new(),
+            release_bearer: "known".to_owned(),
+            rsa1_5: false,
+        }
+    }
+}
+
+impl KeyVaultSettings {
+    /// Clients split the header at commas and at the first `=`.
+    fn check(&self, id: &str) -> Result<(), SettingsError> {
+        for (name, url) in [("authorization", &self.authorization), ("resource", &self.resource)] {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/".contains(&b);
+            if !url.is_empty() && !(url.starts_with("https://") && url.bytes().all(plain)) {
+                return Err(SettingsError::new(
+                    format!("`key_vault.{name}` of provider `{id}` is `{url}`"),
+                    "an https URL without query, such as `https://login.example/tenant`",
+                ));
+            }
+        }
+        if !matches!(self.release_bearer.as_str(), "known" | "any") {
+            return Err(SettingsError::new(
+                format!("`key_vault.release_bearer` of provider `{id}` is `{}`", self.release_bearer),
+                "set it to `known` or `any`",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl ProviderSettings {
@@ -177,6 +227,7 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
                 "set a shorter `issuer`",
             ));
         }
+        provider.key_vault.check(&provider.id)?;
         let isolated = provider.trust_model == "isolated";
         if !matches!(provider.trust_model.as_str(), "aad" | "isolated" | "shared") {
             return Err(SettingsError::new(

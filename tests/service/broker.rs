@@ -213,6 +213,7 @@ fn assemble(
         // At `other` nobody has said that the attestation door may.
         azure_anchors: if id == "other" { Vec::new() } else { vec!["forge".to_owned()] },
         schedule: Schedule::default(),
+        vault: keygate::broker::VaultSetup::default(),
     };
     let parts = Parts {
         // The harsher of the two settings.

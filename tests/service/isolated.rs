@@ -113,6 +113,7 @@ impl House {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            vault: keygate::broker::VaultSetup::default(),
         };
         let first = signers.iter().map(|signer| signer.der.clone()).collect();
         let providers =

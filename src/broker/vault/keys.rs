@@ -116,12 +116,18 @@ fn able(key_type: KeyType) -> &'static [Operation] {
 
 /// What is done with a key of this type if nobody says.
 fn usual(key_type: KeyType) -> Vec<Operation> {
-    let usual = |operation: &Operation| key_type.oct_length().is_none() || !matches!(operation, Operation::Sign | Operation::Verify);
+    let usual = |operation: &Operation| {
+        key_type.oct_length().is_none() || !matches!(operation, Operation::Sign | Operation::Verify)
+    };
     able(key_type).iter().copied().filter(usual).collect()
 }
 
 /// The operations as the store keeps them: `release` goes with `exportable`.
-fn fit_operations(wanted: Option<Vec<Operation>>, key_type: KeyType, exportable: bool) -> Result<Vec<Operation>, Refusal> {
+fn fit_operations(
+    wanted: Option<Vec<Operation>>,
+    key_type: KeyType,
+    exportable: bool,
+) -> Result<Vec<Operation>, Refusal> {
     let mut operations = wanted.unwrap_or_else(|| usual(key_type));
     if !operations.iter().all(|operation| able(key_type).contains(operation)) {
         return Err(Fault::new(Code::Malformed, "a key of this type does not do all of these operations").into());
@@ -190,8 +196,9 @@ impl Desk<'_> {
     /// A rule that the linter refuses is admitted, and the record says so.
     fn forced(&self, rules: &KeyRules) -> Result<Option<String>, Refusal> {
         let text = rules.canonical_text();
-        let node = strict::parse(text.as_bytes(), &Limits::RULES)
-            .map_err(|diagnostic| Refusal::diagnosed(Code::Malformed, "the release policy is not valid", &[diagnostic]))?;
+        let node = strict::parse(text.as_bytes(), &Limits::RULES).map_err(|diagnostic| {
+            Refusal::diagnosed(Code::Malformed, "the release policy is not valid", &[diagnostic])
+        })?;
         let accepted = rules::accept(&node, Some(&Reason::of_door(FORCED)))?;
         Ok(rules::Accepted::parts(Some(accepted)).2)
     }
@@ -239,7 +246,8 @@ impl Desk<'_> {
         };
         fit_times(attributes.not_before, attributes.expires)?;
         self.slowly()?;
-        let after = json!({"name": name.as_str(), "type": key_type.as_str(), "exportable": exportable, "deleted": false});
+        let after =
+            json!({"name": name.as_str(), "type": key_type.as_str(), "exportable": exportable, "deleted": false});
         let enabled = new.lifetime.enabled.unwrap_or(true);
         let change = Change::CreateKey {
             name,
@@ -338,7 +346,8 @@ impl Desk<'_> {
             tags: if changes.tags.is_some() { fit_tags(changes.tags, hsm)? } else { None },
         };
         let switched = enabled.unwrap_or_else(|| view.version(Some(&meant)).is_some_and(|version| version.enabled));
-        let versions = view.versions.iter().map(|v| json!([v.id.to_string(), if v.id == meant { switched } else { v.enabled }]));
+        let versions =
+            view.versions.iter().map(|v| json!([v.id.to_string(), if v.id == meant { switched } else { v.enabled }]));
         let after = with_members(
             &state(&view),
             &[

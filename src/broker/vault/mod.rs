@@ -15,10 +15,8 @@ mod standing;
 mod use_key;
 mod words;
 
-pub(crate) use signer::ReleaseSigner;
 pub use bundle::{Bundle, HSM_TAG, key_ops};
 pub use keys::{Lifetime, NewVaultKey, VaultMaterial, VaultPolicy, VaultUpdate};
 pub use read::Page;
-pub use words::{
-    RawInput, ReleaseInput, Target, VaultAnswer, VaultRefusal, VaultRequest, VaultUsage, enc_of,
-};
+pub(crate) use signer::ReleaseSigner;
+pub use words::{RawInput, ReleaseInput, Target, VaultAnswer, VaultRefusal, VaultRequest, VaultUsage, enc_of};

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::bundle::Bundle;
 use crate::broker::Broker;
+use crate::broker::admin::Desk;
 use crate::broker::caller::Caller;
 use crate::broker::challenge::random;
 use crate::broker::error::{BrokerError, Code, Fault};
-use crate::broker::providers::ProviderSetup;
+use crate::broker::providers::{ProviderSetup, VaultSetup};
 use crate::broker::request::{KeySelector, Seat};
 
 /// Who may read a key.
@@ -34,6 +35,11 @@ impl Broker {
     /// How long deleted keys of a vault can be recovered, and Key Vault's word for what may be done with them.
     pub(crate) fn recovery(&self, _setup: &ProviderSetup) -> (u32, &'static str) {
         (90, if self.purge_protection { "Recoverable" } else { "Recoverable+Purgeable" })
+    }
+
+    /// What an operator says of the vault.
+    pub fn vault_setup<'s>(&self, seat: &'s Seat) -> &'s VaultSetup {
+        &seat.provider.setup().vault
     }
 
     /// A bundle maker for a key of this vault.
@@ -164,6 +170,13 @@ impl Broker {
         self.fit()?;
         let view = self.keystore.look(seat.provider.id(), name)?.key;
         Ok(view.filter(|view| view.deleted_at.is_none()).ok_or(KeystoreError::KeyNotFound)?)
+    }
+}
+
+impl Desk<'_> {
+    /// A bundle maker for a key of the vault that the request is at.
+    pub fn vault_bundle<'a>(&'a self, url: &'a str, view: &'a KeyView) -> Bundle<'a> {
+        self.broker.vault_bundle(&self.ask.seat, url, view)
     }
 }
 

@@ -13,7 +13,8 @@ use crate::broker::error::{Code, Fault};
 use crate::broker::request::KeySelector;
 
 /// Told where the option stands in the way.
-pub(super) const CLEAR: &str = "the option `clear` of this key does not let this door answer; a rule officer can set it";
+pub(super) const CLEAR: &str =
+    "the option `clear` of this key does not let this door answer; a rule officer can set it";
 
 /// What stands in the way of a use that the rule permits.
 #[derive(Debug)]
@@ -52,9 +53,7 @@ pub(super) fn stands(
         (Clear::Never, _, _) => refused(CLEAR),
         // A key that this door made, and for which no rule was given.
         (_, false, _) if is_user => Ok(()),
-        (_, false, _) | (_, true, false) => {
-            refused("this use of the key needs an attestation token as the bearer")
-        }
+        (_, false, _) | (_, true, false) => refused("this use of the key needs an attestation token as the bearer"),
         (Clear::Credential, true, true) if !is_user => {
             refused("this key asks for a client certificate with the role `key-user` beside the attestation token")
         }
@@ -79,7 +78,14 @@ mod tests {
         KeyRules::parse(format!(r#"{{"rules":{rules},"options":{options}}}"#).as_bytes()).unwrap()
     }
 
-    fn outcome(operation: Operation, alg: &str, rules: &KeyRules, user: bool, attested: bool, fresh: bool) -> &'static str {
+    fn outcome(
+        operation: Operation,
+        alg: &str,
+        rules: &KeyRules,
+        user: bool,
+        attested: bool,
+        fresh: bool,
+    ) -> &'static str {
         let input = RawInput {
             operation,
             alg: alg.to_owned(),
@@ -113,7 +119,8 @@ mod tests {
         let never = rules(true, "{}");
         let (credential, token) = (rules(true, r#"{"clear":"credential"}"#), rules(true, r#"{"clear":"token"}"#));
         for operation in [Unwrap, Operation::Decrypt, Sign] {
-            let of = |rules: &KeyRules, user, attested, fresh| outcome(operation, "RSA-OAEP", rules, user, attested, fresh);
+            let of =
+                |rules: &KeyRules, user, attested, fresh| outcome(operation, "RSA-OAEP", rules, user, attested, fresh);
             assert_eq!(of(&never, true, true, true), "clear");
             assert_eq!(of(&credential, true, true, true), "served");
             assert_eq!(of(&credential, false, true, true), "key-user");
@@ -128,7 +135,8 @@ mod tests {
     #[test]
     fn a_key_without_a_rule_is_governed_by_roles_where_this_door_made_it() {
         let ours = rules(false, r#"{"clear":"credential","freshness":"issuer"}"#);
-        let of = |rules: &KeyRules, user, attested| outcome(Operation::Unwrap, "RSA-OAEP", rules, user, attested, false);
+        let of =
+            |rules: &KeyRules, user, attested| outcome(Operation::Unwrap, "RSA-OAEP", rules, user, attested, false);
         assert_eq!(of(&ours, true, false), "served");
         assert_eq!(of(&ours, false, true), "attestation");
         assert_eq!(of(&KeyRules::none(), true, false), "clear", "made at the native door: nobody may use it");

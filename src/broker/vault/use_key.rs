@@ -19,9 +19,7 @@ use crate::broker::Broker;
 use crate::broker::appraise::{Held, Judgement, Shown, no_evidence, shown_for};
 use crate::broker::caller::{self, Caller};
 use crate::broker::challenge::{self, Live, correlation};
-use crate::broker::decide::{
-    Question, Terms, Times, Verdict, Version, authorize, sealed_to, spend_of, wrapping_for,
-};
+use crate::broker::decide::{Question, Terms, Times, Verdict, Version, authorize, sealed_to, spend_of, wrapping_for};
 use crate::broker::describe::PRESENTED;
 use crate::broker::error::{Code, Fault};
 use crate::broker::pool::Permit;
@@ -95,7 +93,8 @@ impl Broker {
         if let Some(token) = token {
             self.prepare_evidence(seat, token).await;
         }
-        let turn = |broker: &Self, passage: &Passage, held, first, permit| broker.vault_turn(passage, held, first, permit);
+        let turn =
+            |broker: &Self, passage: &Passage, held, first, permit| broker.vault_turn(passage, held, first, permit);
         self.in_turns(seat, correlation, &passage, turn).await?
     }
 
@@ -158,7 +157,8 @@ impl Broker {
 
     /// The token in `target`: it names the key that is to have the answer.
     fn prove_target(&self, seat: &Seat, token: &str, now: UnixTime) -> Result<Proven, Fault> {
-        let unknown = || Fault::new(Code::TokenInvalid, "target").because("the token is of no verifier that counts here");
+        let unknown =
+            || Fault::new(Code::TokenInvalid, "target").because("the token is of no verifier that counts here");
         let at = (seat.provider.id().as_str(), seat.provider.issuer());
         let judged = self.identity.judge_evidence(at, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
         let foreign = judged.map_err(no_evidence)?;
@@ -174,7 +174,8 @@ impl Broker {
     /// The token in the bearer's place, with the nonce for this request if it carries one.
     fn prove_bearer(&self, passage: &Passage, token: &str, now: UnixTime) -> Result<Proven, Fault> {
         let seat = &passage.request.seat;
-        let unknown = || Fault::new(Code::CredentialInvalid, "").because("the token is of no verifier that counts here");
+        let unknown =
+            || Fault::new(Code::CredentialInvalid, "").because("the token is of no verifier that counts here");
         let at = (seat.provider.id().as_str(), seat.provider.issuer());
         let judged = self.identity.judge_evidence(at, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
         let foreign = judged.map_err(no_evidence).map_err(|fault| match fault.code {
@@ -339,7 +340,9 @@ impl Broker {
                         let parts = (input, proven.key_id.as_str(), view, target.version);
                         self.release_answer(request, parts, &performed.outcome, now.secs()).map(VaultAnswer::Released)
                     }
-                    (VaultUsage::Raw(input), ..) => performed_answer(request, input, performed.clear, &performed.outcome),
+                    (VaultUsage::Raw(input), ..) => {
+                        performed_answer(request, input, performed.clear, &performed.outcome)
+                    }
                     _ => Err(Fault::new(Code::AuthRequired, "")),
                 };
                 answer.map(Decided::Answer).map_err(|fault| refused(fault, true))

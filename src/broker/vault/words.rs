@@ -98,11 +98,9 @@ impl RawInput {
             Operation::Wrap => RawUse::Wrap(plaintext()),
             Operation::Decrypt => RawUse::Decrypt(ciphertext()),
             Operation::Unwrap => RawUse::Unwrap(ciphertext()),
-            Operation::Verify => RawUse::Verify {
-                alg: self.alg.clone(),
-                digest: self.digest.clone(),
-                signature: self.value.to_vec(),
-            },
+            Operation::Verify => {
+                RawUse::Verify { alg: self.alg.clone(), digest: self.digest.clone(), signature: self.value.to_vec() }
+            }
             _ => RawUse::Sign { alg: self.alg.clone(), digest: self.value.to_vec() },
         })
     }

@@ -3,32 +3,14 @@
 //! `native-api.md` section 3; `bad-inputs.md` HTTP-07 to HTTP-09. Unknown and duplicate members are `malformed`; binary members are
 //! canonical base64url without padding.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::broker::json::{self, Node};
-use crate::broker::{
-    Code, EvidenceKind, EvidenceProof, Fault, JsonLimits, Operation, Proof, RecipientKey, TokenProof, Usage, Wrapping,
-};
+use crate::broker::json::Node;
+use crate::broker::{Code, EvidenceProof, Fault, Operation, Proof, Usage, Wrapping};
+use crate::doors::proof::{Body, LARGEST, PROOF, malformed};
 
-/// Bytes of a body; the listener bounds them too.
-const LARGEST: usize = 1 << 20;
-/// Pieces of endorsements in one request.
-const MOST_ENDORSEMENTS: usize = 32;
-/// Largest run-time or init-time data, in bytes.
-const LARGEST_DATA: usize = 64 * 1_024;
-/// Bytes of a member that is not evidence.
-const LARGEST_MEMBER: usize = 256 * 1_024;
 /// Characters of an audience.
 const LONGEST_AUDIENCE: usize = 512;
-
-const PROOF: [&str; 7] = ["evidence", "challenge", "recipient", "runtime_data", "init_data", "endorsements", "token"];
-
-fn malformed(what: &'static str) -> Fault {
-    Fault::new(Code::Malformed, what)
-}
 
 /// A use as it stands in a body.
 pub(super) struct UseBody {
@@ -77,147 +59,33 @@ pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fau
         }
         None => None,
     };
-    Ok(UseBody { usage: body.usage(operation)?, wrapping, proof: body.proof()? })
+    Ok(UseBody { usage: usage_of(&body, operation)?, wrapping, proof: body.proof()? })
 }
 
-struct Body(Node);
-
-impl Body {
-    fn read(bytes: &[u8], known: &[&str]) -> Result<Self, Fault> {
-        let node = json::parse(bytes, &JsonLimits::request(LARGEST)).map_err(|diagnostic| {
-            Fault::new(Code::of(diagnostic.code), "the body is no strict json").because(diagnostic.to_string())
-        })?;
-        let members = node.as_object().ok_or_else(|| malformed("the body is no object"))?;
-        if members.iter().any(|member| !known.contains(&member.name.as_str())) {
-            return Err(malformed("the body has an unknown member"));
+fn usage_of(body: &Body, operation: Operation) -> Result<Usage, Fault> {
+    let alg = || Ok::<_, Fault>(body.text("alg", LARGEST)?.ok_or(malformed("member `alg` is missing"))?.to_owned());
+    let aad = || Ok::<_, Fault>(body.bytes("aad")?.unwrap_or_default());
+    let needed = |name| body.bytes(name)?.ok_or(malformed("the input of the operation is missing"));
+    Ok(match operation {
+        Operation::Release => Usage::Release,
+        Operation::Unwrap => Usage::Unwrap { alg: alg()?, ciphertext: needed("ciphertext")?, aad: aad()? },
+        Operation::Generate => Usage::Generate { alg: alg()?, bytes: length_of(body)?, aad: aad()? },
+        Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
+        Operation::Wrap => Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? },
+        Operation::Encrypt | Operation::Decrypt | Operation::Verify => {
+            return Err(Fault::new(Code::Unsupported, ""));
         }
-        Ok(Self(node))
-    }
-
-    fn usage(&self, operation: Operation) -> Result<Usage, Fault> {
-        let alg = || Ok::<_, Fault>(self.text("alg", LARGEST)?.ok_or(malformed("member `alg` is missing"))?.to_owned());
-        let aad = || Ok::<_, Fault>(self.bytes("aad")?.unwrap_or_default());
-        let needed = |name| self.bytes(name)?.ok_or(malformed("the input of the operation is missing"));
-        Ok(match operation {
-            Operation::Release => Usage::Release,
-            Operation::Unwrap => Usage::Unwrap { alg: alg()?, ciphertext: needed("ciphertext")?, aad: aad()? },
-            Operation::Generate => Usage::Generate { alg: alg()?, bytes: self.length()?, aad: aad()? },
-            Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
-            Operation::Wrap => {
-                Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? }
-            }
-            Operation::Encrypt | Operation::Decrypt | Operation::Verify => {
-                return Err(Fault::new(Code::Unsupported, ""));
-            }
-        })
-    }
-
-    fn length(&self) -> Result<usize, Fault> {
-        let wrong = malformed("member `bytes` is an integer from 1 to 1024");
-        let length = self.0.get("bytes").and_then(Node::as_integer).ok_or(wrong.clone())?;
-        match length {
-            1..=1_024 => usize::try_from(length).map_err(|_| wrong),
-            ..=0 => Err(wrong),
-            _ => Err(Fault::new(Code::TooLarge, "member `bytes` is an integer from 1 to 1024")),
-        }
-    }
-
-    fn proof(&self) -> Result<Proof, Fault> {
-        let stands = |name: &&str| self.0.get(name).is_some();
-        match (stands(&"evidence"), stands(&"token")) {
-            (true, false) => Ok(Proof::Evidence(Box::new(self.evidence()?))),
-            (false, true) => {
-                if ["runtime_data", "init_data", "endorsements"].iter().any(stands) {
-                    return Err(malformed("a token stands alone with `recipient` and `challenge`"));
-                }
-                let token = self.text("token", LARGEST)?.unwrap_or_default();
-                Ok(Proof::Token(Box::new(TokenProof {
-                    token: Zeroizing::new(token.to_owned()),
-                    recipient: self.recipient()?,
-                    challenge: self.challenge()?,
-                })))
-            }
-            (true, true) => Err(malformed("evidence and token exclude each other")),
-            (false, false) if PROOF.iter().any(stands) => Err(malformed("member `evidence` or `token` is missing")),
-            (false, false) => Ok(Proof::None),
-        }
-    }
-
-    fn evidence(&self) -> Result<EvidenceProof, Fault> {
-        let evidence = self.0.get("evidence").ok_or(malformed("member `evidence` is missing"))?;
-        let members = evidence.as_object().ok_or(malformed("member `evidence` is no object"))?;
-        if members.iter().any(|member| !matches!(member.name.as_str(), "kind" | "data")) {
-            return Err(malformed("member `evidence` has an unknown member"));
-        }
-        let text = |name| evidence.get(name).and_then(Node::as_text);
-        let kind = text("kind").ok_or(malformed("member `evidence.kind` is missing"))?;
-        let kind = EvidenceKind::parse(kind).ok_or(Fault::new(Code::Unsupported, "evidence.kind"))?;
-        let data = text("data").ok_or(malformed("member `evidence.data` is missing"))?;
-        Ok(EvidenceProof {
-            kind,
-            data: decode(data, "member `evidence.data` is not canonical base64url")?,
-            challenge: self.challenge()?.ok_or(malformed("member `challenge` is missing"))?,
-            recipient: self.recipient()?,
-            runtime_data: self.data("runtime_data")?,
-            init_data: self.data("init_data")?,
-            endorsements: self.endorsements()?,
-        })
-    }
-
-    fn challenge(&self) -> Result<Option<[u8; 32]>, Fault> {
-        let wrong = "member `challenge` is base64url of 32 bytes";
-        let Some(text) = self.text("challenge", LARGEST)? else { return Ok(None) };
-        let bytes = decode(text, wrong)?;
-        bytes.try_into().map(Some).map_err(|_| malformed(wrong))
-    }
-
-    fn recipient(&self) -> Result<RecipientKey, Fault> {
-        let node = self.0.get("recipient").ok_or(malformed("member `recipient` is missing"))?;
-        let Value::Object(jwk) = node.to_value() else {
-            return Err(malformed("member `recipient` is no object"));
-        };
-        read_recipient(&jwk)
-    }
-
-    fn endorsements(&self) -> Result<Vec<Vec<u8>>, Fault> {
-        let wrong = "member `endorsements` is a list of base64url texts";
-        let Some(node) = self.0.get("endorsements") else { return Ok(Vec::new()) };
-        let pieces = node.as_list().ok_or(malformed(wrong))?;
-        if pieces.len() > MOST_ENDORSEMENTS {
-            return Err(Fault::new(Code::TooLarge, "more than 32 endorsements"));
-        }
-        pieces.iter().map(|piece| decode(piece.as_text().ok_or(malformed(wrong))?, wrong)).collect()
-    }
-
-    fn text(&self, name: &str, longest: usize) -> Result<Option<&str>, Fault> {
-        let Some(node) = self.0.get(name) else { return Ok(None) };
-        let text = node.as_text().ok_or(malformed("a member that must be text is none"))?;
-        if text.len() > longest {
-            return Err(Fault::new(Code::TooLarge, "a text member is too long"));
-        }
-        Ok(Some(text))
-    }
-
-    /// Data of the workload's own: it becomes a claim of the token, which has its own limit.
-    fn data(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        match self.bytes(name)? {
-            Some(bytes) if bytes.len() > LARGEST_DATA => Err(Fault::new(Code::TooLarge, "run-time or init-time data")),
-            other => Ok(other),
-        }
-    }
-
-    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(text) = self.text(name, LARGEST_MEMBER * 4 / 3 + 4)? else { return Ok(None) };
-        decode(text, "a binary member is not canonical base64url").map(Some)
-    }
+    })
 }
 
-fn read_recipient(jwk: &Map<String, Value>) -> Result<RecipientKey, Fault> {
-    RecipientKey::from_jwk(jwk).map_err(Fault::from)
-}
-
-fn decode(text: &str, wrong: &'static str) -> Result<Vec<u8>, Fault> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(wrong))
+fn length_of(body: &Body) -> Result<usize, Fault> {
+    let wrong = malformed("member `bytes` is an integer from 1 to 1024");
+    let length = body.get("bytes").and_then(Node::as_integer).ok_or(wrong.clone())?;
+    match length {
+        1..=1_024 => usize::try_from(length).map_err(|_| wrong),
+        ..=0 => Err(wrong),
+        _ => Err(Fault::new(Code::TooLarge, "member `bytes` is an integer from 1 to 1024")),
+    }
 }
 
 #[cfg(test)]
