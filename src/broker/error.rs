@@ -91,6 +91,7 @@ impl Code {
             Self::DebugRejected => "run the workload without debug mode",
             Self::BindingMismatch => "make the evidence for this very request, host and recipient",
             Self::FreshnessFailed => "take a new challenge and attest again",
+            Self::TokenInvalid => "bring a token, in force, of a verifier that counts here",
             _ => return None,
         })
     }

@@ -18,3 +18,6 @@ mod raw;
 #[path = "../running/mod.rs"]
 mod running;
 mod server;
+mod vault;
+mod vault_keys;
+mod vault_release;

@@ -65,6 +65,8 @@ struct Denied {
     event: Box<Event>,
     fault: Fault,
     told: bool,
+    /// Whether the request does not fit the key.
+    misfit: bool,
 }
 
 impl Broker {
@@ -215,13 +217,14 @@ impl Broker {
                 Ok(Decided::Answer(answer)) => return Ok(answer),
                 Ok(Decided::Again) => {}
                 Ok(Decided::Nonce) => return Err(self.ask_for_nonce(passage, now)),
-                Err(Denied { event, fault, told }) => {
+                Err(Denied { event, fault, told, misfit }) => {
                     if let Some(proven) = proven {
                         self.once_more(&request.seat, &proven.shown.result, correlation)?;
                     }
                     let option = (fault.part == CLEAR).then_some("clear").filter(|_| told);
+                    let misfit = told && misfit;
                     let error = self.deny(*event, &fault, told, correlation);
-                    return Err(VaultRefusal { option, ..error.into() });
+                    return Err(VaultRefusal { option, misfit, ..error.into() });
                 }
             }
         }
@@ -256,7 +259,7 @@ impl Broker {
         let request = &passage.request;
         let provider = request.seat.provider.id();
         let shown = proven.map(|proven| &proven.shown);
-        let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true };
+        let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true, misfit: false };
         let version = request.key.version.map_or(Version::Newest, Version::Named);
         let look = self.look_at(request, version).map_err(fail)?;
         caller::still_there(&self.keystore, provider, &request.caller, now.secs()).map_err(fail)?;
@@ -301,7 +304,7 @@ impl Broker {
             Verdict::Permit { target, seen } => (target, seen),
             Verdict::Deny { fault, told } => {
                 let event = looked.filter(|_| look.key.is_some()).unwrap_or(event);
-                return Err(Denied { event: Box::new(event), fault, told });
+                return Err(Denied { event: Box::new(event), fault, told, misfit: false });
             }
         };
         if let VaultUsage::Raw(input) = &request.usage {
@@ -315,13 +318,13 @@ impl Broker {
                     let event = looked.unwrap_or(event);
                     let met = judged.decision.as_ref().is_some_and(|decision| decision.permit);
                     let told = met || request.caller.may_know(&request.key.name);
-                    return Err(Denied { event: Box::new(event), fault, told });
+                    return Err(Denied { event: Box::new(event), fault, told, misfit: false });
                 }
             }
         }
         let permit = looked.unwrap_or_else(|| event.clone());
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
-        let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };
+        let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told, misfit: false };
         let (usage, sealing) = match (&request.usage, shown, wrapping) {
             (VaultUsage::Raw(input), _, _) => (input.to_use(), sealing_of(input)),
             (VaultUsage::Release(_), Some(shown), Some(wrapping)) => {
@@ -356,7 +359,8 @@ impl Broker {
                 // What does not fit the key may be told to whoever may use it.
                 let met = judged.decision.as_ref().is_none_or(|decision| decision.permit);
                 let told = met || request.caller.may_know(&request.key.name);
-                Err(refused(error.into(), told))
+                let misfit = matches!(error, KeystoreError::OperationNotAllowed(_));
+                Err(Denied { misfit, ..refused(error.into(), told) })
             }
             Err(error) => Err(refused(error.into(), true)),
         }

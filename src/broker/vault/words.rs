@@ -208,11 +208,13 @@ pub struct VaultRefusal {
     pub nonce: Option<String>,
     /// The option of the key that stands in the way.
     pub option: Option<&'static str>,
+    /// Whether the request does not fit the key: another algorithm, another length.
+    pub misfit: bool,
 }
 
 impl From<BrokerError> for VaultRefusal {
     fn from(error: BrokerError) -> Self {
-        Self { error, nonce: None, option: None }
+        Self { error, nonce: None, option: None, misfit: false }
     }
 }
 

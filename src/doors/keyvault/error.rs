@@ -81,10 +81,13 @@ const fn shape(code: Code) -> (StatusCode, &'static str, &'static str) {
 
 impl From<VaultRefusal> for Refusal {
     fn from(refusal: VaultRefusal) -> Self {
-        let VaultRefusal { error, nonce, option } = refusal;
+        let VaultRefusal { error, nonce, option, misfit } = refusal;
         let (mut status, mut code, mut inner) = shape(error.code);
         if nonce.is_some() {
             (status, code, inner) = (StatusCode::UNAUTHORIZED, "Unauthorized", "AttestationNonceRequired");
+        }
+        if misfit {
+            (status, code, inner) = (StatusCode::BAD_REQUEST, "BadParameter", "BadParameter");
         }
         if error.code == Code::Conflict && error.detail.contains("deleted") {
             inner = "ObjectIsDeletedButRecoverable";
