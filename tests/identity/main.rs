@@ -13,6 +13,7 @@ mod discovery;
 mod evidence;
 mod issuer;
 mod keys;
+mod own_door;
 #[path = "../raw/mod.rs"]
 mod raw;
 #[path = "../running/mod.rs"]
