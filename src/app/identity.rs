@@ -53,6 +53,7 @@ fn verifier(settings: &Settings, entry: &VerifierSettings) -> Result<VerifierSet
         audiences: entry.audience.clone(),
         roots,
         max_age: (entry.max_age_seconds > 0).then(|| i64::from(entry.max_age_seconds)),
+        is_keygate: entry.keygate,
         keys,
     })
 }

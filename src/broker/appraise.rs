@@ -10,10 +10,9 @@ use keygate_keystore::Epoch;
 use keygate_policies::attestation::Tracing;
 use keygate_policies::release::FreshnessShown;
 use keygate_policies::{Limits, json};
-use keygate_verifier::tokens::{Foreign, TokenBinding};
 use keygate_verifier::{
     Binding, BoundKey, CollateralId, Endorsements, Evidence, Genuine, NativeBinding, Options, Outcome, RecipientKey,
-    UnixTime, UsedCollateral, native_bind,
+    UnixTime, UsedCollateral,
 };
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
@@ -23,7 +22,6 @@ use super::challenge::{self, Live};
 use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
-use crate::identity::NoEvidence;
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
 use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
 
@@ -136,30 +134,6 @@ impl Broker {
         }
     }
 
-    /// Judges a token of another verifier; none where it names nobody known. `native-api.md` sections 4 and 5: with a challenge of
-    /// ours it must be bound to this very request in a place that the workload fills; without one it is as new as its issuer says.
-    fn appraise_foreign(
-        &self,
-        seat: &Seat,
-        proof: &TokenProof,
-        challenge: Option<([u8; 32], Live)>,
-        request: &[u8; 32],
-        now: UnixTime,
-    ) -> Option<Result<Shown, Fault>> {
-        let mut half = [0; 32];
-        if let Some((bytes, _)) = &challenge {
-            let bind = native_bind(bytes, seat.provider.host(), request, &proof.recipient, b"");
-            half.copy_from_slice(&bind[..32]);
-        }
-        let binding = match &challenge {
-            Some(_) => TokenBinding::Nonce { bind: &half, recipient: &proof.recipient },
-            None => TokenBinding::Unbound,
-        };
-        let at = (seat.provider.id().as_str(), seat.provider.issuer());
-        let judged = self.identity.judge_evidence(at, &proof.token, &binding, now)?;
-        Some(judged.map_err(no_evidence).and_then(|foreign| shown_by(&foreign, proof, challenge)))
-    }
-
     fn appraise_own_token(
         &self,
         seat: &Seat,
@@ -236,57 +210,8 @@ fn conclude(genuine: &Genuine, proof: &EvidenceProof) -> Result<AttestationResul
     Ok(result_of(genuine, presented, sha256(&proof.data), recipient))
 }
 
-pub(crate) fn no_evidence(why: NoEvidence) -> Fault {
-    match why {
-        NoEvidence::Refused(code, said) => Fault::new(Code::of(code), "token").because(said),
-        NoEvidence::Unavailable(said) => Fault::new(Code::CollateralUnavailable, "issuer").because(said),
-    }
-}
-
-/// What a good token of another verifier shows. An answer goes to the key in the token, or to the one that our nonce in it is over;
-/// to no other.
-fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], Live)>) -> Result<Shown, Fault> {
-    let mismatch = |why: &str| Err(Fault::new(Code::BindingMismatch, "recipient").because(why));
-    match foreign.bound_key() {
-        BoundKey::Present(key) if *key == proof.recipient => {}
-        BoundKey::Present(_) => return mismatch("the token is bound to another key"),
-        BoundKey::Absent => return mismatch("the token vouches for no key of a workload"),
-    }
-    let freshness = if foreign.is_fresh() { FreshnessShown::Once } else { FreshnessShown::IssuerOnly };
-    Ok(shown_for(foreign, proof.recipient.clone(), freshness, challenge))
-}
-
-/// What a good token of another verifier shows for this key of the workload.
-pub(crate) fn shown_for(
-    foreign: &Foreign,
-    recipient: RecipientKey,
-    freshness: FreshnessShown,
-    challenge: Option<([u8; 32], Live)>,
-) -> Shown {
-    let signer = identity("issuer-key", foreign.signer());
-    let identities = listed(foreign.platforms(), foreign.measurements()).chain([signer]).collect();
-    let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
-    Shown {
-        result: AttestationResult {
-            source: Source::Foreign(foreign.issuer().to_owned()),
-            attested: foreign.claims().clone(),
-            presented: Map::new(),
-            evidence_digest: *foreign.digest(),
-            sameness: *foreign.digest(),
-            identities,
-            tcb: None,
-            recipient: Some(recipient),
-            not_after: foreign.not_after(),
-        },
-        under: None,
-        freshness,
-        challenge,
-        until,
-    }
-}
-
 /// What deny lists know platforms and measurements by.
-fn listed<'a>(platforms: &'a [String], measurements: &'a [String]) -> impl Iterator<Item = [u8; 32]> + 'a {
+pub(crate) fn listed<'a>(platforms: &'a [String], measurements: &'a [String]) -> impl Iterator<Item = [u8; 32]> + 'a {
     // Under its full name (`snp-chip:0a1b…`) and under what stands behind the colon.
     let platforms = platforms.iter().flat_map(|name| {
         let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);

@@ -19,6 +19,7 @@ pub mod azure;
 mod decide;
 mod denials;
 mod describe;
+mod foreign;
 mod journal;
 mod knowledge;
 mod policy_book;

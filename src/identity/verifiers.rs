@@ -29,6 +29,8 @@ pub struct VerifierSetup {
     pub roots: TokenRoots,
     /// Oldest token, in seconds.
     pub max_age: Option<i64>,
+    /// Whether it is a Keygate, whose tokens say under `keygate` what it concluded.
+    pub is_keygate: bool,
     /// Where its keys come from; none: only certificates under its roots count.
     pub keys: Option<Box<dyn KeySource>>,
 }
@@ -42,6 +44,7 @@ pub struct ForeignVerifier {
     audiences: Vec<String>,
     roots: TokenRoots,
     max_age: Option<i64>,
+    is_keygate: bool,
     keys: Option<Arc<Keys>>,
 }
 
@@ -56,9 +59,9 @@ pub enum NoEvidence {
 
 impl ForeignVerifier {
     pub(super) fn new(setup: VerifierSetup) -> Self {
-        let VerifierSetup { name, issuer, profile, provider, audiences, roots, max_age, keys } = setup;
+        let VerifierSetup { name, issuer, profile, provider, audiences, roots, max_age, is_keygate, keys } = setup;
         let keys = keys.map(|source| Arc::new(Keys::new(source)));
-        Self { name, issuer, profile, provider, audiences, roots, max_age, keys }
+        Self { name, issuer, profile, provider, audiences, roots, max_age, is_keygate, keys }
     }
 
     /// The name in the settings.
@@ -85,6 +88,7 @@ impl ForeignVerifier {
             roots: &self.roots,
             audiences,
             max_age: self.max_age,
+            is_keygate: self.is_keygate,
         }
     }
 

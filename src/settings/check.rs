@@ -91,6 +91,7 @@ const LISTS: &[(&str, &[&str])] = &[
             "roots",
             "ca",
             "max_age_seconds",
+            "keygate",
             "allow_private_addresses",
         ],
     ),

@@ -48,6 +48,9 @@ pub struct VerifierSettings {
     /// Oldest token that is accepted; 0: what the family says.
     #[serde(default)]
     pub max_age_seconds: u32,
+    /// Whether it is a Keygate: its tokens say under `keygate` what it concluded, and that is read.
+    #[serde(default)]
+    pub keygate: bool,
     /// Hosts that may have a private or loopback address.
     #[serde(default)]
     pub allow_private_addresses: Vec<String>,
@@ -77,11 +80,17 @@ impl VerifierSettings {
         if self.issuer.is_empty() || self.issuer.len() > 512 || !printable {
             return Err(self.wrong("the issuer is empty or odd", "write it exactly as its tokens have it in `iss`"));
         }
+        if self.keygate && self.profile != "maa" {
+            return Err(
+                self.wrong("`keygate` stands beside another profile", "tokens of a Keygate are of profile `maa`")
+            );
+        }
         let alone = providers.is_empty() && self.issuer == "https://localhost";
-        if alone || providers.iter().any(|provider| provider.issuer() == self.issuer) {
+        if (alone || providers.iter().any(|provider| provider.issuer() == self.issuer)) && !self.keygate {
             return Err(self.wrong(
                 format!("issuer `{}` is a provider of this service", self.issuer),
-                "tokens of its own are sessions of the native door, and those of the attestation door are for others",
+                "tokens of its attestation door count at the provider itself; for others write `profile = \"maa\"` and \
+                 `keygate = true`",
             ));
         }
         is_provider(&self.provider, providers).map_err(|what| self.wrong(what, "name the `id` of a provider"))?;
@@ -202,6 +211,10 @@ profile = "ear"
         let own = "[[providers]]\nid = \"default\"\nhosts = [\"kms.example\"]\n";
         let entry = GOOGLE.replace("https://confidentialcomputing.googleapis.com", "https://kms.example");
         refused(&format!("{own}{entry}"), "is a provider of this service");
+        let maa = entry.replace("google-confidential-space", "maa");
+        refused(&format!("{own}{maa}"), "is a provider of this service");
+        assert!(read(&format!("{own}{maa}keygate = true\n")).unwrap().issuers[0].keygate);
+        refused(&format!("{own}{entry}keygate = true\n"), "another profile");
         assert!(read(&format!("{own}{GOOGLE}")).is_ok());
     }
 }

@@ -8,10 +8,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use keygate::broker::*;
-use keygate::identity::{Identity, KeySource, VerifierSetup};
+use keygate::identity::{Identity, KeyFile, KeySource, VerifierSetup};
 use keygate_forge::binding::{self, Question};
 use keygate_keystore::{Change, KeyType};
-use keygate_verifier::tokens::{Profile, TokenRoots};
+use keygate_verifier::tokens::{Profile, TokenBinding, TokenRoots};
+use keygate_verifier::{BoundKey, UnixTime};
 use serde_json::{Value, json};
 
 use super::broker::{HOST, House, NOW, Workload, b64, check_receipt, request};
@@ -31,6 +32,7 @@ pub fn verifier(name: &str, issuer: &str, profile: Profile, keys: impl KeySource
         audiences: Vec::new(),
         roots: TokenRoots::none(),
         max_age: None,
+        is_keygate: false,
         keys: Some(Box::new(keys)),
     }
 }
@@ -347,4 +349,34 @@ async fn an_issuer_of_evidence_is_none_of_people() {
     let token = stage.plain.token(&stage.plain());
     let refused = stage.house.broker.caller(&stage.house.seat(), Some(&token)).unwrap_err();
     assert_eq!(refused.code, Code::CredentialInvalid);
+}
+
+#[tokio::test]
+async fn the_recipient_of_a_key_vaults_target_is_found_in_it() {
+    let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
+    let folder = std::env::var_os("KEYGATE_VECTORS").map_or(default, std::path::PathBuf::from);
+    let folder = folder.join("tokens/generated");
+    if !folder.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "the token vectors are not at {}", folder.display());
+        return;
+    }
+    let keys = KeyFile(folder.join("issuer-jwks.json"));
+    let issuer = VerifierSetup {
+        keys: Some(Box::new(keys)),
+        ..verifier("attest", "https://attest.example", Profile::Maa, Played::of(&[]))
+    };
+    let identity = Identity::default().with_verifiers(vec![issuer]);
+    let now = UnixTime::from_secs(1_790_000_000);
+    identity.renew(now).await;
+    let spki = std::fs::read(folder.join("tee-public-spki.der")).unwrap();
+    for name in ["target-cvm.jwt", "target-aci.jwt"] {
+        let token = std::fs::read_to_string(folder.join(name)).unwrap();
+        let at = ("default", "https://kms.example");
+        let judge = |token: &str| identity.judge_evidence(at, token, &TokenBinding::Unbound, now);
+        let found = judge(token.trim_end()).unwrap().unwrap();
+        assert_eq!(found.bound_key(), &BoundKey::Present(RecipientKey::from_spki(&spki).unwrap()), "{name}");
+        assert_eq!((found.key_id(), found.issuer()), (Some("TeeWrapKey"), "https://attest.example"));
+        let cut = token.trim_end().strip_suffix(|_| true).unwrap();
+        assert!(matches!(judge(cut), None | Some(Err(_))), "{name}");
+    }
 }

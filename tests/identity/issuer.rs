@@ -182,7 +182,7 @@ fn answer(script: &Mutex<Script>, request: &HttpRequest) -> Said {
     script.headers = headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned())).collect();
     match request.path() {
         "/.well-known/openid-configuration" => script.document.clone(),
-        "/keys" => script.keys.clone(),
+        "/keys" | "/certs" => script.keys.clone(),
         _ => Said::Status(404),
     }
 }

@@ -14,6 +14,7 @@ mod evidence;
 mod issuer;
 mod keys;
 mod outage;
+mod own_door;
 #[path = "../raw/mod.rs"]
 mod raw;
 #[path = "../running/mod.rs"]

@@ -90,6 +90,7 @@ impl Vault {
             audiences: Vec::new(),
             roots: TokenRoots::none(),
             max_age: None,
+            is_keygate: false,
             keys: Some(Box::new(Played::of(&[&signer]))),
         };
         let identity = Identity::new(Vec::new(), Vec::new()).with_verifiers(vec![verifier]);

@@ -3,7 +3,6 @@
 //! `secure-key-release.md`; `bad-inputs.md` KEY-02 to KEY-09, JWT rows by their code.
 
 use actix_web::http::Method;
-use keygate::broker::*;
 use keygate_forge::binding::Question;
 use keygate_keystore::KeyType;
 use serde_json::{Value, json};

@@ -248,14 +248,14 @@ async fn a_draft_is_evaluated_and_nobody_vouches_for_it() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_door_is_neither_proof_nor_credential() {
+async fn a_token_of_the_door_without_a_key_of_the_workloads_is_no_proof_and_never_a_credential() {
     let azure = Azure::new();
     let workload = Workload::new();
     azure.house.key("db-key", keygate_keystore::KeyType::Oct256, json!({"freshness": "session"}));
     let token = azure.attest(azure.request(AttestationType::SgxEnclave)).await.unwrap();
     azure.relied(&token);
     let ask = workload.release_by_token(&azure.house, "db-key", &token);
-    assert_eq!(azure.house.broker.use_key(ask).await.unwrap_err().code, Code::TokenInvalid);
+    assert_eq!(azure.house.broker.use_key(ask).await.unwrap_err().code, Code::BindingMismatch);
     assert_eq!(azure.house.broker.caller(&azure.house.seat(), Some(&token)).unwrap_err().code, Code::CredentialInvalid);
     // The twin that is one: a token of the native door is a proof.
     let session = azure.house.broker.attest(workload.attest(&azure.house)).await.unwrap().token;

@@ -63,6 +63,7 @@ fn judge(
         roots,
         audiences: &[AUDIENCE],
         max_age: None,
+        is_keygate: false,
     };
     verify_foreign(token, &issuer, &TokenBinding::Unbound, now)
 }

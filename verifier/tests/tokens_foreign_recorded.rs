@@ -35,6 +35,7 @@ fn judge(profile: Profile, issuer: &str, claims: &Value) -> Result<Foreign, Toke
         roots: &roots,
         audiences: &["https://some_audience"],
         max_age: Some(86_400 * 365 * 2),
+        is_keygate: false,
     };
     let at = UnixTime::from_secs(claims["iat"].as_i64().unwrap());
     let token = family.signer.sign(&family.header(), claims);
@@ -124,6 +125,7 @@ fn nvidias_samples_are_a_gpu_and_a_switch_and_open_nothing() {
             roots: &roots,
             audiences: &[],
             max_age: None,
+            is_keygate: false,
         };
         let at = UnixTime::from_secs(device["iat"].as_i64().unwrap());
         let found = verify_foreign(&text, &configured, &TokenBinding::Unbound, at).unwrap();

@@ -53,6 +53,7 @@ impl Judge<'_> {
             roots: &roots,
             audiences: &["https://keygate.example"],
             max_age: self.max_age,
+            is_keygate: false,
         };
         verify_foreign(token, &issuer, &TokenBinding::Unbound, UnixTime::from_secs(at))
     }
@@ -111,6 +112,7 @@ fn the_generated_targets_are_accepted_with_the_key_on_top() {
             roots: &roots,
             audiences: &[],
             max_age: None,
+            is_keygate: false,
         };
         let binding = TokenBinding::Nonce { bind: &[0; 32], recipient: &tee };
         let refused = verify_foreign(&token, &issuer, &binding, UnixTime::from_secs(ISSUED)).unwrap_err();
@@ -211,8 +213,16 @@ fn samples_without_a_key_set_are_refused_at_their_own_time() {
         }
         let said = peek_foreign(&token).unwrap();
         let roots = TokenRoots::none();
-        let configured =
-            Issuer { name: "sample", issuer, profile, keys: &nothing, roots: &roots, audiences: &[], max_age: None };
+        let configured = Issuer {
+            name: "sample",
+            issuer,
+            profile,
+            keys: &nothing,
+            roots: &roots,
+            audiences: &[],
+            max_age: None,
+            is_keygate: false,
+        };
         // A staging instance, and a server of somebody's own, are no configured issuers.
         let stranger = path.contains("switch") || path.contains("lookalike");
         assert_eq!(configured.fits(&said), !stranger, "{path}: {:?}", said.issuer);

@@ -4,9 +4,10 @@
 //! set, and a key stands there for a while before it signs. All of it follows from the times at which keys were made, so that every
 //! process that opens the store concludes the same.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use keygate_keystore::{KeyMaterial, KeyType, Keystore, ServicePurpose};
+use keygate_verifier::tokens::KeySet;
 use openssl::sha::sha256;
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ const GRACE: i64 = 300;
 pub(crate) struct KeyLine {
     keys: Vec<Arc<AzureSigningKey>>,
     schedule: Schedule,
+    /// The public halves, read once.
+    set: OnceLock<KeySet>,
 }
 
 /// What is to be done with the keys of a provider.
@@ -40,6 +43,18 @@ pub(crate) enum Due {
 }
 
 impl KeyLine {
+    fn of(keys: Vec<Arc<AzureSigningKey>>, schedule: Schedule) -> Self {
+        Self { keys, schedule, set: OnceLock::new() }
+    }
+
+    /// The keys that tokens are checked with: all that are not retired, and none without one.
+    pub(crate) fn set(&self) -> &KeySet {
+        self.set.get_or_init(|| {
+            let published = json!({"keys": self.keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()});
+            KeySet::parse(published.to_string().as_bytes()).unwrap_or_default()
+        })
+    }
+
     /// When the key at `index` begins to sign: the first at once, any other after it was published for a while.
     fn signs_from(&self, index: usize) -> i64 {
         match (index, self.keys.get(index)) {
@@ -131,7 +146,8 @@ impl AzureKeys {
         Ok(self.known())
     }
 
-    fn known(&self) -> Arc<KeyLine> {
+    /// The keys that are there, without making any.
+    pub(crate) fn known(&self) -> Arc<KeyLine> {
         Arc::clone(&self.line.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -182,7 +198,7 @@ fn read(keystore: &Keystore, setup: &ProviderSetup) -> Result<KeyLine, Fault> {
         let key = AzureSigningKey::from_pkcs1(&pkcs1, certificates, view.created)?;
         Ok::<_, Fault>(Arc::new(key))
     });
-    Ok(KeyLine { keys: opened.collect::<Result<_, _>>()?, schedule: setup.schedule })
+    Ok(KeyLine::of(opened.collect::<Result<_, _>>()?, setup.schedule))
 }
 
 /// The certificates of a key. Their subject is the issuer, which the settings may have changed since: then the key gets another
@@ -225,7 +241,7 @@ mod tests {
             let rsa = openssl::rsa::Rsa::generate(2048).unwrap();
             Arc::new(AzureSigningKey::from_pkcs1(&rsa.private_key_to_der().unwrap(), Vec::new(), *at).unwrap())
         };
-        KeyLine { keys: created.iter().map(key).collect(), schedule: Schedule::default() }
+        KeyLine::of(created.iter().map(key).collect(), Schedule::default())
     }
 
     fn published(line: &KeyLine, now: i64) -> usize {

@@ -38,6 +38,11 @@ pub(super) fn attestation(
         put("nonce", json!(nonce));
     }
     put("jti", json!(hex::encode(jti)));
+    if let Some(keygate) = body.get_mut("keygate").and_then(Value::as_object_mut) {
+        // For deny lists of whoever accepts the token; not all of them stand in a claim.
+        let names: Vec<String> = result.identities.iter().map(|id| URL_SAFE_NO_PAD.encode(id)).collect();
+        keygate.insert("identities".to_owned(), json!(names));
+    }
     dated(&mut body, now, TOKEN_LIFE);
     body
 }

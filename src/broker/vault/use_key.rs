@@ -9,19 +9,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{KeystoreError, Look, Outcome, Sealing};
 use keygate_policies::release::FreshnessShown;
-use keygate_verifier::tokens::TokenBinding;
+use keygate_verifier::tokens::{Foreign, TokenBinding};
 use keygate_verifier::{BoundKey, CollateralId, UnixTime};
 
 use super::standing::{Bearing, CLEAR, Obstacle, stands};
 use super::words::{RawInput, Target, VaultAnswer, VaultRefusal, VaultRequest, VaultUsage};
 use crate::audit::{Event, Field, kind};
 use crate::broker::Broker;
-use crate::broker::appraise::{Held, Judgement, Shown, no_evidence, shown_for};
+use crate::broker::appraise::{Held, Judgement, Shown};
 use crate::broker::caller::{self, Caller};
 use crate::broker::challenge::{self, Live, correlation};
 use crate::broker::decide::{Question, Terms, Times, Verdict, Version, authorize, sealed_to, spend_of, wrapping_for};
 use crate::broker::describe::PRESENTED;
 use crate::broker::error::{Code, Fault};
+use crate::broker::foreign::result_of_foreign;
 use crate::broker::pool::Permit;
 use crate::broker::request::{Proof, Seat};
 use crate::broker::turns::Turn;
@@ -161,15 +162,14 @@ impl Broker {
     fn prove_target(&self, seat: &Seat, token: &str, now: UnixTime) -> Result<Proven, Fault> {
         let unknown =
             || Fault::new(Code::TokenInvalid, "target").because("the token is of no verifier that counts here");
-        let at = (seat.provider.id().as_str(), seat.provider.issuer());
-        let judged = self.identity.judge_evidence(at, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
-        let foreign = judged.map_err(no_evidence)?;
+        let judged = self.judge_foreign(&seat.provider, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
+        let foreign = judged?;
         let mismatch = |why: &str| Fault::new(Code::BindingMismatch, "target").because(why);
-        let BoundKey::Present(recipient) = foreign.bound_key() else {
+        if matches!(foreign.bound_key(), BoundKey::Absent) {
             return Err(mismatch("the token vouches for no key of a workload"));
-        };
+        }
         let key_id = foreign.key_id().ok_or_else(|| mismatch("the key in the token has no `kid`"))?.to_owned();
-        let shown = shown_for(&foreign, recipient.clone(), FreshnessShown::IssuerOnly, None);
+        let shown = shown_by(&foreign, FreshnessShown::IssuerOnly, None);
         Ok(Proven { shown, key_id, fresh: false })
     }
 
@@ -178,16 +178,15 @@ impl Broker {
         let seat = &passage.request.seat;
         let unknown =
             || Fault::new(Code::CredentialInvalid, "").because("the token is of no verifier that counts here");
-        let at = (seat.provider.id().as_str(), seat.provider.issuer());
-        let judged = self.identity.judge_evidence(at, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
-        let foreign = judged.map_err(no_evidence).map_err(|fault| match fault.code {
+        let judged = self.judge_foreign(&seat.provider, token, &TokenBinding::Unbound, now).ok_or_else(unknown)?;
+        let foreign = judged.map_err(|fault| match fault.code {
             Code::TokenInvalid => Fault { code: Code::CredentialInvalid, ..fault },
             _ => fault,
         })?;
-        let BoundKey::Present(recipient) = foreign.bound_key() else {
+        if matches!(foreign.bound_key(), BoundKey::Absent) {
             let why = "the token vouches for no key of a workload";
             return Err(Fault::new(Code::BindingMismatch, "token").because(why));
-        };
+        }
         let provider = seat.provider.id();
         let live = |text: &String| -> Option<([u8; 32], Live)> {
             let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -197,7 +196,7 @@ impl Broker {
         let spent = foreign.workload_nonces().iter().find_map(live);
         // What the rule says is found as for a fresh token; whether it is fresh is asked behind it, of whoever met the rule.
         let key_id = foreign.key_id().unwrap_or_default().to_owned();
-        let shown = shown_for(&foreign, recipient.clone(), FreshnessShown::Once, spent);
+        let shown = shown_by(&foreign, FreshnessShown::Once, spent);
         Ok(Proven { shown, key_id, fresh: spent.is_some() })
     }
 
@@ -373,6 +372,12 @@ impl Broker {
             _ => self.keystore.look_version(provider, &request.key.name, version.wanted().as_ref())?,
         })
     }
+}
+
+/// What a good token shows for the key in it.
+fn shown_by(foreign: &Foreign, freshness: FreshnessShown, challenge: Option<([u8; 32], Live)>) -> Shown {
+    let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
+    Shown { result: result_of_foreign(foreign), under: None, freshness, challenge, until }
 }
 
 /// Whether the caller's roles are enough to be served without evidence, as far as roles go; nothing is looked at for it.

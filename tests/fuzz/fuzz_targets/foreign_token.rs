@@ -28,6 +28,7 @@ fn all(token: &str) {
                 roots: &roots,
                 audiences: &["https://keygate.example"],
                 max_age: Some(3_600),
+                is_keygate: true,
             };
             let now = UnixTime::from_secs(1_750_000_000);
             assert!(verify_foreign(token, &issuer, &TokenBinding::Unbound, now).is_err());

@@ -200,6 +200,7 @@ impl Family {
             roots: &roots,
             audiences: &[AUDIENCE],
             max_age: None,
+            is_keygate: false,
         };
         verify_foreign(token, &issuer, binding, now)
     }

@@ -28,6 +28,7 @@ pub struct Foreign {
     companion: bool,
     platforms: Vec<String>,
     measurements: Vec<String>,
+    blinded: Vec<[u8; 32]>,
     signer: String,
     issued: UnixTime,
     expires: UnixTime,
@@ -73,6 +74,7 @@ impl Foreign {
             companion: reading.companion,
             platforms: reading.platforms,
             measurements: reading.measurements,
+            blinded: reading.blinded,
             signer: checked.signer,
             issued: checked.issued,
             expires: checked.expires,
@@ -110,6 +112,12 @@ impl Foreign {
     pub fn is_fresh(&self) -> bool {
         self.bind.is_some()
     }
+    /// The texts in places that the workload fills and the issuer verified, as they stand there: at most eight, each of at most 512
+    /// bytes. Google's `eat_nonce`; Azure's `x-ms-runtime.nonce` and `x-ms-runtime.client-payload.nonce`, that one also out of its
+    /// base64; `nonce` of run-time or held data of Intel and EAR. Never what an issuer echoes to whoever asked it.
+    pub fn workload_nonces(&self) -> &[String] {
+        &self.nonces
+    }
     /// Whether the workload may be looked into; missing information is debug.
     pub fn is_debug(&self) -> bool {
         self.debug
@@ -125,6 +133,11 @@ impl Foreign {
     /// Measurements for deny lists, lower-case hex.
     pub fn measurements(&self) -> &[String] {
         &self.measurements
+    }
+    /// Names for deny lists as a Keygate writes them into its tokens: SHA-256 over the sort, a NUL and the value. Empty for every
+    /// other issuer.
+    pub fn blinded_identities(&self) -> &[[u8; 32]] {
+        &self.blinded
     }
     /// The RFC 7638 thumbprint of the key that signed, for deny lists.
     pub fn signer(&self) -> &str {
@@ -146,11 +159,6 @@ impl Foreign {
     /// the bytes of its signature.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
-    }
-
-    /// What stands in the places that the workload fills and the issuer verified: where a nonce of ours counts.
-    pub fn workload_nonces(&self) -> &[String] {
-        &self.nonces
     }
 
     /// The digest that binds it to this request.

@@ -39,7 +39,7 @@ pub(super) fn read(claims: &Map<String, Value>) -> Result<Reading, TokenFault> {
         _ => return Err(TokenFault::Profile("its hardware model is not confidential")),
     });
     reading.debug = debug(&[dbgstat(claims.get("dbgstat"), &["disabled-since-boot"])]);
-    reading.nonces = nonces(claims.get("eat_nonce"))?;
+    nonces(claims.get("eat_nonce"))?.into_iter().for_each(|nonce| reading.nonce_text(nonce));
     if let Some(secure) = claims.get("secboot") {
         reading.platform.insert("secure_boot".into(), secure.clone());
     }

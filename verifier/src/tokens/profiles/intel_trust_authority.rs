@@ -115,7 +115,9 @@ fn bound(attester: &Map<String, Value>, order: Order, reading: &mut Reading) -> 
     for place in &places {
         reading.nonce(place.get("nonce"));
     }
-    reading.nonces.extend(held.as_ref().and_then(|held| String::from_utf8(held.clone()).ok()));
+    if let Some(text) = held.as_ref().and_then(|held| String::from_utf8(held.clone()).ok()) {
+        reading.nonce_text(text);
+    }
     let named = places.iter().find_map(|place| at(place, &["tee-pubkey"]));
     reading.key = match (named, held) {
         (Some(jwk), _) => Some(tee_key::of_jwk(jwk)?),

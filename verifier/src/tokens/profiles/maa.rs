@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Issuer;
 use super::judge::{Checked, Rules, text};
+use super::keygate;
 use super::reading::{Reading, at, debug, debuggable};
 use super::tee_key;
 use crate::formats::base64url::decode_lenient;
@@ -62,7 +63,10 @@ pub(super) fn read(checked: &Checked<'_>, issuer: &Issuer<'_>, now: UnixTime) ->
     if let Some(runtime) = runtime(claims)? {
         reading.key = runtime.get("keys").map(tee_key::of_key_list).transpose()?.flatten();
         reading.nonce(runtime.get("nonce"));
-        reading.nonces.extend(payload_nonces(&runtime));
+        payload_nonces(&runtime).into_iter().for_each(|nonce| reading.nonce_text(nonce));
+    }
+    if issuer.is_keygate {
+        keygate::read(claims, &mut reading)?;
     }
     Ok(reading)
 }

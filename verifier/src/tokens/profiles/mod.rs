@@ -18,6 +18,7 @@
 //!     roots: &roots,
 //!     audiences: &[],
 //!     max_age: None,
+//!     is_keygate: false,
 //! };
 //! // {"alg":"none"}
 //! let now = UnixTime::from_secs(1_750_000_000);
@@ -32,6 +33,7 @@ mod foreign;
 mod google_confidential_space;
 mod intel_trust_authority;
 mod judge;
+mod keygate;
 mod maa;
 mod nvidia_nras;
 mod oidc;
@@ -121,6 +123,9 @@ pub struct Issuer<'a> {
     /// The most seconds since `iat`. `None`: the usual life of the family's tokens. EAR tokens without `exp` live this long, and not
     /// at all without it.
     pub max_age: Option<i64>,
+    /// Whether the issuer is a Keygate, whose tokens have Azure's form and the member `keygate` of what it concluded. Counts for
+    /// [`Profile::Maa`] alone; a token of anybody else with that member is refused.
+    pub is_keygate: bool,
 }
 
 impl Issuer<'_> {
@@ -128,6 +133,10 @@ impl Issuer<'_> {
     /// Several may fit where the family's tokens do not name their issuer.
     pub fn fits(&self, peek: &Peek) -> bool {
         self.profile.rules().names(self.issuer, peek.issuer.as_deref())
+    }
+
+    fn speaks_keygate(&self) -> bool {
+        self.is_keygate && self.profile == Profile::Maa
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) fn verify<'k>(text: &str, issuer: &Issuer<'k>, now: UnixTime) -> Resu
         overall.issued = overall.issued.min(device.issued);
         devices.insert(name.clone(), Value::Object(device.claims));
     }
-    reading.nonces = vec![nonce];
+    reading.nonce_text(nonce);
     overall.claims.insert("submods".into(), Value::Object(devices));
     Ok((overall, reading))
 }

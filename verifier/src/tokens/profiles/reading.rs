@@ -5,6 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::tee_key::TeeKey;
 
+/// Texts that a workload filled in one token: Google's tokens hold six.
+const MOST_NONCES: usize = 8;
+/// Bytes of one such text; what is longer is the nonce of no request.
+const LONGEST_NONCE: usize = 512;
+
 /// What one family's token says, in common words.
 #[derive(Default)]
 pub(super) struct Reading {
@@ -36,6 +41,10 @@ pub(super) struct Reading {
     pub platforms: Vec<String>,
     /// Measurements for deny lists, lower-case hex.
     pub measurements: Vec<String>,
+    /// Members of `keygate` that an issuer which is a Keygate concluded.
+    pub told: Map<String, Value>,
+    /// Names for deny lists that such an issuer blinded.
+    pub blinded: Vec<[u8; 32]>,
 }
 
 impl Reading {
@@ -90,7 +99,14 @@ impl Reading {
     /// Notes a text that a workload may have filled.
     pub fn nonce(&mut self, value: Option<&Value>) {
         if let Some(Value::String(nonce)) = value {
-            self.nonces.push(nonce.clone());
+            self.nonce_text(nonce.clone());
+        }
+    }
+
+    /// The same of a text that stood there in another form.
+    pub fn nonce_text(&mut self, nonce: String) {
+        if nonce.len() <= LONGEST_NONCE && self.nonces.len() < MOST_NONCES {
+            self.nonces.push(nonce);
         }
     }
 
@@ -116,7 +132,7 @@ impl Reading {
 
     /// The members of `keygate` that come from this reading.
     pub fn normalised(&self) -> Map<String, Value> {
-        let mut keygate = Map::new();
+        let mut keygate = self.told.clone();
         keygate.insert("debug".into(), json!(self.debug));
         let mut tee = Map::new();
         tee.insert("kind".into(), json!(self.kind));
