@@ -22,6 +22,7 @@ use crate::key_backup::{AfterPurge, KeyBackup};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::rotation::RotationPolicy;
+use crate::transfer::Transferred;
 use crate::views::KeyView;
 
 /// A change, who wants it, and on which state it rests.
@@ -195,6 +196,9 @@ pub enum NewMaterial {
     Generate,
     /// The caller brings it.
     Import(KeyMaterial),
+    /// It came sealed to a key of ours. If that key has changed since, the change is refused as
+    /// [`KeystoreError::EpochMoved`](crate::KeystoreError::EpochMoved): open it again.
+    Transferred(Transferred),
 }
 
 /// Attributes of a new key.

@@ -7,7 +7,7 @@
 //! * [`Keystore`] is the store: [`Keystore::look`] before a decision, [`Keystore::perform`] after it,
 //!   with an [`Authorized`] that carries everything; [`Keystore::change`] for administrators.
 //! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
-//! * [`import`] is the only door for foreign key material.
+//! * [`import`] is the only door for foreign key material; [`Keystore::open_transfer`] opens what came sealed, for it.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign, and the raw forms
 //!   of dialect doors.
 //! * [`KeyBackup`] is a sealed copy of one key, [`RotationPolicy`] says when it is due for its next version.
@@ -38,6 +38,7 @@ pub mod rotation;
 mod seal;
 mod service;
 mod storage;
+mod transfer;
 mod views;
 pub mod wrap;
 
@@ -60,6 +61,7 @@ pub use perform::{ALARMING_GCM_USES, MOST_GCM_USES};
 pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
 pub use rotation::{DueRotation, RotationPolicy, RotationVersion};
+pub use transfer::{LONGEST_TRANSFER, TransferOrder, Transferred, TransferredKind};
 pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
     KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,

@@ -238,7 +238,7 @@ pub fn attributes() -> Attributes {
         not_before: None,
         expires: None,
         exportable: true,
-        operations: Operation::ALL.to_vec(),
+        operations: Operation::USES.to_vec(),
         tags: Default::default(),
     }
 }

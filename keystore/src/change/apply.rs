@@ -169,7 +169,8 @@ impl Keystore {
         let made = |material: NewMaterial, key_type: KeyType| match material {
             NewMaterial::Generate => KeyMaterial::generate(key_type).map(NewMaterial::Import),
             NewMaterial::Import(material) if material.key_type() == key_type => Ok(NewMaterial::Import(material)),
-            NewMaterial::Import(_) => Err(KeystoreError::Malformed("the material is not of the key's type")),
+            NewMaterial::Transferred(key) if key.key_type() == key_type => Ok(NewMaterial::Transferred(key)),
+            _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
         };
         Ok(match change {
             Change::CreateKey { name, key_type, attributes, rules, immutable, material } => {

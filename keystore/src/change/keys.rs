@@ -6,7 +6,7 @@
 use super::apply::{Context, etag};
 use super::{Attributes, NewMaterial, RuleDocument};
 use crate::error::{KeyStateReason, KeystoreError};
-use crate::key::KeyType;
+use crate::key::{KeyType, Operation};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, VersionId};
 use crate::seal::Secret;
@@ -29,11 +29,29 @@ pub(super) struct NewKey {
     pub(super) immutable: bool,
 }
 
-pub(super) fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
-    match material {
-        NewMaterial::Import(material) if material.key_type() == key_type => Ok(material),
-        _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
+/// The material of a change, if it is of this type.
+pub(super) fn brought(
+    tx: &Transaction<'_>,
+    context: &Context,
+    material: NewMaterial,
+    key_type: KeyType,
+) -> Result<KeyMaterial, KeystoreError> {
+    let material = match material {
+        NewMaterial::Import(material) => Some(material),
+        NewMaterial::Transferred(key) => Some(key.take(tx, &context.provider)?),
+        NewMaterial::Generate => None,
+    };
+    material
+        .filter(|material| material.key_type() == key_type)
+        .ok_or(KeystoreError::Malformed("the material is not of the key's type"))
+}
+
+/// Whether a key of this type may have these operations: importing stands alone.
+pub(super) fn fit_operations(operations: &[Operation], key_type: KeyType) -> Result<(), KeystoreError> {
+    if !operations.contains(&Operation::Import) || (operations.len() == 1 && key_type.rsa_bits().is_some()) {
+        return Ok(());
     }
+    Err(KeystoreError::OperationNotAllowed("only an RSA key imports, and it does nothing else"))
 }
 
 /// Never overwrites: a key of this name, deleted or not, is a `conflict`.
@@ -51,7 +69,8 @@ pub(super) fn create(
     if new.immutable && new.rules.is_none() {
         return Err(KeystoreError::Malformed("there is no rule to keep"));
     }
-    let material = brought(material, new.key_type)?;
+    fit_operations(&new.attributes.operations, new.key_type)?;
+    let material = brought(tx, context, material, new.key_type)?;
     let data_key = Secret::random()?;
     let mut key = KeyRow {
         provider: provider.clone(),

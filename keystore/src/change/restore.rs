@@ -5,7 +5,7 @@
 //! purged one stays in the ledger.
 
 use super::apply::{Context, etag};
-use super::keys::{add_rule, written_new};
+use super::keys::{add_rule, fit_operations, written_new};
 use super::rotation;
 use crate::error::KeystoreError;
 use crate::key_backup::{AfterPurge, KeyBackup};
@@ -34,6 +34,7 @@ pub(super) fn restore(
     if after_purge == AfterPurge::Refused && (backup.was_purged || tombstone.is_some()) {
         return Err(KeystoreError::Forbidden("the key was purged"));
     }
+    fit_operations(&backup.attributes.operations, backup.key_type)?;
     let data_key = Secret::random()?;
     let attributes = backup.attributes;
     let mut key = KeyRow {
