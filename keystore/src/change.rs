@@ -10,7 +10,7 @@ mod rotation;
 mod trust;
 mod update;
 
-pub(crate) use keys::destroy;
+pub(crate) use keys::{MAX_VERSIONS, destroy};
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ use crate::key::{KeyType, Operation};
 use crate::key_backup::{AfterPurge, KeyBackup};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
+use crate::recovery::Recovery;
 use crate::rotation::RotationPolicy;
 use crate::transfer::Transferred;
 use crate::views::KeyView;
@@ -118,7 +119,7 @@ pub enum Change {
         /// Whether it can never change again.
         immutable: bool,
     },
-    /// Soft delete: recoverable for the store's retention.
+    /// Soft delete: recoverable for the days that [`Recovery`] says now.
     DeleteKey {
         /// The key.
         name: KeyName,
@@ -128,7 +129,7 @@ pub enum Change {
         /// The key.
         name: KeyName,
     },
-    /// Destroys a soft-deleted key for ever.
+    /// Destroys a soft-deleted key for ever; under purge protection not before its end (`forbidden`).
     PurgeKey {
         /// The key.
         name: KeyName,
@@ -146,6 +147,12 @@ pub enum Change {
         name: KeyName,
         /// The policy.
         policy: RotationPolicy,
+    },
+    /// What happens to deleted keys of the provider. Protection is never taken back, and under it the days never become
+    /// fewer: `forbidden`. Its etag is its number.
+    SetRecovery {
+        /// From now on.
+        recovery: Recovery,
     },
     /// A bearer credential. Only a keyed digest of the token is kept.
     CreateCredential {
@@ -179,7 +186,7 @@ pub enum Change {
         /// What is denied.
         value: String,
     },
-    /// A new version of a policy of the provider.
+    /// A new version of a policy of the provider. Kinds that have a change of their own are `malformed`.
     SetPolicy {
         /// Which policy.
         kind: String,

@@ -3,8 +3,9 @@
 //! `store-durability.md` sections 3 and 9. Each state of a key seals its data key anew: to its row
 //! version, its plain columns and its rule.
 
-use super::apply::{Context, etag};
+use super::apply::Context;
 use super::{Attributes, NewMaterial, RuleDocument};
+use crate::due::notice_mark;
 use crate::error::{KeyStateReason, KeystoreError};
 use crate::key::{KeyType, Operation};
 use crate::material::KeyMaterial;
@@ -12,13 +13,13 @@ use crate::names::{KeyName, VersionId};
 use crate::seal::Secret;
 use crate::seal::secret::random;
 use crate::storage::sqlite::keys::{KeyRow, RuleRow, VersionRow};
-use crate::storage::sqlite::row::{Row, select, stored};
+use crate::storage::sqlite::row::{Row, select, select_one, stored};
 use crate::storage::sqlite::transaction::Transaction;
-use crate::storage::sqlite::trust::PurgedRow;
+use crate::storage::sqlite::trust::{MarkRow, PurgedRow};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most versions of one key.
-const MAX_VERSIONS: u64 = 1_000;
+pub(crate) const MAX_VERSIONS: u64 = 1_000;
 
 /// A key to be made.
 pub(super) struct NewKey {
@@ -103,7 +104,7 @@ pub(super) fn create(
     if !tx.insert(&mut key)? {
         return Err(KeystoreError::Conflict("a key of this name exists"));
     }
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }
 
 pub(super) fn add_version(
@@ -178,7 +179,7 @@ pub(super) fn current(
     deleted: Deleted,
 ) -> Result<KeyRow, KeystoreError> {
     let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
-    context.matches(Some(&etag(&key.row_id, key.row_version)))?;
+    context.matches(Some(&key.etag()))?;
     match (key.deleted_at, deleted) {
         (Some(_), Deleted::Refused) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
         (None, Deleted::Wanted) => Err(KeystoreError::Conflict("the key is not deleted")),
@@ -200,13 +201,13 @@ pub(super) fn modify(
     key.updated = context.now;
     key.seal_data_key(tx.ring, &data_key)?;
     tx.replace(&before, &mut key)?;
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }
 
 /// Soft delete: the name stays taken, the key comes back by [`recover`].
 pub(super) fn delete(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
-    let kept = i64::from(context.retention_days).saturating_mul(SECONDS_PER_DAY);
+    let kept = i64::from(context.recovery(tx)?.days()).saturating_mul(SECONDS_PER_DAY);
     modify(tx, context, key, |_, key, _| {
         key.deleted_at = Some(context.now);
         key.purge_at = Some(context.now.saturating_add(kept));
@@ -224,9 +225,14 @@ pub(super) fn recover(tx: &mut Transaction<'_>, context: &Context, name: &KeyNam
     })
 }
 
-/// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays.
+/// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays. Whoever asks, and by whatever way: under
+/// purge protection not before the end that its deletion gave it.
 pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Wanted)?;
+    let kept = key.purge_at.is_some_and(|at| context.now < at);
+    if kept && context.recovery(tx)?.purge_protection() {
+        return Err(KeystoreError::Forbidden("the retention of the key is not over"));
+    }
     destroy(tx, &key, context.now)?;
     Ok(String::new())
 }
@@ -242,6 +248,11 @@ pub(crate) fn destroy(tx: &mut Transaction<'_>, key: &KeyRow, now: i64) -> Resul
     for rule in rules {
         let number = stored(rule.number);
         tx.delete(&rule, numbered, &[&key.row_id, &number])?;
+    }
+    let mark = notice_mark(&key.row_id);
+    let told: Option<MarkRow> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&mark])?;
+    if let Some(told) = told {
+        tx.delete(&told, "WHERE id = ?1", &[&mark])?;
     }
     tx.delete(key, "WHERE provider = ?1 AND folded = ?2", &[&key.provider.as_str(), &key.name.folded()])?;
     let mut tombstone = PurgedRow {

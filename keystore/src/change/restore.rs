@@ -4,7 +4,7 @@
 //! them opens again. To the store it is another key: its row, its data key and its history begin anew, and a
 //! purged one stays in the ledger.
 
-use super::apply::{Context, etag};
+use super::apply::Context;
 use super::keys::{add_rule, fit_operations, written_new};
 use super::rotation;
 use crate::error::KeystoreError;
@@ -88,5 +88,5 @@ pub(super) fn restore(
     if let Some(policy) = backup.rotation {
         rotation::add(tx, context, &key.row_id, &policy)?;
     }
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }
