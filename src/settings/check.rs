@@ -57,6 +57,8 @@ const LISTS: &[(&str, &[&str])] = &[
             "default_baseline",
             "uvm_issuers",
             "uvm_minimum_svn",
+            "recovery_days",
+            "purge_protection",
         ],
     ),
     ("trust_anchors", &["name", "kind", "purpose", "file", "azure_tokens"]),

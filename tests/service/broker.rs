@@ -197,6 +197,18 @@ fn assemble(
     anchors: Anchors,
     limits: Limits,
 ) -> Arc<Broker> {
+    Broker::open(parts(keystore, clock, library, identity, anchors, limits)).unwrap()
+}
+
+/// What the house's broker is made of.
+pub fn parts(
+    keystore: &Keystore,
+    clock: &Arc<StillClock>,
+    library: Arc<dyn Endorser>,
+    identity: Arc<Identity>,
+    anchors: Anchors,
+    limits: Limits,
+) -> Parts {
     let setup = |id: &str, host: &str, prefix: &str| ProviderSetup {
         id: ProviderId::parse(id).unwrap(),
         issuer: format!("https://{host}{prefix}"),
@@ -213,10 +225,11 @@ fn assemble(
         // At `other` nobody has said that the attestation door may.
         azure_anchors: if id == "other" { Vec::new() } else { vec!["forge".to_owned()] },
         schedule: Schedule::default(),
-    };
-    let parts = Parts {
+        recovery_days: 7,
         // The harsher of the two settings.
         purge_protection: true,
+    };
+    Parts {
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,
@@ -228,8 +241,7 @@ fn assemble(
             setup("tenant", HOST, "/tenant-a"),
         ],
         limits,
-    };
-    Broker::open(parts).unwrap()
+    }
 }
 
 pub fn attributes() -> Attributes {

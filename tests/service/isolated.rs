@@ -113,6 +113,8 @@ impl House {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            recovery_days: 7,
+            purge_protection: false,
         };
         let first = signers.iter().map(|signer| signer.der.clone()).collect();
         let providers =
@@ -148,7 +150,6 @@ impl House {
             providers,
             identity: Arc::default(),
             limits: Limits::default(),
-            purge_protection: true,
         };
         Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }
