@@ -11,7 +11,7 @@ use std::time::Duration;
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
 use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
-use crate::broker::{Broker, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
+use crate::broker::{Broker, Code, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::identity::Identity;
@@ -91,9 +91,11 @@ impl App {
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
-            purge_protection: settings.store.purge_protection,
         })
         .map_err(|e| {
+            if e.code == Code::ConfigInvalid {
+                return AppError::Config(SettingsError::new(e.inner, "mend `[[providers]]` or `[store]`"));
+            }
             AppError::Store(
                 e.code.as_str(),
                 format!("{} {}", e.code.title(), e.inner),
@@ -260,6 +262,8 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
         uvm_issuers: None,
         uvm_minimum_svn: 0,
         key_vault: KeyVaultSettings::default(),
+        recovery_days: None,
+        purge_protection: None,
     }];
     let azure_anchors: Vec<String> =
         settings.trust_anchors.iter().filter(|anchor| anchor.azure_tokens).map(|anchor| anchor.name.clone()).collect();
@@ -284,6 +288,8 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 uvm_issuers: p.uvm_issuers.clone().unwrap_or_else(|| vec![MICROSOFT_UVM_ISSUER.to_owned()]),
                 uvm_minimum_svn: p.uvm_minimum_svn,
                 azure_anchors: azure_anchors.clone(),
+                recovery_days: p.recovery_days.unwrap_or(settings.store.retention_days),
+                purge_protection: p.purge_protection.unwrap_or(settings.store.purge_protection),
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),

@@ -51,6 +51,7 @@ fn target(samples: &Samples, name: &str) -> Foreign {
         roots: &roots,
         audiences: &[],
         max_age: None,
+        is_keygate: false,
     };
     let token = String::from_utf8(read(&samples.folder.join(format!("{name}.jwt")))).unwrap();
     verify_foreign(token.trim_end(), &issuer, &TokenBinding::Unbound, UnixTime::from_secs(AT)).unwrap()

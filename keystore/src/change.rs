@@ -10,7 +10,7 @@ mod rotation;
 mod trust;
 mod update;
 
-pub(crate) use keys::destroy;
+pub(crate) use keys::{MAX_VERSIONS, destroy};
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,9 @@ use crate::key::{KeyType, Operation};
 use crate::key_backup::{AfterPurge, KeyBackup};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
+use crate::recovery::Recovery;
 use crate::rotation::RotationPolicy;
+use crate::transfer::Transferred;
 use crate::views::KeyView;
 
 /// A change, who wants it, and on which state it rests.
@@ -117,7 +119,7 @@ pub enum Change {
         /// Whether it can never change again.
         immutable: bool,
     },
-    /// Soft delete: recoverable for the store's retention.
+    /// Soft delete: recoverable for the days that [`Recovery`] says now.
     DeleteKey {
         /// The key.
         name: KeyName,
@@ -127,7 +129,7 @@ pub enum Change {
         /// The key.
         name: KeyName,
     },
-    /// Destroys a soft-deleted key for ever.
+    /// Destroys a soft-deleted key for ever; under purge protection not before its end (`forbidden`).
     PurgeKey {
         /// The key.
         name: KeyName,
@@ -145,6 +147,12 @@ pub enum Change {
         name: KeyName,
         /// The policy.
         policy: RotationPolicy,
+    },
+    /// What happens to deleted keys of the provider. Protection is never taken back, and under it the days never become
+    /// fewer: `forbidden`. Its etag is its number.
+    SetRecovery {
+        /// From now on.
+        recovery: Recovery,
     },
     /// A bearer credential. Only a keyed digest of the token is kept.
     CreateCredential {
@@ -178,7 +186,7 @@ pub enum Change {
         /// What is denied.
         value: String,
     },
-    /// A new version of a policy of the provider.
+    /// A new version of a policy of the provider. Kinds that have a change of their own are `malformed`.
     SetPolicy {
         /// Which policy.
         kind: String,
@@ -195,6 +203,9 @@ pub enum NewMaterial {
     Generate,
     /// The caller brings it.
     Import(KeyMaterial),
+    /// It came sealed to a key of ours. If that key has changed since, the change is refused as
+    /// [`KeystoreError::EpochMoved`](crate::KeystoreError::EpochMoved): open it again.
+    Transferred(Transferred),
 }
 
 /// Attributes of a new key.

@@ -122,11 +122,29 @@ pub enum Operation {
     Decrypt,
     /// Checking a signature.
     Verify,
+    /// Opening keys that were sealed to this one, see [`Keystore::open_transfer`](crate::Keystore::open_transfer). It stands
+    /// alone: such a key is an exchange key, does nothing else, and stays one. RSA only.
+    Import,
+    /// Kept for clients that ask for it; it opens nothing.
+    Export,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Release,
+        Self::Unwrap,
+        Self::Wrap,
+        Self::Generate,
+        Self::Sign,
+        Self::Encrypt,
+        Self::Decrypt,
+        Self::Verify,
+        Self::Import,
+        Self::Export,
+    ];
+    /// Those that [`Use`](crate::Use) knows.
+    pub const USES: [Self; 8] = [
         Self::Release,
         Self::Unwrap,
         Self::Wrap,
@@ -148,16 +166,18 @@ impl Operation {
             Self::Encrypt => "encrypt",
             Self::Decrypt => "decrypt",
             Self::Verify => "verify",
+            Self::Import => "import",
+            Self::Export => "export",
         }
     }
 
     /// The operation under whose name the rules of a key speak about this one: decrypting is judged as
-    /// `unwrap`, encrypting as `wrap`; checking a signature needs no rule.
+    /// `unwrap`, encrypting as `wrap`; checking a signature needs no rule, and what is no use has none.
     pub fn rule(self) -> Option<&'static str> {
         match self {
             Self::Decrypt => Some(Self::Unwrap.as_str()),
             Self::Encrypt => Some(Self::Wrap.as_str()),
-            Self::Verify => None,
+            Self::Verify | Self::Import | Self::Export => None,
             own => Some(own.as_str()),
         }
     }

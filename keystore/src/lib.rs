@@ -7,10 +7,11 @@
 //! * [`Keystore`] is the store: [`Keystore::look`] before a decision, [`Keystore::perform`] after it,
 //!   with an [`Authorized`] that carries everything; [`Keystore::change`] for administrators.
 //! * [`key`] names the kinds of keys; [`KeyMaterial`] is a key in the clear, for as short as possible.
-//! * [`import`] is the only door for foreign key material.
+//! * [`import`] is the only door for foreign key material; [`Keystore::open_transfer`] opens what came sealed, for it.
 //! * [`operations`] are the uses of a key that never show it: wrap, unwrap, generate, sign, and the raw forms
 //!   of dialect doors.
-//! * [`KeyBackup`] is a sealed copy of one key, [`RotationPolicy`] says when it is due for its next version.
+//! * [`KeyBackup`] is a sealed copy of one key, [`RotationPolicy`] says when it is due for its next version,
+//!   [`Recovery`] what becomes of deleted keys; [`Keystore::due_keys`] finds what is due.
 //! * [`mod@wrap`] seals what leaves to the key of a [`Recipient`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -19,6 +20,7 @@
 mod authorized;
 mod backup;
 mod change;
+mod due;
 mod encoding;
 pub mod error;
 pub mod import;
@@ -32,12 +34,14 @@ pub mod names;
 pub mod operations;
 mod perform;
 pub mod primitives;
+mod recovery;
 mod reserve;
 mod root;
 pub mod rotation;
 mod seal;
 mod service;
 mod storage;
+mod transfer;
 mod views;
 pub mod wrap;
 
@@ -48,6 +52,7 @@ pub use authorized::{
 pub use change::{
     AttributeChanges, Attributes, Change, ChangeOrder, Changed, IfMatch, KeyUpdate, NewMaterial, RuleDocument,
 };
+pub use due::{Due, DueKey, DueKeys, NoticeOrder};
 pub use error::{KeyStateReason, KeystoreError};
 pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
@@ -57,9 +62,11 @@ pub use material::{KeyMaterial, PublicPart};
 pub use memory::lock_memory;
 pub use names::{KeyName, ProviderId, VersionId};
 pub use perform::{ALARMING_GCM_USES, MOST_GCM_USES};
+pub use recovery::Recovery;
 pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
-pub use rotation::{DueRotation, RotationPolicy, RotationVersion};
+pub use rotation::{RotationPolicy, RotationVersion};
+pub use transfer::{LONGEST_TRANSFER, TransferOrder, Transferred, TransferredKind};
 pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
     KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,

@@ -286,7 +286,12 @@ impl KeyRows {
 }
 
 /// Whether key and version may be used so; `when` is none where the key's time does not matter.
-fn permitted(key: &KeyRow, version: &VersionRow, operation: Operation, when: Option<i64>) -> Result<(), KeystoreError> {
+pub(crate) fn permitted(
+    key: &KeyRow,
+    version: &VersionRow,
+    operation: Operation,
+    when: Option<i64>,
+) -> Result<(), KeystoreError> {
     let state = |reason| Err(KeystoreError::KeyState(reason));
     if key.deleted_at.is_some() {
         return state(KeyStateReason::Deleted);

@@ -9,7 +9,7 @@ use crate::material::KeyMaterial;
 use crate::names::ProviderId;
 use crate::seal::secret::random;
 use crate::storage::sqlite::journal::acceptable;
-use crate::storage::sqlite::row::{Row, select, select_one};
+use crate::storage::sqlite::row::{select, select_one};
 use crate::storage::sqlite::service::{ServiceKeyRow, joined};
 use crate::storage::sqlite::trust::MarkRow;
 use crate::views::{ServiceKeyView, ServicePurpose};
@@ -148,20 +148,7 @@ impl Keystore {
         }
         self.writer().submit(move |tx| {
             for (id, value) in higher {
-                let found: Option<MarkRow> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&id])?;
-                match found {
-                    Some(row) if row.value >= value => {}
-                    Some(mut row) => {
-                        let before = *row.mac();
-                        row.value = value;
-                        row.row_version += 1;
-                        tx.replace(&before, &mut row)?;
-                    }
-                    None => {
-                        let mut row = MarkRow { id, row_id: random()?, row_version: 1, value, mac: [0; 32] };
-                        tx.insert(&mut row)?;
-                    }
-                }
+                MarkRow::raise(tx, id, value)?;
             }
             Ok(())
         })

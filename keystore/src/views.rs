@@ -94,11 +94,16 @@ pub struct VersionView {
     pub row_version: u64,
 }
 
+/// A state of an object with versions: its identity and the version.
+pub(crate) fn etag(row_id: &[u8; 16], row_version: u64) -> String {
+    let (prefix, _) = row_id.split_at(8);
+    format!("{}-{row_version}", hex::encode(prefix))
+}
+
 impl KeyView {
     /// Names this state of the key: 16 hex digits, a dash, the row version.
     pub fn etag(&self) -> String {
-        let (prefix, _) = self.row_id.split_at(8);
-        format!("{}-{}", hex::encode(prefix), self.row_version)
+        etag(&self.row_id, self.row_version)
     }
 
     /// As [`KeyView::usable`] for a use that only looks back, at a door that lets old data be read outside the key's time

@@ -20,8 +20,12 @@ fn set(store: &Keystore, key: &str, days: u32, if_match: IfMatch) -> Result<Chan
     store.change(order)
 }
 
+/// Names of keys that want a new version at `now`.
 fn due(store: &Keystore, now: i64) -> Vec<String> {
-    store.due_rotations(&provider(), now).unwrap().iter().map(|d| d.name.as_str().to_owned()).collect()
+    let found = store.due_keys(&provider(), None, 100, now).unwrap();
+    assert_eq!(found.after, None);
+    let rotations = found.due.iter().filter(|due| matches!(due.what, Due::Rotation { .. }));
+    rotations.map(|due| due.name.as_str().to_owned()).collect()
 }
 
 #[track_caller]
@@ -70,8 +74,8 @@ fn what_is_due_follows_the_newest_version() {
     assert_eq!(due(&scene.store, NOW + 20 * DAY), ["b"]);
     let both = due(&scene.store, NOW + 30 * DAY);
     assert_eq!(both.len(), 2);
-    let found = scene.store.due_rotations(&provider(), NOW + 20 * DAY).unwrap();
-    assert_eq!(found[0].next.rotate, Some(NOW + 20 * DAY));
+    let found = scene.store.due_keys(&provider(), None, 100, NOW + 20 * DAY).unwrap().due.remove(0);
+    assert_eq!((found.etag, found.what), (scene.view("b").etag(), Due::Rotation { expires: None }));
     // a new version is not due
     let mut rotate = order(Change::NewVersion {
         name: name("b"),
@@ -86,7 +90,7 @@ fn what_is_due_follows_the_newest_version() {
     scene.store.change(order(Change::SetAttributes { name: name("a"), changes: off })).unwrap();
     assert!(due(&scene.store, NOW + 30 * DAY).is_empty());
     let other = ProviderId::parse("other").unwrap();
-    assert!(scene.store.due_rotations(&other, NOW + 99 * DAY).unwrap().is_empty());
+    assert!(scene.store.due_keys(&other, None, 100, NOW + 99 * DAY).unwrap().due.is_empty());
 }
 
 /// A policy belongs to a key, not to its name.
@@ -102,4 +106,117 @@ fn a_later_key_of_the_same_name_inherits_nothing() {
     assert!(scene.store.rotation_history(&provider(), &name("k")).unwrap().is_empty());
     assert!(due(&scene.store, NOW + 99 * DAY).is_empty());
     assert_eq!(set(&scene.store, "k", 30, IfMatch::Absent).unwrap().etag, "1");
+}
+
+fn full_policy() -> RotationPolicy {
+    let text = r#"{"lifetimeActions":[{"trigger":{"timeAfterCreate":"P40D"},"action":{"type":"Rotate"}},
+        {"trigger":{"timeAfterCreate":"P30D"},"action":{"type":"Notify"}}],"attributes":{"expiryTime":"P60D"}}"#;
+    RotationPolicy::parse(text).unwrap()
+}
+
+fn furnished(key: &str) -> Scene {
+    let scene = Scene::new();
+    scene.store.change(create_key(key, KeyType::Oct256)).unwrap();
+    scene.store.change(order(Change::SetRotation { name: name(key), policy: full_policy() })).unwrap();
+    scene
+}
+
+fn first_due(store: &Keystore, now: i64) -> Option<Due> {
+    store.due_keys(&provider(), None, 100, now).unwrap().due.first().map(|due| due.what)
+}
+
+fn notice(scene: &Scene, etag: &str, now: i64) -> Result<Option<Entry>, KeystoreError> {
+    let order =
+        NoticeOrder { provider: provider(), name: name("k"), etag: etag.to_owned(), record: record("notice"), now };
+    scene.store.note_rotation(order)
+}
+
+#[test]
+fn a_version_ends_when_its_policy_says() {
+    let scene = furnished("k");
+    assert_eq!(scene.store.rotation(&provider(), &name("k")).unwrap(), Some(full_policy()));
+    assert_eq!(full_policy().ends(NOW), Some(NOW + 60 * DAY));
+    assert_eq!(policy(30).ends(NOW), None);
+    assert_eq!(first_due(&scene.store, NOW + 40 * DAY), Some(Due::Rotation { expires: Some(NOW + 100 * DAY) }));
+    scene.store.change(create_key("bare", KeyType::Oct256)).unwrap();
+    assert_eq!(scene.store.rotation(&provider(), &name("bare")).unwrap(), None);
+    assert_eq!(code(scene.store.rotation(&provider(), &name("none"))), "key-not-found");
+}
+
+#[test]
+fn a_notice_is_recorded_once_for_each_version() {
+    let scene = furnished("k");
+    assert_eq!(first_due(&scene.store, NOW + 30 * DAY - 1), None);
+    assert!(
+        matches!(first_due(&scene.store, NOW + 30 * DAY), Some(Due::Notice(next)) if next.expires == Some(NOW + 60 * DAY))
+    );
+    let etag = scene.view("k").etag();
+    let (head, epoch) = (scene.store.head().unwrap().seq, scene.store.epoch().unwrap());
+    assert_eq!(notice(&scene, "0000000000000000-1", NOW).err(), Some(KeystoreError::PreconditionFailed));
+    let entry = notice(&scene, &etag, NOW + 30 * DAY).unwrap().unwrap();
+    assert_eq!(entry.seq, head + 1);
+    assert_eq!(notice(&scene, &etag, NOW + 30 * DAY), Ok(None));
+    assert_eq!(scene.store.head().unwrap().seq, head + 1);
+    // It says nothing about the key: decisions stand.
+    assert_eq!(scene.store.epoch().unwrap(), epoch);
+    let scene = scene.close().reopen();
+    assert_eq!(first_due(&scene.store, NOW + 30 * DAY), None);
+    assert_eq!(notice(&scene, &etag, NOW + 30 * DAY), Ok(None));
+    // The next version has a notice of its own.
+    let material = NewMaterial::Generate;
+    let change = Change::NewVersion { name: name("k"), material, update: KeyUpdate::default(), enabled: true };
+    scene.store.change(ChangeOrder { now: NOW + 40 * DAY, ..order(change) }).unwrap();
+    assert_eq!(first_due(&scene.store, NOW + 70 * DAY - 1), None);
+    assert!(matches!(first_due(&scene.store, NOW + 70 * DAY), Some(Due::Notice(_))));
+    assert!(notice(&scene, &scene.view("k").etag(), NOW + 70 * DAY).unwrap().is_some());
+    scene.store.check(&mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn a_notice_goes_with_its_key() {
+    let scene = furnished("k");
+    let mark = format!("rotation-notice:{}", hex::encode(scene.view("k").row_id));
+    notice(&scene, &scene.view("k").etag(), NOW).unwrap();
+    assert_eq!(scene.store.mark(&mark), Ok(Some(1)));
+    scene.store.change(order(Change::DeleteKey { name: name("k") })).unwrap();
+    scene.store.change(order(Change::PurgeKey { name: name("k") })).unwrap();
+    assert_eq!(scene.store.mark(&mark), Ok(None));
+    assert_eq!(code(notice(&scene, "x", NOW)), "key-not-found");
+    scene.store.check(&mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn keys_are_looked_at_some_at_a_time() {
+    let scene = Scene::new();
+    for key in ["a", "B", "c"] {
+        scene.store.change(create_key(key, KeyType::Oct256)).unwrap();
+        set(&scene.store, key, 30, IfMatch::Any).unwrap();
+    }
+    let page = |after: Option<&KeyName>, most| {
+        let found = scene.store.due_keys(&provider(), after, most, NOW + 30 * DAY).unwrap();
+        (found.due.iter().map(|due| due.name.as_str().to_owned()).collect::<Vec<_>>(), found.after)
+    };
+    assert_eq!(page(None, 2), (vec!["a".to_owned(), "B".to_owned()], Some(name("B"))));
+    assert_eq!(page(Some(&name("B")), 2), (vec!["c".to_owned()], None));
+    assert_eq!(page(None, 3).1, Some(name("c")));
+    assert_eq!(page(Some(&name("c")), 3), (vec![], None));
+}
+
+#[test]
+fn a_secret_gets_notices_and_no_versions() {
+    let scene = Scene::new();
+    scene.store.change(import_secret("secret", b"secret")).unwrap();
+    assert_eq!(code(set(&scene.store, "secret", 30, IfMatch::Any)), "operation-not-allowed");
+    let notify = r#"{"lifetimeActions":[{"trigger":{"timeAfterCreate":"P30D"},"action":{"type":"Notify"}}]}"#;
+    let policy = RotationPolicy::parse(notify).unwrap();
+    scene.store.change(order(Change::SetRotation { name: name("secret"), policy })).unwrap();
+    assert!(matches!(first_due(&scene.store, NOW + 30 * DAY), Some(Due::Notice(_))));
+}
+
+#[test]
+fn a_rotation_policy_is_set_by_its_own_change_alone() {
+    let scene = furnished("k");
+    let kind = format!("rotation:{}", hex::encode(scene.view("k").row_id));
+    let change = Change::SetPolicy { kind, document: "{}".to_owned(), digest: [1; 32] };
+    assert_eq!(code(scene.store.change(order(change))), "malformed");
 }

@@ -23,7 +23,9 @@ mod foreign;
 mod journal;
 mod knowledge;
 mod policy_book;
+mod recovery;
 mod signers;
+mod tend;
 mod turns;
 mod use_key;
 pub mod vault;
@@ -79,8 +81,6 @@ pub struct Parts {
     pub providers: Vec<ProviderSetup>,
     /// How much may run at once.
     pub limits: Limits,
-    /// Whether a deleted key waits for the end of its retention before it can be purged.
-    pub purge_protection: bool,
 }
 
 /// The service behind all doors.
@@ -93,7 +93,6 @@ pub struct Broker {
     providers: Providers,
     pool: pool::Pool,
     limits: Limits,
-    purge_protection: bool,
     strangers: Strangers,
     rules: Rules,
     sessions: Sessions,
@@ -105,6 +104,7 @@ pub struct Broker {
     heads: journal::Heads,
     noted: journal::Noted,
     pace: admin::Pace,
+    rounds: tend::Rounds,
     stopping: AtomicBool,
 }
 
@@ -112,12 +112,14 @@ impl Broker {
     /// Opens a broker over an open store and makes the service keys that are missing.
     ///
     /// # Errors
-    /// An untrusted clock, a damaged store, or a store that takes no record.
+    /// An untrusted clock, a damaged store, or a store that takes no record; `config-invalid` for a setup that would take purge
+    /// protection back.
     pub fn open(parts: Parts) -> Result<Arc<Self>, Fault> {
         let now = parts.clock.now()?.secs();
         let mut providers = Vec::new();
         let mut house: Option<ProviderSetup> = None;
         for setup in parts.providers {
+            recovery::settle(&parts.keystore, &setup, now)?;
             let house = house.get_or_insert_with(|| setup.clone());
             let signers = Signers::ensure(&parts.keystore, &setup, house, now)?;
             azure::seed_signers(&parts.keystore, &setup, now)?;
@@ -132,7 +134,6 @@ impl Broker {
             providers: Providers(providers),
             pool: pool::Pool::new(parts.limits),
             limits: parts.limits,
-            purge_protection: parts.purge_protection,
             strangers: Strangers::default(),
             rules: Rules::new(),
             sessions: Sessions::new(),
@@ -144,6 +145,7 @@ impl Broker {
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),
             pace: admin::Pace::default(),
+            rounds: tend::Rounds::default(),
             stopping: AtomicBool::new(false),
         });
         broker.note_fitness();
@@ -220,8 +222,8 @@ impl Broker {
         }
     }
 
-    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, and a change of
-    /// fitness.
+    /// What is due from time to time, every few seconds: the counters of strangers of a minute that is over, a change of fitness,
+    /// and what happens to keys by itself.
     pub fn tick(&self) {
         telemetry::tend();
         self.note_fitness();
@@ -233,7 +235,7 @@ impl Broker {
         }
     }
 
-    /// Signing keys that are due get successors; those that are over end.
+    /// Signing keys that are due get successors, and those that are over end; then the keys of the providers.
     fn tend_keys(&self, now: i64) {
         if self.fit().is_err() {
             return;
@@ -242,6 +244,7 @@ impl Broker {
             if let Err(fault) = provider.signers.azure().tend(&self.keystore, &provider.setup, now) {
                 telemetry::fault("signing keys could not be tended", fault.code.as_str(), provider.setup.id.as_str());
             }
+            self.tend_due(&provider.setup.id, now);
         }
     }
 

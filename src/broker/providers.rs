@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use keygate_keystore::ProviderId;
+use keygate_keystore::{KeystoreError, ProviderId, Recovery};
 
 use super::signers::Signers;
 
@@ -41,6 +41,20 @@ pub struct ProviderSetup {
     pub schedule: Schedule,
     /// The vault that this provider is at the Key Vault door.
     pub vault: VaultSetup,
+    /// Days that a deleted key can be recovered, 7 to 90.
+    pub recovery_days: u32,
+    /// Nothing is purged before its days are over. Once it was so the store holds to it: it cannot be taken back.
+    pub purge_protection: bool,
+}
+
+impl ProviderSetup {
+    /// What becomes of deleted keys.
+    ///
+    /// # Errors
+    /// `config-invalid`: the days are not 7 to 90.
+    pub fn recovery(&self) -> Result<Recovery, KeystoreError> {
+        Recovery::new(self.recovery_days, self.purge_protection)
+    }
 }
 
 /// What an operator says of a vault. `keyvault-api.md` section 5.
@@ -137,6 +151,15 @@ impl ProviderRef {
     /// H of `native-api.md` section 4: the host dialled, and the prefix.
     pub fn host(&self) -> &str {
         &self.host
+    }
+    /// Days that a key deleted now can be recovered: `recoverableDays`.
+    pub fn recoverable_days(&self) -> u32 {
+        self.setup().recovery_days
+    }
+    /// `recoveryLevel`: the word of [`Recovery::level`].
+    pub fn recovery_level(&self) -> &'static str {
+        // Days out of range do not get as far as a provider that is served.
+        self.setup().recovery().map_or("Purgeable", Recovery::level)
     }
     pub(crate) fn setup(&self) -> &ProviderSetup {
         &self.provider.setup

@@ -76,7 +76,7 @@ enum Verb {
     /// Take a deletion back.
     #[command(after_help = "Example:\n  keygate key recover old-key --reason 'deleted by mistake'")]
     Recover(NamedArgs),
-    /// Destroy a deleted key for ever; with `store.purge_protection` not before its retention is over.
+    /// Destroy a deleted key for ever; with purge protection not before its retention is over.
     #[command(after_help = "Example:\n  keygate key purge old-key --reason 'retention is over'")]
     Purge(NamedArgs),
 }

@@ -79,9 +79,9 @@ pub struct Settings {
 pub struct StoreSettings {
     /// The SQLite file.
     pub file: PathBuf,
-    /// 7 to 90.
+    /// 7 to 90, of providers that do not say otherwise.
     pub retention_days: u32,
-    /// Nothing is purged before its retention is over.
+    /// Nothing is purged before its retention is over, of providers that do not say otherwise.
     pub purge_protection: bool,
 }
 
@@ -236,10 +236,15 @@ mod tests {
     fn every_name_of_a_provider_is_known() {
         let text = "[[providers]]\nid = \"iso\"\nhosts = [\"kms.example\"]\nprefix = \"/iso\"\nissuer = \"https://kms.example/iso\"\n\
                     challenge_seconds = 60\ntoken_seconds = 60\ntrust_model = \"isolated\"\npolicy_signers = [\"a.pem\"]\n\
-                    default_baseline = \"12\"\n";
+                    default_baseline = \"12\"\nrecovery_days = 30\npurge_protection = true\n";
         let settings = read(text).unwrap();
         let provider = &settings.providers[0];
         assert_eq!((provider.trust_model.as_str(), provider.default_baseline.as_str()), ("isolated", "12"));
+        assert_eq!((provider.recovery_days, provider.purge_protection), (Some(30), Some(true)));
+        for days in ["6", "91"] {
+            let out = read(&text.replace("recovery_days = 30", &format!("recovery_days = {days}"))).unwrap_err();
+            assert!(out.help().contains("7 to 90"), "{}", out.help());
+        }
         let wrong = read(&text.replace("policy_signers", "policy_signer")).unwrap_err();
         assert!(wrong.help().contains("policy_signers"), "{}", wrong.help());
     }

@@ -42,6 +42,12 @@ pub struct ProviderSettings {
     /// The least security version number of an endorsed utility VM.
     #[serde(default)]
     pub uvm_minimum_svn: u64,
+    /// Days that a deleted key can be recovered, 7 to 90; absent: `store.retention_days`.
+    #[serde(default)]
+    pub recovery_days: Option<u32>,
+    /// Nothing is purged before its days are over, and this is never taken back; absent: `store.purge_protection`.
+    #[serde(default)]
+    pub purge_protection: Option<bool>,
     /// The vault that it is at the Key Vault door.
     #[serde(default)]
     pub key_vault: KeyVaultSettings,
@@ -245,6 +251,12 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
             return Err(SettingsError::new(
                 format!("provider `{}` has the baseline `{}`", provider.id, provider.default_baseline),
                 "set `default_baseline` to one of `10` to `15`, or leave it empty",
+            ));
+        }
+        if provider.recovery_days.is_some_and(|days| !(7..=90).contains(&days)) {
+            return Err(SettingsError::new(
+                format!("provider `{}` keeps deleted keys for a time out of range", provider.id),
+                "recovery_days is 7 to 90",
             ));
         }
         if !(30..=3600).contains(&provider.challenge_seconds) || !(60..=3600).contains(&provider.token_seconds) {

@@ -2,14 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keygate::broker::Code;
 use keygate::broker::admin::Role;
+use keygate::broker::{Code, KeyName};
+use keygate_keystore::{Change, RotationPolicy};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use serde_json::{Value, json};
 
-use super::broker::{Workload, rules};
+use super::broker::{NOW, Workload, rules};
 use super::office::{Ask, Office, Reply};
 
 fn create(name: &str, body: Value) -> Ask {
@@ -57,6 +58,8 @@ async fn what_a_key_cannot_do_is_refused_when_it_is_made() {
     for body in [
         json!({"type": "oct-256", "operations": ["release"], "reason": "x"}),
         json!({"type": "ec-p256", "operations": ["unwrap"], "reason": "x"}),
+        json!({"type": "rsa-2048", "operations": ["import"], "reason": "x"}),
+        json!({"type": "rsa-2048", "operations": ["export"], "reason": "x"}),
     ] {
         office.by(Role::KeyOfficer, create("k", body)).await.is(403, "operation-not-allowed");
     }
@@ -184,6 +187,19 @@ async fn after_an_acknowledged_denial_a_measurement_opens_nothing() {
     office.by(Role::TrustOfficer, remove().on("\"0011223344556677\"")).await.is(409, "conflict");
     office.by(Role::TrustOfficer, remove().on(&etag)).await.ok();
     office.house.broker.use_key(workload.release(&office.house, "k")).await.unwrap();
+}
+
+/// `keyvault-api.md` section 2, KeyRotationPolicy: `expiryTime` is for every version that a rotation makes, by hand too.
+#[actix_web::test]
+async fn a_version_made_by_hand_ends_when_the_rotation_policy_says() {
+    let office = Office::staffed().await;
+    let etag = office.key("k").await;
+    let rotated = act(&office, Role::KeyOfficer, "rotate", &etag).await.ok();
+    assert_eq!(rotated.body["key"]["expires"], Value::Null);
+    let policy = RotationPolicy::parse(r#"{"attributes":{"expiryTime":"P60D"}}"#).unwrap();
+    office.house.change(Change::SetRotation { name: KeyName::parse("k").unwrap(), policy });
+    let again = act(&office, Role::KeyOfficer, "rotate", &rotated.etag.unwrap()).await.ok();
+    assert_eq!(again.body["key"]["expires"], NOW + 60 * 86_400);
 }
 
 #[actix_web::test]

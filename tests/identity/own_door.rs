@@ -330,7 +330,6 @@ fn sister(issuer: &str) -> Ward {
     let mut shelf = Endorsements::default();
     shelf.add_file(ward.intel.collateral(&ward.intel.describe(Tee::Sgx)).as_bytes()).unwrap();
     let broker = Broker::open(Parts {
-        purge_protection: true,
         keystore: ward.house.keystore.clone(),
         verifier: Verifier::new(anchors),
         library: Arc::new(Shelf(shelf)),
@@ -352,6 +351,8 @@ fn sister(issuer: &str) -> Ward {
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
             vault: VaultSetup::default(),
+            recovery_days: 7,
+            purge_protection: true,
         }],
         limits: Limits::default(),
     });

@@ -197,6 +197,18 @@ fn assemble(
     anchors: Anchors,
     limits: Limits,
 ) -> Arc<Broker> {
+    Broker::open(parts(keystore, clock, library, identity, anchors, limits)).unwrap()
+}
+
+/// What the house's broker is made of.
+pub fn parts(
+    keystore: &Keystore,
+    clock: &Arc<StillClock>,
+    library: Arc<dyn Endorser>,
+    identity: Arc<Identity>,
+    anchors: Anchors,
+    limits: Limits,
+) -> Parts {
     let setup = |id: &str, host: &str, prefix: &str| ProviderSetup {
         id: ProviderId::parse(id).unwrap(),
         issuer: format!("https://{host}{prefix}"),
@@ -214,10 +226,11 @@ fn assemble(
         azure_anchors: if id == "other" { Vec::new() } else { vec!["forge".to_owned()] },
         schedule: Schedule::default(),
         vault: keygate::broker::VaultSetup::default(),
-    };
-    let parts = Parts {
+        recovery_days: 7,
         // The harsher of the two settings.
         purge_protection: true,
+    };
+    Parts {
         keystore: keystore.clone(),
         verifier: Verifier::new(anchors),
         library,
@@ -229,8 +242,7 @@ fn assemble(
             setup("tenant", HOST, "/tenant-a"),
         ],
         limits,
-    };
-    Broker::open(parts).unwrap()
+    }
 }
 
 pub fn attributes() -> Attributes {
@@ -239,7 +251,7 @@ pub fn attributes() -> Attributes {
         not_before: None,
         expires: None,
         exportable: true,
-        operations: Operation::ALL.to_vec(),
+        operations: Operation::USES.to_vec(),
         tags: Default::default(),
     }
 }

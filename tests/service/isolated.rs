@@ -114,6 +114,8 @@ impl House {
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
             vault: keygate::broker::VaultSetup::default(),
+            recovery_days: 7,
+            purge_protection: false,
         };
         let first = signers.iter().map(|signer| signer.der.clone()).collect();
         let providers =
@@ -149,7 +151,6 @@ impl House {
             providers,
             identity: Arc::default(),
             limits: Limits::default(),
-            purge_protection: true,
         };
         Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }

@@ -19,4 +19,5 @@ mod restart;
 mod sessions;
 mod stale;
 mod strain;
+mod tend;
 mod use_key;

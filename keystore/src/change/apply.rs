@@ -16,6 +16,8 @@ use crate::keystore::Keystore;
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId};
 use crate::perform::{self, Kept};
+use crate::recovery::{self, Recovery, stored_recovery};
+use crate::rotation::KIND as ROTATION_KIND;
 use crate::storage::purged;
 use crate::storage::sqlite::journal::acceptable;
 use crate::storage::sqlite::keys::KeyRow;
@@ -34,11 +36,17 @@ pub(super) struct Context {
     pub(super) author: String,
     pub(super) reason: String,
     pub(super) if_match: IfMatch,
-    pub(super) retention_days: u32,
+    /// Where nothing is set for the provider.
+    pub(super) default_recovery: Recovery,
     pub(super) now: i64,
 }
 
 impl Context {
+    /// What happens to deleted keys of the provider.
+    pub(super) fn recovery(&self, tx: &Transaction<'_>) -> Result<Recovery, KeystoreError> {
+        Ok(stored_recovery(tx.counted(), tx.ring, &self.provider)?.unwrap_or(self.default_recovery))
+    }
+
     /// Refuses the change unless the object, with this etag or absent, is the one it rests on.
     pub(super) fn matches(&self, etag: Option<&str>) -> Result<(), KeystoreError> {
         let holds = match (&self.if_match, etag) {
@@ -54,12 +62,6 @@ impl Context {
 #[derive(Serialize, Deserialize)]
 struct KeptChange {
     etag: String,
-}
-
-/// A state of an object with versions: its identity and the version.
-pub(super) fn etag(row_id: &[u8; 16], row_version: u64) -> String {
-    let (prefix, _) = row_id.split_at(8);
-    format!("{}-{row_version}", hex::encode(prefix))
 }
 
 enum Done {
@@ -92,7 +94,7 @@ impl Keystore {
             author: order.author,
             reason: order.reason,
             if_match: order.if_match,
-            retention_days: self.identity().retention_days,
+            default_recovery: Recovery::unprotected(self.identity().retention_days),
             now: order.now,
         };
         let (record, repeat, dry_run) = (order.record, order.repeat, order.dry_run);
@@ -169,7 +171,8 @@ impl Keystore {
         let made = |material: NewMaterial, key_type: KeyType| match material {
             NewMaterial::Generate => KeyMaterial::generate(key_type).map(NewMaterial::Import),
             NewMaterial::Import(material) if material.key_type() == key_type => Ok(NewMaterial::Import(material)),
-            NewMaterial::Import(_) => Err(KeystoreError::Malformed("the material is not of the key's type")),
+            NewMaterial::Transferred(key) if key.key_type() == key_type => Ok(NewMaterial::Transferred(key)),
+            _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
         };
         Ok(match change {
             Change::CreateKey { name, key_type, attributes, rules, immutable, material } => {
@@ -257,12 +260,16 @@ fn apply(tx: &mut Transaction<'_>, context: &Context, change: Change) -> Result<
         Change::PurgeKey { name } => keys::purge(tx, context, &name),
         Change::RestoreKey { backup, after_purge } => restore::restore(tx, context, *backup, after_purge),
         Change::SetRotation { name, policy } => rotation::set(tx, context, &name, &policy),
+        Change::SetRecovery { recovery } => trust::set_recovery(tx, context, recovery),
         Change::CreateCredential { name, roles, key_pattern, expires, token } => {
             trust::create_credential(tx, context, name, roles, key_pattern, expires, &token)
         }
         Change::RevokeCredential { name } => trust::revoke_credential(tx, context, &name),
         Change::AddDeny { kind, value } => trust::add_deny(tx, context, kind, value),
         Change::RemoveDeny { kind, value } => trust::remove_deny(tx, context, &kind, &value),
+        Change::SetPolicy { kind, .. } if kind == recovery::KIND || kind.starts_with(ROTATION_KIND) => {
+            Err(KeystoreError::Malformed("a policy of this kind has a change of its own"))
+        }
         Change::SetPolicy { kind, document, digest } => trust::set_policy(tx, context, kind, document, digest),
     }
 }

@@ -3,22 +3,23 @@
 //! `store-durability.md` sections 3 and 9. Each state of a key seals its data key anew: to its row
 //! version, its plain columns and its rule.
 
-use super::apply::{Context, etag};
+use super::apply::Context;
 use super::{Attributes, NewMaterial, RuleDocument};
+use crate::due::notice_mark;
 use crate::error::{KeyStateReason, KeystoreError};
-use crate::key::KeyType;
+use crate::key::{KeyType, Operation};
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, VersionId};
 use crate::seal::Secret;
 use crate::seal::secret::random;
 use crate::storage::sqlite::keys::{KeyRow, RuleRow, VersionRow};
-use crate::storage::sqlite::row::{Row, select, stored};
+use crate::storage::sqlite::row::{Row, select, select_one, stored};
 use crate::storage::sqlite::transaction::Transaction;
-use crate::storage::sqlite::trust::PurgedRow;
+use crate::storage::sqlite::trust::{MarkRow, PurgedRow};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most versions of one key.
-const MAX_VERSIONS: u64 = 1_000;
+pub(crate) const MAX_VERSIONS: u64 = 1_000;
 
 /// A key to be made.
 pub(super) struct NewKey {
@@ -29,11 +30,29 @@ pub(super) struct NewKey {
     pub(super) immutable: bool,
 }
 
-pub(super) fn brought(material: NewMaterial, key_type: KeyType) -> Result<KeyMaterial, KeystoreError> {
-    match material {
-        NewMaterial::Import(material) if material.key_type() == key_type => Ok(material),
-        _ => Err(KeystoreError::Malformed("the material is not of the key's type")),
+/// The material of a change, if it is of this type.
+pub(super) fn brought(
+    tx: &Transaction<'_>,
+    context: &Context,
+    material: NewMaterial,
+    key_type: KeyType,
+) -> Result<KeyMaterial, KeystoreError> {
+    let material = match material {
+        NewMaterial::Import(material) => Some(material),
+        NewMaterial::Transferred(key) => Some(key.take(tx, &context.provider)?),
+        NewMaterial::Generate => None,
+    };
+    material
+        .filter(|material| material.key_type() == key_type)
+        .ok_or(KeystoreError::Malformed("the material is not of the key's type"))
+}
+
+/// Whether a key of this type may have these operations: importing stands alone.
+pub(super) fn fit_operations(operations: &[Operation], key_type: KeyType) -> Result<(), KeystoreError> {
+    if !operations.contains(&Operation::Import) || (operations.len() == 1 && key_type.rsa_bits().is_some()) {
+        return Ok(());
     }
+    Err(KeystoreError::OperationNotAllowed("only an RSA key imports, and it does nothing else"))
 }
 
 /// Never overwrites: a key of this name, deleted or not, is a `conflict`.
@@ -51,7 +70,8 @@ pub(super) fn create(
     if new.immutable && new.rules.is_none() {
         return Err(KeystoreError::Malformed("there is no rule to keep"));
     }
-    let material = brought(material, new.key_type)?;
+    fit_operations(&new.attributes.operations, new.key_type)?;
+    let material = brought(tx, context, material, new.key_type)?;
     let data_key = Secret::random()?;
     let mut key = KeyRow {
         provider: provider.clone(),
@@ -84,7 +104,7 @@ pub(super) fn create(
     if !tx.insert(&mut key)? {
         return Err(KeystoreError::Conflict("a key of this name exists"));
     }
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }
 
 pub(super) fn add_version(
@@ -159,7 +179,7 @@ pub(super) fn current(
     deleted: Deleted,
 ) -> Result<KeyRow, KeystoreError> {
     let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
-    context.matches(Some(&etag(&key.row_id, key.row_version)))?;
+    context.matches(Some(&key.etag()))?;
     match (key.deleted_at, deleted) {
         (Some(_), Deleted::Refused) => Err(KeystoreError::KeyState(KeyStateReason::Deleted)),
         (None, Deleted::Wanted) => Err(KeystoreError::Conflict("the key is not deleted")),
@@ -181,13 +201,13 @@ pub(super) fn modify(
     key.updated = context.now;
     key.seal_data_key(tx.ring, &data_key)?;
     tx.replace(&before, &mut key)?;
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }
 
 /// Soft delete: the name stays taken, the key comes back by [`recover`].
 pub(super) fn delete(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Refused)?;
-    let kept = i64::from(context.retention_days).saturating_mul(SECONDS_PER_DAY);
+    let kept = i64::from(context.recovery(tx)?.days()).saturating_mul(SECONDS_PER_DAY);
     modify(tx, context, key, |_, key, _| {
         key.deleted_at = Some(context.now);
         key.purge_at = Some(context.now.saturating_add(kept));
@@ -205,9 +225,14 @@ pub(super) fn recover(tx: &mut Transaction<'_>, context: &Context, name: &KeyNam
     })
 }
 
-/// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays.
+/// Destroys a deleted key: its sealed cells are overwritten, a tombstone stays. Whoever asks, and by whatever way: under
+/// purge protection not before the end that its deletion gave it.
 pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName) -> Result<String, KeystoreError> {
     let key = current(tx, context, name, Deleted::Wanted)?;
+    let kept = key.purge_at.is_some_and(|at| context.now < at);
+    if kept && context.recovery(tx)?.purge_protection() {
+        return Err(KeystoreError::Forbidden("the retention of the key is not over"));
+    }
     destroy(tx, &key, context.now)?;
     Ok(String::new())
 }
@@ -223,6 +248,11 @@ pub(crate) fn destroy(tx: &mut Transaction<'_>, key: &KeyRow, now: i64) -> Resul
     for rule in rules {
         let number = stored(rule.number);
         tx.delete(&rule, numbered, &[&key.row_id, &number])?;
+    }
+    let mark = notice_mark(&key.row_id);
+    let told: Option<MarkRow> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&mark])?;
+    if let Some(told) = told {
+        tx.delete(&told, "WHERE id = ?1", &[&mark])?;
     }
     tx.delete(key, "WHERE provider = ?1 AND folded = ?2", &[&key.provider.as_str(), &key.name.folded()])?;
     let mut tombstone = PurgedRow {

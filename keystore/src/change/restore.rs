@@ -4,8 +4,8 @@
 //! them opens again. To the store it is another key: its row, its data key and its history begin anew, and a
 //! purged one stays in the ledger.
 
-use super::apply::{Context, etag};
-use super::keys::{add_rule, written_new};
+use super::apply::Context;
+use super::keys::{add_rule, fit_operations, written_new};
 use super::rotation;
 use crate::error::KeystoreError;
 use crate::key_backup::{AfterPurge, KeyBackup};
@@ -34,6 +34,7 @@ pub(super) fn restore(
     if after_purge == AfterPurge::Refused && (backup.was_purged || tombstone.is_some()) {
         return Err(KeystoreError::Forbidden("the key was purged"));
     }
+    fit_operations(&backup.attributes.operations, backup.key_type)?;
     let data_key = Secret::random()?;
     let attributes = backup.attributes;
     let mut key = KeyRow {
@@ -87,5 +88,5 @@ pub(super) fn restore(
     if let Some(policy) = backup.rotation {
         rotation::add(tx, context, &key.row_id, &policy)?;
     }
-    Ok(etag(&key.row_id, key.row_version))
+    Ok(key.etag())
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::apply::Context;
 use super::trust;
 use crate::error::{KeyStateReason, KeystoreError};
+use crate::key::KeyType;
 use crate::names::KeyName;
 use crate::rotation::{RotationPolicy, kind_of};
 use crate::storage::sqlite::keys::KeyRow;
@@ -23,6 +24,9 @@ pub(super) fn set(
     let key = KeyRow::find(tx.counted(), tx.ring, &context.provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
     if key.deleted_at.is_some() {
         return Err(KeystoreError::KeyState(KeyStateReason::Deleted));
+    }
+    if key.key_type == KeyType::Secret && policy.rotate().is_some() {
+        return Err(KeystoreError::OperationNotAllowed("a secret is imported, never generated"));
     }
     add(tx, context, &key.row_id, policy)
 }

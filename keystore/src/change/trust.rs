@@ -2,13 +2,17 @@
 //!
 //! `store-durability.md` R11; `architecture.md` section 6.
 
-use super::apply::{Context, etag};
+use sha2::{Digest, Sha256};
+
+use super::apply::Context;
 use crate::error::KeystoreError;
+use crate::recovery::{self, Recovery};
 use crate::seal::secret::random;
 use crate::storage::sqlite::policies::PolicyRow;
 use crate::storage::sqlite::row::select_one;
 use crate::storage::sqlite::transaction::Transaction;
 use crate::storage::sqlite::trust::{CredentialRow, DenyRow};
+use crate::views::etag;
 
 /// Shortest token, in bytes.
 const MIN_TOKEN: usize = 16;
@@ -117,6 +121,18 @@ pub(super) fn remove_deny(
         .ok_or(KeystoreError::NotFound("entry of the deny list"))?;
     tx.delete(&row, condition, &params)?;
     Ok(String::new())
+}
+
+/// Sets what happens to deleted keys; protection stays. Its etag is its number.
+pub(super) fn set_recovery(
+    tx: &mut Transaction<'_>,
+    context: &Context,
+    recovery: Recovery,
+) -> Result<String, KeystoreError> {
+    context.recovery(tx)?.may_become(recovery)?;
+    let document = recovery.text();
+    let digest = Sha256::digest(&document).into();
+    set_policy(tx, context, recovery::KIND.to_owned(), document, digest)
 }
 
 /// Adds a version of a policy, in force from now on. Its etag is its number.

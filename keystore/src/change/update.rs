@@ -4,9 +4,10 @@
 //! commit, or nothing of it.
 
 use super::apply::Context;
-use super::keys::{Deleted, add_rule, add_version, brought, current, modify};
+use super::keys::{Deleted, add_rule, add_version, brought, current, fit_operations, modify};
 use super::{AttributeChanges, KeyUpdate, NewMaterial, RuleDocument};
 use crate::error::KeystoreError;
+use crate::key::Operation;
 use crate::names::{KeyName, VersionId};
 use crate::seal::Secret;
 use crate::storage::sqlite::keys::KeyRow;
@@ -36,7 +37,7 @@ pub(super) fn new_version(
         return Err(KeystoreError::Malformed("with a new version no other one is switched"));
     }
     let key = current(tx, context, name, Deleted::Refused)?;
-    let material = brought(material, key.key_type)?;
+    let material = brought(tx, context, material, key.key_type)?;
     modify(tx, context, key, |tx, key, data_key| {
         carry_out(tx, context, key, data_key, update)?;
         add_version(tx, context, key, data_key, &material, enabled)
@@ -62,7 +63,7 @@ fn carry_out(
     data_key: &Secret,
     update: KeyUpdate,
 ) -> Result<(), KeystoreError> {
-    set_attributes(key, update.attributes);
+    set_attributes(key, update.attributes)?;
     if let Some((version, enabled)) = update.version {
         switch_version(tx, key, data_key, &version, enabled)?;
     }
@@ -74,16 +75,21 @@ fn carry_out(
     replace_rule(tx, context, key, rules, immutable)
 }
 
-fn set_attributes(key: &mut KeyRow, changes: AttributeChanges) {
+fn set_attributes(key: &mut KeyRow, changes: AttributeChanges) -> Result<(), KeystoreError> {
     key.enabled = changes.enabled.unwrap_or(key.enabled);
     key.not_before = changes.not_before.unwrap_or(key.not_before);
     key.expires = changes.expires.unwrap_or(key.expires);
-    if let Some(operations) = changes.operations {
-        key.operations = operations;
-    }
     if let Some(tags) = changes.tags {
         key.tags = tags;
     }
+    let Some(operations) = changes.operations else { return Ok(()) };
+    fit_operations(&operations, key.key_type)?;
+    // What was sealed to it is out there: whoever could use it otherwise could open that.
+    if key.operations.contains(&Operation::Import) && !operations.contains(&Operation::Import) {
+        return Err(KeystoreError::OperationNotAllowed("an exchange key stays one"));
+    }
+    key.operations = operations;
+    Ok(())
 }
 
 /// Both rows get their next state.

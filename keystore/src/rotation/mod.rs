@@ -1,8 +1,9 @@
 //! When a key is due for its next version.
 //!
 //! `keyvault-api.md` section 2, KeyRotationPolicy. A policy is a versioned document of its key, kept beside the
-//! policies of the provider; [`RotationPolicy::next`] is pure: times come in and go out. Who watches the
-//! clock and makes the version is not decided here.
+//! policies of the provider; [`RotationPolicy::next`] is pure: times come in and go out. What is due is
+//! found by [`Keystore::due_keys`](crate::Keystore::due_keys); who watches the clock and makes the version is not
+//! decided here.
 
 mod document;
 mod period;
@@ -11,8 +12,8 @@ mod stored;
 use crate::error::KeystoreError;
 
 pub use period::Period;
-pub use stored::{DueRotation, RotationVersion};
-pub(crate) use stored::{kind_of, stored_rotation};
+pub use stored::RotationVersion;
+pub(crate) use stored::{KIND, kind_of, stored_rotation};
 
 /// Least life of a version that a policy may give it, in seconds.
 const LEAST_LIFE: i64 = 28 * 86_400;
@@ -77,11 +78,17 @@ impl RotationPolicy {
         self.life
     }
 
+    /// When a version that is made at `created` ends, unix seconds: its key's `expires` from then on. None if the policy gives
+    /// it no life.
+    pub fn ends(&self, created: i64) -> Option<i64> {
+        self.life.map(|life| life.after(created))
+    }
+
     /// What comes next for a newest version made at `created`, of a key that ends at `expires`, both unix
     /// seconds. The life that the policy gives a version goes before the end of the key. A moment before
     /// the version was made has passed with the version before it, and is none.
     pub fn next(&self, created: i64, expires: Option<i64>) -> Next {
-        let ends = self.life.map(|life| life.after(created)).or(expires);
+        let ends = self.ends(created).or(expires);
         let at = |trigger: Trigger| match trigger {
             Trigger::AfterCreate(period) => Some(period.after(created)),
             Trigger::BeforeExpiry(period) => ends.map(|ends| period.before(ends)),

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{Next, RotationPolicy};
+use super::RotationPolicy;
 use crate::error::KeystoreError;
 use crate::keystore::Keystore;
 use crate::names::{KeyName, ProviderId};
@@ -13,7 +13,8 @@ use crate::storage::sqlite::keys::KeyRow;
 use crate::storage::sqlite::policies::PolicyRow;
 use crate::storage::sqlite::row::{select, select_one};
 
-const KIND: &str = "rotation:";
+/// How the kinds of their rows begin.
+pub(crate) const KIND: &str = "rotation:";
 
 /// The kind of the policy rows of a key.
 pub(crate) fn kind_of(row_id: &[u8; 16]) -> String {
@@ -33,15 +34,6 @@ pub struct RotationVersion {
     pub reason: String,
     /// The policy.
     pub policy: RotationPolicy,
-}
-
-/// A key and what comes next for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueRotation {
-    /// The key.
-    pub name: KeyName,
-    /// What comes next.
-    pub next: Next,
 }
 
 fn version(row: PolicyRow) -> Result<RotationVersion, KeystoreError> {
@@ -80,30 +72,12 @@ impl Keystore {
         })
     }
 
-    /// The keys whose next version is due at `now`, unix seconds. Keys that are deleted or disabled are left
-    /// alone.
-    pub fn due_rotations(&self, provider: &ProviderId, now: i64) -> Result<Vec<DueRotation>, KeystoreError> {
+    /// The rotation policy in force of a key; none without one. `key-not-found` without the key.
+    pub fn rotation(&self, provider: &ProviderId, name: &KeyName) -> Result<Option<RotationPolicy>, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {
-            let condition = "WHERE provider = ?1 AND kind GLOB 'rotation:*' AND number = \
-                 (SELECT max(number) FROM policies AS other \
-                  WHERE other.provider = policies.provider AND other.kind = policies.kind) ORDER BY kind";
-            let rows: Vec<PolicyRow> = select(conn, ring, condition, &[&provider.as_str()])?;
-            let mut due = Vec::new();
-            for row in rows {
-                let row_id = row.kind.strip_prefix(KIND).and_then(|text| hex::decode(text).ok());
-                let policy = version(row)?.policy;
-                let Some(row_id) = row_id else { continue };
-                let key: Option<KeyRow> = select_one(conn, ring, "WHERE row_id = ?1", &[&row_id])?;
-                // a key that was purged leaves its policy behind
-                let Some(key) = key.filter(|key| key.enabled && key.deleted_at.is_none()) else { continue };
-                let newest = key.load_versions(conn, ring)?.pop().map_or(key.created, |version| version.created);
-                let next = policy.next(newest, key.expires);
-                if next.rotate.is_some_and(|at| at <= now) {
-                    due.push(DueRotation { name: key.name, next });
-                }
-            }
-            Ok(due)
+            let key = KeyRow::find(conn, ring, provider, name)?.ok_or(KeystoreError::KeyNotFound)?;
+            Ok(stored_rotation(conn, ring, provider, &key.row_id)?.map(|(_, policy)| policy))
         })
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::KeystoreError;
+use crate::material::KeyMaterial;
 use crate::primitives::hash::Hash;
 
 pub use recipient::{Recipient, RecipientKind};
@@ -58,6 +59,16 @@ impl Wrapping {
             .into_iter()
             .find(|w| w.as_str() == text)
             .ok_or(KeystoreError::Unsupported("the wrapping is not served"))
+    }
+
+    /// The hash in RSA-OAEP, of those that are RSA-OAEP and AES-KWP one behind the other.
+    fn kwp_hash(self) -> Option<Hash> {
+        match self {
+            Self::RsaAesKeyWrap256 => Some(Hash::Sha256),
+            Self::RsaAesKeyWrap384 => Some(Hash::Sha384),
+            Self::CkmRsaAesKeyWrap => Some(Hash::Sha1),
+            Self::Jwe => None,
+        }
     }
 
     /// What is taken for a recipient that asks for none.
@@ -126,6 +137,17 @@ pub fn wrap(recipient: &Recipient, wrapping: Wrapping, plaintext: &[u8], cty: &s
             Ok(Wrapped::Jwe { jwe })
         }
     }
+}
+
+/// Opens bytes that were sealed to a key of ours: `unsupported` for `JWE`, which is no such bytes, and for a key that is
+/// not RSA. Whatever does not open is the one `crypto-failed`, after the same work.
+pub(crate) fn open_bytes(
+    private: &KeyMaterial,
+    wrapping: Wrapping,
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let hash = wrapping.kwp_hash().ok_or(KeystoreError::Unsupported("keys do not come in this wrapping"))?;
+    rsa_aes_kwp::open_bytes(private, hash, ciphertext)
 }
 
 /// Opens what was sealed to this recipient.

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
 use crate::error::KeystoreError;
+use crate::material::KeyMaterial;
 use crate::primitives::hash::Hash;
 use crate::primitives::key_wrap::{self, Padding};
 use crate::primitives::{oaep, random};
@@ -34,20 +35,27 @@ pub(super) fn open(
     hash: Hash,
     ciphertext: &str,
 ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
-    let bits = private.material().key_type().rsa_bits();
-    let modulus_length = bits.ok_or_else(not_rsa)? / 8;
     if ciphertext.len() > 2 * LONGEST_ANSWER {
         return Err(KeystoreError::TooLarge("the sealed answer is too long"));
     }
     let bytes = URL_SAFE_NO_PAD
         .decode(ciphertext)
         .map_err(|_| KeystoreError::Malformed("the sealed answer is not base64url"))?;
+    open_bytes(private.material(), hash, &bytes)
+}
+
+/// Opens the two ciphertexts one behind the other. Whatever does not open is `crypto-failed`, after the same work: where
+/// there is no key in the first, a random one is tried on the second.
+pub(crate) fn open_bytes(private: &KeyMaterial, hash: Hash, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let modulus_length = private.key_type().rsa_bits().ok_or_else(not_rsa)? / 8;
     let (encrypted_key, wrapped) = bytes.split_at_checked(modulus_length).ok_or(KeystoreError::CryptoFailed)?;
-    let key = oaep::decrypt(&private.material().rsa()?, hash, encrypted_key)?;
-    if key.len() != KEY_LENGTH {
-        return Err(KeystoreError::CryptoFailed);
+    let stand_in = random::secret(KEY_LENGTH)?;
+    let decrypted = oaep::decrypt(&private.rsa()?, hash, encrypted_key).ok().filter(|key| key.len() == KEY_LENGTH);
+    let opened = key_wrap::unwrap(decrypted.as_ref().unwrap_or(&stand_in), Padding::Kwp, wrapped);
+    match (decrypted, opened) {
+        (Some(_), Ok(plaintext)) => Ok(plaintext),
+        _ => Err(KeystoreError::CryptoFailed),
     }
-    key_wrap::unwrap(&key, Padding::Kwp, wrapped)
 }
 
 fn not_rsa() -> KeystoreError {

@@ -49,7 +49,7 @@ pub fn attributes() -> Attributes {
         not_before: None,
         expires: None,
         exportable: true,
-        operations: Operation::ALL.to_vec(),
+        operations: Operation::USES.to_vec(),
         tags: BTreeMap::new(),
     }
 }

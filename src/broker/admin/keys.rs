@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{
-    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyUpdate, KeyView,
-    KeystoreError, NewMaterial, Operation, RuleVersion, VersionId,
+    AttributeChanges, Attributes, Change, ImportFormat, KeyMaterial, KeyName, KeyType, KeyView, KeystoreError,
+    NewMaterial, Operation, RuleVersion, VersionId,
 };
 use keygate_policies::json::Node;
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ use super::rules::{self, Accepted};
 use super::{Action, Desk, Done, Plan, Reason, Refusal};
 use crate::audit::{Event, Field, kind};
 use crate::broker::error::{Code, Fault};
+use crate::broker::tend::{renewed, with_new_version};
 use crate::telemetry;
 
 /// Most keys of one page.
@@ -297,7 +298,8 @@ impl Desk<'_> {
         Ok(Done { warnings, ..self.done(&changed, Value::Null, object) })
     }
 
-    /// Adds a version, made here or brought; it is the newest from now on. The rule stays as it is.
+    /// Adds a version, made here or brought; it is the newest from now on. The rule stays as it is; a rotation policy that gives
+    /// versions a life gives the key its new end.
     ///
     /// # Errors
     /// `key-not-found`, `key-state`, what the import refuses.
@@ -306,13 +308,11 @@ impl Desk<'_> {
         let (_, material) = material.material(Some(view.key_type))?;
         self.expected(&view.etag())?;
         self.slowly()?;
-        let after = changed(&state(&view), &[("versions", json!(view.versions.len() + 1))]);
-        self.change_key(
-            &view,
-            Change::NewVersion { name, material, update: KeyUpdate::default(), enabled: true },
-            after,
-            reason,
-        )
+        let policy = self.broker.keystore.rotation(&self.provider, &name)?;
+        let expires = policy.and_then(|policy| policy.ends(self.now));
+        let after = with_new_version(&view, expires);
+        let change = Change::NewVersion { name, material, update: renewed(expires), enabled: true };
+        self.change_key(&view, change, after, reason)
     }
 
     /// Changes attributes.
@@ -373,7 +373,7 @@ impl Desk<'_> {
         self.change_key(&view, Change::SetVersionEnabled { name, version, enabled }, after, reason)
     }
 
-    /// Soft delete: recoverable for the retention of the store.
+    /// Soft delete: recoverable for the days of the provider.
     ///
     /// # Errors
     /// `key-not-found`, `key-state`; `rate-limited` for too many deletions in an hour, and while an alarm holds them.
@@ -395,7 +395,7 @@ impl Desk<'_> {
         self.change_key(&view, Change::RecoverKey { name }, after, reason)
     }
 
-    /// Destroys a deleted key for ever: by another role than the one that deleted it, and where the store is protected not before
+    /// Destroys a deleted key for ever: by another role than the one that deleted it, and where the provider is protected not before
     /// the retention is over.
     ///
     /// # Errors
@@ -406,7 +406,7 @@ impl Desk<'_> {
         self.expected(&view.etag())?;
         match view.purge_at {
             None => return Err(KeystoreError::Conflict("the key is not deleted").into()),
-            Some(at) if self.broker.purge_protection && self.now < at => {
+            Some(at) if self.now < at && self.broker.keystore.recovery(&self.provider)?.purge_protection() => {
                 return Err(Fault::new(Code::Forbidden, "the retention of the key is not over").into());
             }
             Some(_) => {}

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{KeyView, Outcome, VersionId, Wrapped, Wrapping};
 use serde_json::json;
 
-use super::bundle::Bundle;
 use super::words::{ReleaseInput, VaultRequest};
 use crate::broker::Broker;
 use crate::broker::error::{Code, Fault};
@@ -38,7 +37,7 @@ impl Broker {
             "ciphertext": ciphertext,
         });
         let setup = request.seat.provider.setup();
-        let bundle = Bundle { url: &request.url, recovery: self.recovery(setup), view };
+        let bundle = self.vault_bundle(&request.seat, &request.url, view);
         let mut asked = json!({
             "api-version": request.api_version,
             "enc": enc,

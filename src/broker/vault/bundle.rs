@@ -14,7 +14,7 @@ pub const HSM_TAG: &str = "keygate:hsm";
 const CONTENT_TYPE: &str = "application/json; charset=utf-8";
 
 /// What can be done with a key, in Key Vault's words.
-pub const fn key_ops() -> [(&'static str, Operation); 6] {
+pub const fn key_ops() -> [(&'static str, Operation); 8] {
     [
         ("encrypt", Operation::Encrypt),
         ("decrypt", Operation::Decrypt),
@@ -22,6 +22,8 @@ pub const fn key_ops() -> [(&'static str, Operation); 6] {
         ("verify", Operation::Verify),
         ("wrapKey", Operation::Wrap),
         ("unwrapKey", Operation::Unwrap),
+        ("import", Operation::Import),
+        ("export", Operation::Export),
     ]
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use keygate_keystore::{
     AfterPurge, AttributeChanges, Attributes, Change, Changed, IfMatch, KeyBackupOrder, KeyName, KeyType, KeyUpdate,
-    KeyView, KeystoreError, NewMaterial, Operation, RuleDocument, VersionId,
+    KeyView, KeystoreError, NewMaterial, Operation, RuleDocument, Target, TransferOrder, TransferredKind, VersionId,
+    Wrapping,
 };
 use keygate_policies::release::ReleaseRule;
 use keygate_policies::{KeyRules, Limits, json as strict};
@@ -56,6 +57,19 @@ pub enum VaultMaterial {
     Made(KeyType),
     /// Brought in the clear.
     Brought(Brought, Option<KeyType>),
+    /// Brought sealed to an exchange key of this vault.
+    Sealed {
+        /// The exchange key.
+        exchange: KeyName,
+        /// Which version of it.
+        version: VersionId,
+        /// How it is sealed.
+        wrapping: Wrapping,
+        /// What is sealed.
+        ciphertext: Vec<u8>,
+        /// What it is said to be.
+        kind: TransferredKind,
+    },
 }
 
 /// A key, or a further version of it.
@@ -129,7 +143,12 @@ fn fit_operations(
     exportable: bool,
 ) -> Result<Vec<Operation>, Refusal> {
     let mut operations = wanted.unwrap_or_else(|| usual(key_type));
-    if !operations.iter().all(|operation| able(key_type).contains(operation)) {
+    // An exchange key, that other keys come in sealed to, does nothing else.
+    if operations == [Operation::Import] && key_type.rsa_bits().is_some() && !exportable {
+        return Ok(operations);
+    }
+    let fits = |operation: &Operation| able(key_type).contains(operation) || *operation == Operation::Export;
+    if !operations.iter().all(fits) {
         return Err(Fault::new(Code::Malformed, "a key of this type does not do all of these operations").into());
     }
     operations.sort_unstable();
@@ -227,7 +246,7 @@ impl Desk<'_> {
             (false, Some(_)) => return Err(skr(SKR_1005)),
             _ => {}
         }
-        let (key_type, material) = new.material.material()?;
+        let (key_type, material) = new.material.material(self)?;
         let (rules, immutable) = match &new.policy {
             Some(policy) => {
                 self.may(Action::RuleSet)?;
@@ -266,7 +285,7 @@ impl Desk<'_> {
         if new.exportable.is_some_and(|exportable| exportable != view.exportable) {
             return Err(skr(SKR_1003));
         }
-        let (key_type, material) = new.material.material()?;
+        let (key_type, material) = new.material.material(self)?;
         if key_type != view.key_type {
             let part = "a further version has the type and size of the key: take another name for another type";
             return Err(Fault::new(Code::Malformed, part).into());
@@ -496,8 +515,21 @@ impl Desk<'_> {
 }
 
 impl VaultMaterial {
-    fn material(self) -> Result<(KeyType, NewMaterial), Refusal> {
+    fn material(self, desk: &Desk<'_>) -> Result<(KeyType, NewMaterial), Refusal> {
         match self {
+            Self::Sealed { exchange, version, wrapping, ciphertext, kind } => {
+                desk.covers(&exchange)?;
+                let target = Target { provider: desk.provider.clone(), name: exchange, version };
+                let order = TransferOrder { exchange_key: target, wrapping, ciphertext, kind, now: desk.now };
+                let opened = desk.broker.keystore.open_transfer(&order).map_err(|error| match error {
+                    KeystoreError::KeyNotFound => {
+                        Fault::new(Code::Malformed, "the exchange key of `key_hsm` is not here")
+                    }
+                    KeystoreError::OperationNotAllowed(part) => Fault::new(Code::Malformed, part),
+                    other => other.into(),
+                })?;
+                Ok((opened.key_type(), NewMaterial::Transferred(opened)))
+            }
             Self::Made(KeyType::Secret) => Err(Fault::new(Code::Malformed, "this type of key is not made here").into()),
             Self::Made(key_type) => Ok((key_type, NewMaterial::Generate)),
             Self::Brought(brought, declared) => brought.material(declared),

@@ -11,7 +11,7 @@ use crate::broker::admin::Desk;
 use crate::broker::caller::Caller;
 use crate::broker::challenge::random;
 use crate::broker::error::{BrokerError, Code, Fault};
-use crate::broker::providers::{ProviderSetup, VaultSetup};
+use crate::broker::providers::VaultSetup;
 use crate::broker::request::{KeySelector, Seat};
 
 /// Who may read a key.
@@ -32,11 +32,6 @@ pub struct Page {
 }
 
 impl Broker {
-    /// How long deleted keys of a vault can be recovered, and Key Vault's word for what may be done with them.
-    pub(crate) fn recovery(&self, _setup: &ProviderSetup) -> (u32, &'static str) {
-        (90, if self.purge_protection { "Recoverable" } else { "Recoverable+Purgeable" })
-    }
-
     /// What an operator says of the vault.
     pub fn vault_setup<'s>(&self, seat: &'s Seat) -> &'s VaultSetup {
         &seat.provider.setup().vault
@@ -44,7 +39,7 @@ impl Broker {
 
     /// A bundle maker for a key of this vault.
     pub fn vault_bundle<'a>(&self, seat: &'a Seat, url: &'a str, view: &'a KeyView) -> Bundle<'a> {
-        Bundle { url, recovery: self.recovery(seat.provider.setup()), view }
+        Bundle { url, recovery: (seat.provider.recoverable_days(), seat.provider.recovery_level()), view }
     }
 
     /// A key bundle: of the version named, or the newest.

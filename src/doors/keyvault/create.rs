@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use super::version::ApiVersion;
 use super::wire::{Members, binary, malformed};
 use crate::broker::admin::keys::Brought;
-use crate::broker::vault::{NewVaultKey, VaultMaterial};
-use crate::broker::{Code, Fault, KeyType};
+use crate::broker::vault::{NewVaultKey, VaultMaterial, enc_of};
+use crate::broker::{Code, Fault, KeySelector, KeyType};
+use keygate_keystore::TransferredKind;
 
 /// Longest symmetric key that is brought, in bytes.
 const LONGEST_OCT: usize = 64;
@@ -76,18 +77,16 @@ pub(super) fn read_create(body: &[u8], version: ApiVersion) -> Result<NewVaultKe
     new_key(&members, VaultMaterial::Made(type_of(&members, family)?), hsm, version)
 }
 
-/// The body of an import.
-pub(super) fn read_import(body: &[u8], version: ApiVersion) -> Result<NewVaultKey, Fault> {
+/// The body of an import; `url` is what ids of this vault begin with.
+pub(super) fn read_import(body: &[u8], version: ApiVersion, url: &str) -> Result<NewVaultKey, Fault> {
     let members = Members::read(body)?;
     let key = members.object("key")?.ok_or(malformed("`key` is missing"))?;
     let (family, mut hsm) = family(key.needed("kty", "`key.kty` is missing")?)?;
     for spelling in ["Hsm", "hsm"] {
         hsm |= members.flag(spelling)?.unwrap_or(false);
     }
-    if key.get("key_hsm").is_some() {
-        return Err(Fault::new(Code::Unsupported, "`key_hsm`: a wrapped key is not taken in here"));
-    }
     let material = match family {
+        _ if key.get("key_hsm").is_some() => sealed(&key, family, url)?,
         "oct" => symmetric(&key)?,
         _ => VaultMaterial::Brought(Brought::Jwk(jwk(&key, family)?), None),
     };
@@ -96,6 +95,40 @@ pub(super) fn read_import(body: &[u8], version: ApiVersion) -> Result<NewVaultKe
         new.operations = key.operations()?;
     }
     Ok(new)
+}
+
+/// A key that comes sealed to an exchange key of this vault. `keyvault-api.md` section 3 (*BYOK import*).
+fn sealed(key: &Members, family: &str, url: &str) -> Result<VaultMaterial, Fault> {
+    let blob = key.bytes("key_hsm")?.unwrap_or_default();
+    let blob = Members::read(&blob).map_err(|_| malformed("`key_hsm` holds no transfer blob"))?;
+    let header = blob.object("header")?.ok_or(malformed("the transfer blob has no `header`"))?;
+    if !blob.text("schema_version")?.is_some_and(|version| version == "1.0" || version == "1.0.0") {
+        return Err(Fault::new(Code::Unsupported, "`schema_version` of the transfer blob is 1.0.0"));
+    }
+    if header.text("alg")? != Some("dir") {
+        return Err(Fault::new(Code::Unsupported, "`alg` of the transfer blob is `dir`"));
+    }
+    let enc = header.text("enc")?.and_then(enc_of);
+    let wrapping =
+        enc.ok_or(Fault::new(Code::Unsupported, "`enc` of the transfer blob is none of the three served"))?;
+    let elsewhere = malformed("`kid` of the transfer blob is no version of a key of this vault");
+    let kid = header.text("kid")?.ok_or(elsewhere.clone())?;
+    let place =
+        kid.get(url.len()..).filter(|_| kid.get(..url.len()).is_some_and(|host| host.eq_ignore_ascii_case(url)));
+    let named = place.and_then(|place| place.strip_prefix("/keys/")).and_then(|place| place.split_once('/'));
+    let (name, version) = named.ok_or(elsewhere.clone())?;
+    let selector = KeySelector::parse(name, Some(version)).map_err(|_| elsewhere.clone())?;
+    Ok(VaultMaterial::Sealed {
+        exchange: selector.name,
+        version: selector.version.ok_or(elsewhere)?,
+        wrapping,
+        ciphertext: blob.bytes("ciphertext")?.ok_or(malformed("the transfer blob has no `ciphertext`"))?,
+        kind: match family {
+            "RSA" => TransferredKind::Rsa,
+            "EC" => TransferredKind::Ec,
+            _ => TransferredKind::Oct,
+        },
+    })
 }
 
 /// A symmetric key: of AES by its length, else bytes that can only be released.

@@ -95,7 +95,7 @@ fn wanted(call: &Call, verb: Verb, body: Body) -> Result<Wanted, Fault> {
     let body = Call::body(body)?;
     Ok(match verb {
         Verb::Create => Wanted::Create(read_create(&body, call.query.version)?),
-        Verb::Import => Wanted::Create(read_import(&body, call.query.version)?),
+        Verb::Import => Wanted::Create(read_import(&body, call.query.version, &call.url)?),
         Verb::Update => {
             let members = Members::read(&body)?;
             let (lifetime, exportable) = members.attributes()?;

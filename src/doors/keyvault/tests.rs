@@ -5,6 +5,8 @@ use super::version;
 use crate::broker::{Code, Operation};
 use keygate_keystore::operations::raw::Rsa15;
 
+const URL: &str = "https://vault.example";
+
 fn latest() -> version::ApiVersion {
     version::read("api-version=2025-07-01").unwrap().version
 }
@@ -50,7 +52,7 @@ fn an_exportable_key_needs_a_version_that_knows_it() {
 #[test]
 fn mutated_bodies_are_read_or_refused_and_never_panic() {
     const GOOD: &str = r#"{"key":{"kty":"oct-HSM","k":"AAECAwQFBgcICQoLDA0ODw==","key_ops":["wrapKey"]},"Hsm":true,"attributes":{"exportable":true,"nbf":1},"tags":{"a":"b"},"release_policy":{"data":"e30","immutable":false},"alg":"A128KW","value":"AAAA","iv":"AAAA","kty":"RSA","count":3}"#;
-    assert!(read_import(GOOD.as_bytes(), latest()).is_ok());
+    assert!(read_import(GOOD.as_bytes(), latest(), URL).is_ok());
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut step = || {
         state ^= state << 13;
@@ -70,7 +72,7 @@ fn mutated_bodies_are_read_or_refused_and_never_panic() {
                 _ => body.truncate(at + 1),
             }
         }
-        read += usize::from(read_import(&body, latest()).is_ok());
+        read += usize::from(read_import(&body, latest(), URL).is_ok());
         let _ = read_create(&body, latest());
         if let Ok(members) = super::wire::Members::read(&body) {
             for operation in [Operation::Encrypt, Operation::Verify] {

@@ -48,8 +48,10 @@ pub(super) fn read_use(body: &[u8], operation: Operation) -> Result<UseBody, Fau
         Operation::Generate => &["wrapping", "alg", "bytes", "aad"],
         Operation::Sign => &["wrapping", "alg", "digest"],
         Operation::Wrap => &["alg", "plaintext", "aad"],
-        // No form of this door's: another door has them.
-        Operation::Encrypt | Operation::Decrypt | Operation::Verify => return Err(Fault::new(Code::Unsupported, "")),
+        // No form of this door's: another door has them, or they are no use at all.
+        Operation::Encrypt | Operation::Decrypt | Operation::Verify | Operation::Import | Operation::Export => {
+            return Err(Fault::new(Code::Unsupported, ""));
+        }
     };
     let body = Body::read(body, &[&PROOF, own].concat())?;
     let wrapping = match body.text("wrapping", LARGEST)? {
@@ -72,7 +74,7 @@ fn usage_of(body: &Body, operation: Operation) -> Result<Usage, Fault> {
         Operation::Generate => Usage::Generate { alg: alg()?, bytes: length_of(body)?, aad: aad()? },
         Operation::Sign => Usage::Sign { alg: alg()?, digest: needed("digest")? },
         Operation::Wrap => Usage::Wrap { alg: alg()?, plaintext: Zeroizing::new(needed("plaintext")?), aad: aad()? },
-        Operation::Encrypt | Operation::Decrypt | Operation::Verify => {
+        Operation::Encrypt | Operation::Decrypt | Operation::Verify | Operation::Import | Operation::Export => {
             return Err(Fault::new(Code::Unsupported, ""));
         }
     })
@@ -138,7 +140,8 @@ mod tests {
         assert_eq!(code(r#"{"alg":"ES256"}"#, Operation::Release), Some(Code::Malformed));
         assert_eq!(code(r#"{"alg":"ES256","digest":"","aad":""}"#, Operation::Sign), Some(Code::Malformed));
         assert_eq!(code(r#"{"digest":""}"#, Operation::Sign), Some(Code::Malformed));
-        for operation in [Operation::Encrypt, Operation::Decrypt, Operation::Verify] {
+        let others = Operation::ALL.into_iter().filter(|o| o.rule() != Some(o.as_str()));
+        for operation in others {
             assert_eq!(code("{}", operation), Some(Code::Unsupported), "another door's");
         }
         for wrapping in ["RSA_AES_KEY_WRAP_384", "CKM_RSA_AES_KEY_WRAP", "RSAES_OAEP_SHA_256"] {

@@ -15,7 +15,7 @@ use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::seal::ring::damaged;
 use crate::seal::{Cell, KeyRing, Place, Secret, Table};
-use crate::views::{KeyView, RuleVersion, VersionView};
+use crate::views::{KeyView, RuleVersion, VersionView, etag};
 
 /// Row of `keys`.
 pub(crate) struct KeyRow {
@@ -168,6 +168,13 @@ impl KeyRow {
         select_one(conn, ring, condition, &[&self.row_id, id.as_bytes()])
     }
 
+    /// The newest version, on or off, verified.
+    pub(crate) fn load_last(&self, conn: &Connection, ring: &KeyRing) -> Result<VersionRow, KeystoreError> {
+        let ids: [&dyn rusqlite::ToSql; 2] = [&self.row_id, &stored(self.versions)];
+        let row = select_one(conn, ring, "WHERE key_id = ?1 AND number = ?2", &ids)?;
+        row.ok_or_else(|| damaged(&self.place()))
+    }
+
     /// The newest version that is on, verified. One missing or touched on the way to it is
     /// `store-corrupt`: an older one is never taken for it.
     fn load_newest(&self, conn: &Connection, ring: &KeyRing) -> Result<Option<VersionRow>, KeystoreError> {
@@ -193,6 +200,11 @@ impl KeyRow {
             Some(row) if row.contents() == contents && row.key_id == self.row_id => Ok(Some(row)),
             _ => Err(damaged(&self.place())),
         }
+    }
+
+    /// Names this state of the key, as [`KeyView::etag`].
+    pub(crate) fn etag(&self) -> String {
+        etag(&self.row_id, self.row_version)
     }
 
     /// What is shown of it.

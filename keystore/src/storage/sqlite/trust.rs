@@ -4,8 +4,11 @@
 
 use rusqlite::types::Value;
 
-use super::row::{Row, blob, counter, int_or_null, parsed, row_id_of, stored, text, text_or_null};
+use super::row::{Row, blob, counter, int_or_null, parsed, row_id_of, select_one, stored, text, text_or_null};
+use super::transaction::Transaction;
+use crate::error::KeystoreError;
 use crate::names::ProviderId;
+use crate::seal::secret::random;
 use crate::seal::{Place, Table};
 use crate::views::{CredentialView, DenyEntry};
 
@@ -194,6 +197,27 @@ impl Row for MarkRow {
 
     fn set_mac(&mut self, mac: [u8; 32]) {
         self.mac = mac;
+    }
+}
+
+impl MarkRow {
+    /// Raises a mark; `false`, and nothing written, if it is as high already.
+    pub(crate) fn raise(tx: &mut Transaction<'_>, id: String, value: u64) -> Result<bool, KeystoreError> {
+        let found: Option<Self> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&id])?;
+        match found {
+            Some(row) if row.value >= value => return Ok(false),
+            Some(mut row) => {
+                let before = *row.mac();
+                row.value = value;
+                row.row_version += 1;
+                tx.replace(&before, &mut row)?;
+            }
+            None => {
+                let mut row = Self { id, row_id: random()?, row_version: 1, value, mac: [0; 32] };
+                tx.insert(&mut row)?;
+            }
+        }
+        Ok(true)
     }
 }
 
