@@ -296,3 +296,41 @@ async fn rotation_policies_and_random_bytes() {
     vault.get("/keys/k//attestation", "key-user").await.is(501, "NotImplemented");
     vault.post("/rng", "auditor", json!({"count": 1})).await.is(403, "ForbiddenByRbac");
 }
+
+#[actix_web::test]
+async fn a_key_comes_in_sealed_to_an_exchange_key_which_does_nothing_else() {
+    use keygate_keystore::{Recipient, Wrapped, Wrapping, wrap};
+    let vault = Vault::new().await;
+    let made = vault.create("kek", json!({"kty": "RSA-HSM", "key_ops": ["import"]})).await;
+    assert_eq!(made["key"]["key_ops"], json!(["import"]));
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(made["key"][name].as_str().unwrap()).unwrap();
+    let recipient = Recipient::rsa(&number("n"), &number("e")).unwrap();
+    let blob = |kid: &str, secret: &[u8]| {
+        let sealed = wrap(&recipient, Wrapping::CkmRsaAesKeyWrap, secret, "application/octet-stream").unwrap();
+        let Wrapped::CkmRsaAesKeyWrap { ciphertext } = sealed else { panic!("another form") };
+        let blob = json!({"schema_version": "1.0.0", "ciphertext": ciphertext, "generator": "test",
+            "header": {"kid": kid, "alg": "dir", "enc": "CKM_RSA_AES_KEY_WRAP"}});
+        json!({"key": {"kty": "oct-HSM", "key_hsm": b64(blob.to_string().as_bytes())}})
+    };
+    let import = async |name: &str, body: Value| {
+        vault.send(Method::PUT, &format!("/keys/{name}"), Some(&credential("key-officer")), Some(body)).await
+    };
+    let kid = made["key"]["kid"].as_str().unwrap().to_owned();
+    let taken = import("in", blob(&kid, &SECRET)).await.ok();
+    assert_eq!(taken["key"]["kty"], "oct-HSM");
+    // The same key: what one wraps the other opens.
+    vault.create("plain", json!({"kty": "RSA-HSM"})).await;
+    import("twin", json!({"key": secret()})).await.ok();
+    let wrapped = vault.post("/keys/in//wrapkey", "key-user", json!({"alg": "A256KW", "value": b64(&[5; 32])})).await.ok();
+    let body = json!({"alg": "A256KW", "value": wrapped["value"]});
+    assert_eq!(vault.post("/keys/twin//unwrapkey", "key-user", body).await.ok()["value"], b64(&[5; 32]));
+    // Another length, another vault, a key that is none for exchange, a ciphertext with one bit changed.
+    import("no", blob(&kid, &SECRET[..31])).await.is(400, "BadParameter");
+    import("no", blob(&kid.replace(HOST, "other.example"), &SECRET)).await.is(400, "BadParameter");
+    let plain = vault.get("/keys/plain/", "key-user").await.ok();
+    import("no", blob(plain["key"]["kid"].as_str().unwrap(), &SECRET)).await.is(400, "BadParameter");
+    let told = vault.post("/keys/kek//wrapkey", "key-user", json!({"alg": "RSA-OAEP", "value": "AAAA"})).await;
+    told.is(403, "AccessDenied");
+    let told = vault.post("/keys/two/create", "all", json!({"kty": "RSA-HSM", "key_ops": ["import", "sign"]})).await;
+    told.is(400, "BadParameter");
+}
