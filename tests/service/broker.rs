@@ -296,6 +296,7 @@ impl Workload {
             runtime_data: self.runtime_data.clone(),
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         }
     }
 
@@ -315,6 +316,7 @@ impl Workload {
             runtime_data: None,
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub const RESERVED: &[&str] = &[
     "dbgstat",
     "attester_tcb_status",
     "keygate",
+    "parts",
     "nitro",
     "software",
     "tpm",
