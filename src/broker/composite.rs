@@ -328,4 +328,30 @@ mod tests {
             assert_eq!(of(&[TOKEN, &part]).unwrap_err(), Code::Unsupported, "{kind}");
         }
     }
+
+    #[test]
+    fn mutated_composites_are_read_or_refused_and_never_panic() {
+        let good = format!(r#"{{"parts":[{TOKEN},{RAW},{TOKEN}]}}"#);
+        let (mut state, mut read) = (0x2545_f491_4f6c_dd1d_u64, 0);
+        let mut step = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 16).unwrap_or(0)
+        };
+        for _ in 0..20_000 {
+            let mut bytes = good.clone().into_bytes();
+            for _ in 0..=step() % 3 {
+                let at = step() % bytes.len();
+                match step() % 4 {
+                    0 => bytes[at] = b"\"{}[],:\\0-e\xff"[step() % 12],
+                    1 if bytes.len() > 1 => drop(bytes.remove(at)),
+                    2 => bytes.insert(at, good.as_bytes()[step() % good.len()]),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            read += usize::from(Composite::parse(&bytes).is_ok());
+        }
+        assert!(read > 0, "some mutations change only a value");
+    }
 }

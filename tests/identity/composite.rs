@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use keygate::broker::*;
 use keygate::identity::Identity;
 use keygate_forge::binding::{self, Question};
+use keygate_forge::intel::{Intel, TdxQuote, Tee};
 use keygate_keystore::{Change, KeyType};
 use keygate_verifier::tokens::Profile;
+use keygate_verifier::{CollateralId, Endorsements};
 use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
@@ -25,6 +29,7 @@ use super::issuer::SigningKey;
 use super::keys::Played;
 
 const NRAS: &str = "https://nras.attestation.nvidia.com";
+const CONTRIBUTOR: &str = "kg_contributor________________________________";
 const UEID: &str = "478176379286082186618948445787393647364802107249";
 
 /// NVIDIA's service.
@@ -385,4 +390,74 @@ async fn a_session_of_a_composite_keeps_its_parts_and_ends_with_the_first_of_the
     assert!(stage.house.broker.use_key(ask()).await.is_ok());
     stage.house.change(Change::AddDeny { kind: "platform".into(), value: format!("nvidia-gpu:{UEID}") });
     assert_eq!(stage.house.broker.use_key(ask()).await.unwrap_err().code, Code::Revoked);
+}
+
+#[tokio::test]
+async fn a_policy_is_about_the_lead_and_sees_its_claims_alone() {
+    let stage = Stage::new().await;
+    stage.house.change(Change::CreateCredential {
+        name: "contributor".to_owned(),
+        roles: vec!["attestation-contributor".to_owned()],
+        key_pattern: None,
+        expires: None,
+        token: CONTRIBUTOR.to_owned().into(),
+    });
+    let ask = async || {
+        let challenge = stage.house.challenge();
+        let parts = [stage.raw(challenge, "gpu"), stage.gpu(&challenge, "gpu")];
+        stage.asked("gpu", challenge, &parts).await
+    };
+    let set = |text: &str| {
+        let payload = json!({"AttestationPolicy": b64(text.as_bytes())}).to_string();
+        let jws =
+            format!("{}.{}.", b64(br#"{"alg":"none"}"#).as_str().unwrap(), b64(payload.as_bytes()).as_str().unwrap());
+        let (seat, kind) = (stage.house.seat(), AttestationType::Software);
+        stage.house.broker.azure_set_policy(&seat, Some(CONTRIBUTOR), kind, &jws).unwrap();
+    };
+    set(r#"version=1.0; authorizationrules{[type=="parts"] => deny(); => permit();};"#);
+    assert!(ask().await.is_ok());
+    set(
+        r#"version=1.0; authorizationrules{=> permit();}; issuancerules{=> issue(type="parts", value="x"); => issue(type="team", value="blue");};"#,
+    );
+    assert!(ask().await.is_ok(), "and issues no parts");
+    set(r#"version=1.0; authorizationrules{[type=="software"] => deny(); => permit();};"#);
+    assert_eq!(ask().await.unwrap_err(), Code::PolicyDenied);
+}
+
+/// Has nothing at hand and fetches what fits.
+struct Far(Endorsements);
+
+impl Endorser for Far {
+    fn fetch<'a>(&'a self, _: &'a [CollateralId], _: &'a str) -> BoxFuture<'a, Result<Endorsements, Fault>> {
+        async { Ok(self.0.clone()) }.boxed()
+    }
+    fn known(&self, _: EvidenceKind) -> Endorsements {
+        Endorsements::default()
+    }
+}
+
+#[tokio::test]
+async fn endorsements_of_the_lead_are_fetched_as_if_it_were_alone() {
+    let intel = Intel::new(NOW);
+    let mut far = Endorsements::default();
+    far.add_file(intel.collateral(&intel.describe(Tee::Tdx)).as_bytes()).unwrap();
+    let nras = Nras::new();
+    let played = Played::of(&[]);
+    played.says(&json!({"keys": [nras.jwk()]}));
+    let identity = Identity::default().with_verifiers(vec![verifier("nras", NRAS, Profile::NvidiaNras, played)]);
+    let house = House::with_identity(Limits::default(), Arc::new(Far(far)), Arc::new(identity), |anchors| {
+        anchors.add("forge", EvidenceKind::Tdx, &intel.root_der()).unwrap();
+    });
+    key(
+        &house,
+        "gpu",
+        "self",
+        &[("parts.1.x-nvidia-overall-att-result", json!(true)), ("parts.0.keygate.kind", json!("tdx"))],
+    );
+    // The keys of the issuer were never fetched before, either.
+    let stage = Stage { house, nras, google: SigningKey::new("g"), workload: Workload::new() };
+    let challenge = stage.house.challenge();
+    let quote = intel.tdx_quote(&TdxQuote::new(stage.bind(&challenge, "gpu")));
+    let raw = json!({"kind": "tdx", "data": b64(&quote)});
+    assert!(stage.asked("gpu", challenge, &[raw, stage.gpu(&challenge, "gpu")]).await.is_ok());
 }
