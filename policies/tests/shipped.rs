@@ -1,5 +1,5 @@
 //! The rules to copy from, and the examples of the page about them, are what they say.
-//! `config/rules`, `docs/release-rules.md`, `docs/evidence/tokens.md`.
+//! `config/rules`, `docs/release-rules.md`, `docs/evidence/tokens.md`, `composite.md`.
 
 use std::path::PathBuf;
 
@@ -128,14 +128,17 @@ fn examples_of_the_page_parse_or_are_refused_as_it_says() {
     }
 }
 
-/// The rules to copy from the page about tokens: one per family, none without a workload.
+/// The rules to copy from the pages about tokens and composites: one per family, none without a workload, none of a part of anybody.
 #[test]
 fn rules_for_foreign_tokens_parse_and_name_a_workload() {
-    let rules = blocks_of("docs/evidence/tokens.md", "rule");
-    assert_eq!(rules.len(), 6);
-    for text in rules {
+    let (rules, composites) =
+        (blocks_of("docs/evidence/tokens.md", "rule"), blocks_of("docs/evidence/composite.md", "rule"));
+    assert_eq!((rules.len(), composites.len()), (7, 1));
+    for text in rules.into_iter().chain(composites) {
         let rules = KeyRules::parse(text.as_bytes()).unwrap_or_else(|found| panic!("{text}: {found:#?}"));
-        assert!(rules.lint().iter().all(|finding| finding.severity == Severity::Warning), "{text}");
+        let found = rules.lint();
+        assert!(found.iter().all(|finding| finding.severity == Severity::Warning), "{text}");
+        assert!(found.iter().all(|finding| finding.code != "rule-warning.part-of-anybody"), "{text}");
     }
 }
 

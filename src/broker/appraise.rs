@@ -93,7 +93,7 @@ impl Broker {
         let runtime_data = proof.runtime_data.as_deref().unwrap_or_default();
         let host = seat.provider.host();
         let bound = NativeBinding::new(proof.challenge, host, request, proof.recipient.clone(), runtime_data);
-        let binding = Binding::Native(Box::new(bound));
+        let binding = Binding::Native(Box::new(bound.clone()));
         let mut options = Options::show_all();
         options.require_amd_crl = seat.provider.setup().require_amd_crl;
         // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
@@ -105,7 +105,10 @@ impl Broker {
             Outcome::Verified(verified) => verified,
         };
         self.hold_against_marks(verified.used(), verified.anchor(), held)?;
-        let result = conclude(&verified, proof)?;
+        let mut result = conclude(&verified, proof)?;
+        if let Some(tokens) = &proof.beside {
+            result = self.beside_evidence(&seat.provider, (&verified, &bound), result, tokens, now)?;
+        }
         Ok(Judgement::Shown(Box::new(Shown {
             result,
             freshness: FreshnessShown::Once,

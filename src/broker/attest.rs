@@ -38,6 +38,8 @@ impl Broker {
     pub async fn attest(self: &Arc<Self>, request: AttestRequest) -> Result<AttestAnswer, BrokerError> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
         let (seat, correlation) = (&passage.request.seat, &passage.correlation);
+        let evidence = &passage.request.evidence;
+        self.prepare_parts(seat, &evidence.challenge, evidence.beside.as_ref()).await;
         let turn =
             |broker: &Self, passage: &Passage, held, first, permit| broker.attest_turn(passage, held, first, permit);
         self.in_turns(seat, correlation, &passage, turn).await

@@ -10,6 +10,8 @@ use openssl::x509::X509;
 
 use super::Broker;
 use super::admin::roles;
+use super::challenge;
+use super::composite::Tokens;
 use super::error::{BrokerError, Code, Fault};
 use super::request::Seat;
 use crate::identity::{Identity, NoPerson, PeerCertificate, Person, Renewal};
@@ -107,6 +109,17 @@ impl Broker {
         let Ok(now) = self.clock.now() else { return };
         for (issuer, renewal) in self.identity.prepare_evidence(seat.provider.id().as_str(), token, now).await {
             note_renewal(issuer, &renewal);
+        }
+    }
+
+    /// The same for each token of a composite, once its challenge is known to be live.
+    pub(super) async fn prepare_parts(&self, seat: &Seat, challenge: &[u8; 32], tokens: Option<&Tokens>) {
+        let (Some(tokens), Ok(now)) = (tokens, self.clock.now()) else { return };
+        if challenge::check(&self.keystore, seat.provider.id(), challenge, now.secs()).is_err() {
+            return;
+        }
+        for (_, token) in &tokens.parts {
+            self.prepare_evidence(seat, token).await;
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Broker;
 use super::caller::Caller;
+use super::composite::Composite;
 use super::error::{BrokerError, Code, Fault};
 use super::request::{KeySelector, Seat};
 use crate::result::attestation_result::{INIT_TIME, RUNTIME};
@@ -25,7 +26,7 @@ impl Broker {
     pub fn well_known(&self, seat: &Seat, authority: &str) -> Value {
         let provider = &seat.provider;
         let setup = provider.setup();
-        let kinds: Vec<&str> = EvidenceKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let kinds: Vec<&str> = EvidenceKind::ALL.iter().map(|kind| kind.as_str()).chain([Composite::KIND]).collect();
         json!({
             "issuer": setup.issuer,
             "hosts": setup.hosts.iter().map(|host| format!("{host}{}", setup.prefix)).collect::<Vec<_>>(),

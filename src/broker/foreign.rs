@@ -17,7 +17,7 @@ use super::error::{Code, Fault};
 use super::providers::ProviderRef;
 use super::request::{Seat, TokenProof};
 use crate::identity::NoEvidence;
-use crate::result::attestation_result::identity;
+use crate::result::attestation_result::{PARTS, identity};
 use crate::result::{AttestationResult, Source};
 
 impl Broker {
@@ -118,9 +118,12 @@ fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], 
 pub(crate) fn result_of_foreign(foreign: &Foreign) -> AttestationResult {
     let signer = identity("issuer-key", foreign.signer());
     let listed = listed(foreign.platforms(), foreign.measurements());
+    let mut attested = foreign.claims().clone();
+    // Ours alone: what stands there was judged as a part.
+    attested.remove(PARTS);
     AttestationResult {
         source: Source::Foreign(foreign.issuer().to_owned()),
-        attested: foreign.claims().clone(),
+        attested,
         presented: Map::new(),
         evidence_digest: *foreign.digest(),
         sameness: *foreign.digest(),

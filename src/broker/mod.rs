@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod caller;
 pub mod challenge;
+pub mod composite;
 pub mod endorser;
 pub mod error;
 pub mod node;
@@ -42,6 +43,7 @@ pub use azure::{
 pub use caller::{Caller, Origin};
 pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
+pub use composite::{Composite, RawPart, Tokens, TokensProof};
 pub use endorser::{Endorser, NoEndorser};
 pub use error::{BrokerError, Code, Fault};
 pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};

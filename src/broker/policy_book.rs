@@ -22,6 +22,7 @@ use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use super::error::{Code, Fault};
+use crate::result::attestation_result::PARTS;
 use crate::result::{Appraised, AttestationResult, PolicyFacts, Source};
 
 /// Policies kept compiled.
@@ -176,7 +177,13 @@ pub(crate) fn apply(
     if let Err(fault) = baseline_met(&in_force.policy, result, default_baseline) {
         return Applied { verdict: Err(fault), evaluation: None };
     }
-    let incoming = ClaimSet::from_objects(&result.attested, &result.presented);
+    // A policy is about one piece of evidence: of a composite, about the one that leads.
+    let alone = result.attested.contains_key(PARTS).then(|| {
+        let mut alone = result.attested.clone();
+        alone.remove(PARTS);
+        alone
+    });
+    let incoming = ClaimSet::from_objects(alone.as_ref().unwrap_or(&result.attested), &result.presented);
     let evaluation = in_force.policy.evaluate(incoming, &mut Fuel::service(), tracing);
     let verdict = match &evaluation.outcome {
         Outcome::Permit { issued, .. } => Ok(Appraised { policy: in_force.facts.clone(), issued: issued.clone() }),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::caller::Caller;
+use super::composite::{Tokens, TokensProof};
 use super::providers::ProviderRef;
 use crate::identity::PeerCertificate;
 
@@ -68,6 +69,8 @@ pub enum Proof {
     Evidence(Box<EvidenceProof>),
     /// A token that was issued for evidence before.
     Token(Box<TokenProof>),
+    /// A composite of tokens, bound to this request.
+    Tokens(Box<TokensProof>),
 }
 
 /// Evidence and what it is bound to.
@@ -86,6 +89,8 @@ pub struct EvidenceProof {
     pub init_data: Option<Vec<u8>>,
     /// For this request only.
     pub endorsements: Vec<Vec<u8>>,
+    /// Tokens beside it, where it is the lead of a composite.
+    pub beside: Option<Tokens>,
 }
 
 /// A token and the key it confirms.

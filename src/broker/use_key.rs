@@ -21,7 +21,7 @@ use super::decide::{
 use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
-use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Usage};
+use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Seat, Usage};
 use super::turns::Turn;
 use super::{Broker, caller};
 use crate::audit::{Event, Field, kind};
@@ -46,11 +46,19 @@ impl Broker {
     pub async fn use_key(self: &Arc<Self>, request: KeyRequest) -> Result<Answer, BrokerError> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
         let (seat, correlation) = (&passage.request.seat, &passage.correlation);
-        if let Proof::Token(proof) = &passage.request.proof {
-            self.prepare_evidence(seat, &proof.token).await;
-        }
+        self.prepare_proof(seat, &passage.request.proof).await;
         let turn = |broker: &Self, passage: &Passage, held, first, permit| broker.turn(passage, held, first, permit);
         self.in_turns(seat, correlation, &passage, turn).await
+    }
+
+    /// Looks for the keys of verifiers whose tokens are shown.
+    pub(super) async fn prepare_proof(&self, seat: &Seat, proof: &Proof) {
+        match proof {
+            Proof::None => {}
+            Proof::Token(proof) => self.prepare_evidence(seat, &proof.token).await,
+            Proof::Evidence(proof) => self.prepare_parts(seat, &proof.challenge, proof.beside.as_ref()).await,
+            Proof::Tokens(proof) => self.prepare_parts(seat, &proof.challenge, Some(&proof.tokens)).await,
+        }
     }
 
     fn turn(&self, passage: &Passage, held: Held, first: bool, permit: Permit) -> Result<Turn<Answer>, BrokerError> {
@@ -101,6 +109,11 @@ impl Broker {
                     wrapping,
                     now,
                 ))
+            }
+            Proof::Tokens(proof) => {
+                let wrapping = wrapping(&proof.recipient)?;
+                let shown = self.appraise_tokens(&request.seat, proof, &passage.digest, now)?;
+                Ok(Proven::Shown(Some(Box::new(shown)), wrapping, now))
             }
             Proof::Evidence(proof) => {
                 let wrapping = wrapping(&proof.recipient)?;
@@ -440,6 +453,7 @@ fn challenge_of(proof: &Proof) -> Option<[u8; 32]> {
         Proof::None => None,
         Proof::Evidence(proof) => Some(proof.challenge),
         Proof::Token(proof) => proof.challenge,
+        Proof::Tokens(proof) => Some(proof.challenge),
     }
 }
 
@@ -448,6 +462,7 @@ fn recipient_of(proof: &Proof) -> Option<&RecipientKey> {
         Proof::None => None,
         Proof::Evidence(proof) => Some(&proof.recipient),
         Proof::Token(proof) => Some(&proof.recipient),
+        Proof::Tokens(proof) => Some(&proof.recipient),
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::broker::json::{self, Node};
-use crate::broker::{Code, EvidenceKind, EvidenceProof, Fault, JsonLimits, Proof, RecipientKey, TokenProof};
+use crate::broker::{
+    Code, Composite, EvidenceKind, EvidenceProof, Fault, JsonLimits, Proof, RecipientKey, TokenProof, TokensProof,
+};
 
 /// Bytes of a body; the listener bounds them too.
 pub(super) const LARGEST: usize = 1 << 20;
@@ -53,7 +55,7 @@ impl Body {
     pub(super) fn proof(&self) -> Result<Proof, Fault> {
         let stands = |name: &&str| self.0.get(name).is_some();
         match (stands(&"evidence"), stands(&"token")) {
-            (true, false) => Ok(Proof::Evidence(Box::new(self.evidence()?))),
+            (true, false) => self.shown(),
             (false, true) => {
                 if ["runtime_data", "init_data", "endorsements"].iter().any(stands) {
                     return Err(malformed("a token stands alone with `recipient` and `challenge`"));
@@ -71,8 +73,15 @@ impl Body {
         }
     }
 
-    /// Evidence with what belongs to it.
+    /// Evidence that stands alone or leads a composite; a composite of tokens is none.
     pub(super) fn evidence(&self) -> Result<EvidenceProof, Fault> {
+        match self.shown()? {
+            Proof::Evidence(proof) => Ok(*proof),
+            _ => Err(Fault::new(Code::Unsupported, "a composite of tokens is no evidence that a token is made of")),
+        }
+    }
+
+    fn shown(&self) -> Result<Proof, Fault> {
         let evidence = self.0.get("evidence").ok_or(malformed("member `evidence` is missing"))?;
         let members = evidence.as_object().ok_or(malformed("member `evidence` is no object"))?;
         if members.iter().any(|member| !matches!(member.name.as_str(), "kind" | "data")) {
@@ -80,17 +89,35 @@ impl Body {
         }
         let text = |name| evidence.get(name).and_then(Node::as_text);
         let kind = text("kind").ok_or(malformed("member `evidence.kind` is missing"))?;
-        let kind = EvidenceKind::parse(kind).ok_or(Fault::new(Code::Unsupported, "evidence.kind"))?;
-        let data = text("data").ok_or(malformed("member `evidence.data` is missing"))?;
-        Ok(EvidenceProof {
+        let data = || {
+            let data = text("data").ok_or(malformed("member `evidence.data` is missing"))?;
+            decode(data, "member `evidence.data` is not canonical base64url")
+        };
+        let challenge = || self.challenge()?.ok_or(malformed("member `challenge` is missing"));
+        let (kind, data, beside) = match EvidenceKind::parse(kind) {
+            Some(kind) => (kind, data()?, None),
+            None if kind == Composite::KIND => match Composite::parse(&data()?)? {
+                Composite { raw: Some(raw), tokens } => (raw.kind, raw.data, Some(tokens)),
+                Composite { raw: None, tokens } => {
+                    if ["runtime_data", "init_data", "endorsements"].iter().any(|name| self.0.get(name).is_some()) {
+                        return Err(malformed("a composite of tokens stands alone with `recipient` and `challenge`"));
+                    }
+                    let (challenge, recipient) = (challenge()?, self.recipient()?);
+                    return Ok(Proof::Tokens(Box::new(TokensProof { tokens, challenge, recipient })));
+                }
+            },
+            None => return Err(Fault::new(Code::Unsupported, "evidence.kind")),
+        };
+        Ok(Proof::Evidence(Box::new(EvidenceProof {
             kind,
-            data: decode(data, "member `evidence.data` is not canonical base64url")?,
-            challenge: self.challenge()?.ok_or(malformed("member `challenge` is missing"))?,
+            data,
+            beside,
+            challenge: challenge()?,
             recipient: self.recipient()?,
             runtime_data: self.data("runtime_data")?,
             init_data: self.data("init_data")?,
             endorsements: self.endorsements()?,
-        })
+        })))
     }
 
     fn challenge(&self) -> Result<Option<[u8; 32]>, Fault> {

@@ -15,6 +15,8 @@ use super::token::RESERVED;
 pub const RUNTIME: &str = "x-ms-runtime";
 /// Claims about init-time data stand under this name and nowhere else.
 pub const INIT_TIME: &str = "x-ms-inittime";
+/// Claims of the parts of a composite stand under this name, each under its place, and nothing else does.
+pub const PARTS: &str = "parts";
 /// Version of the claims, as Azure Attestation states it.
 const CLAIMS_VERSION: &str = "1.0";
 
@@ -75,7 +77,7 @@ impl AttestationResult {
     /// the service says of both. What the service says cannot be issued over.
     pub fn claims(&self, issuer: &str, appraised: &Appraised) -> Map<String, Value> {
         let mut claims = appraised.issued.clone();
-        claims.retain(|name, _| !RESERVED.contains(&name.as_str()));
+        claims.retain(|name, _| !RESERVED.contains(&name.as_str()) && name != PARTS);
         let mut put = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
         for (name, value) in self.attested.iter().chain(&self.presented) {
             put(name, value.clone());

@@ -19,7 +19,7 @@ use super::broker::{HOST, House, NOW, Workload, b64, check_receipt, request};
 use super::issuer::SigningKey;
 use super::keys::Played;
 
-const GOOGLE: &str = "https://confidentialcomputing.googleapis.com";
+pub const GOOGLE: &str = "https://confidentialcomputing.googleapis.com";
 const PLAIN: &str = "https://verifier.example";
 pub const IMAGE: &str = "sha256:67682bda769fae1ccf5183192b8daf37b64cae99c6c3302650f6f8bf5f0f95df";
 
@@ -77,16 +77,6 @@ impl Stage {
         b64(&binding::bind(challenge, host, &question, &input, b"")[..32])
     }
 
-    /// Sound claims of Google's about the good image.
-    fn google(&self, nonce: Value) -> Value {
-        json!({
-            "iss": GOOGLE, "aud": "https://kms.example", "sub": "instance", "iat": NOW - 1, "nbf": NOW - 1, "exp": NOW + 3_599,
-            "eat_nonce": nonce, "swname": "CONFIDENTIAL_SPACE", "oemid": 11_129, "hwmodel": "GCP_INTEL_TDX",
-            "dbgstat": "disabled-since-boot", "secboot": true,
-            "submods": {"container": {"image_digest": IMAGE}, "gce": {"instance_id": "8213"}},
-        })
-    }
-
     /// Sound claims of the one without a family, about the workload's key.
     fn plain(&self) -> Value {
         let jwk: Value = serde_json::from_str(&self.workload.public().thumbprint_input()).unwrap();
@@ -108,7 +98,7 @@ impl Stage {
     /// The code of a token of Google's with this change to sound claims, under a fresh challenge.
     async fn google_with(&self, change: impl FnOnce(&mut Value)) -> Result<Answer, Code> {
         let challenge = self.house.challenge();
-        let mut claims = self.google(self.nonce(&challenge, HOST, "db"));
+        let mut claims = google_claims(self.nonce(&challenge, HOST, "db"));
         change(&mut claims);
         self.asked("db", &self.key.token(&claims), Some(challenge)).await.map_err(|refused| refused.code)
     }
@@ -131,6 +121,16 @@ pub fn named(key: &SigningKey, kid: &str) -> SigningKey {
     key
 }
 
+/// Sound claims of Google's about the good image.
+pub fn google_claims(nonce: Value) -> Value {
+    json!({
+        "iss": GOOGLE, "aud": "https://kms.example", "sub": "instance", "iat": NOW - 1, "nbf": NOW - 1, "exp": NOW + 3_599,
+        "eat_nonce": nonce, "swname": "CONFIDENTIAL_SPACE", "oemid": 11_129, "hwmodel": "GCP_INTEL_TDX",
+        "dbgstat": "disabled-since-boot", "secboot": true,
+        "submods": {"container": {"image_digest": IMAGE}, "gce": {"instance_id": "8213"}},
+    })
+}
+
 pub fn rules(authority: &str, options: Value) -> Value {
     json!({
         "rules": {"default": {"version": "1.0.0", "anyOf": [{"authority": authority, "allOf": [
@@ -143,7 +143,7 @@ pub fn rules(authority: &str, options: Value) -> Value {
 async fn a_token_bound_to_this_request_opens_the_key_once() {
     let stage = Stage::new().await;
     let challenge = stage.house.challenge();
-    let token = stage.key.token(&stage.google(stage.nonce(&challenge, HOST, "db")));
+    let token = stage.key.token(&google_claims(stage.nonce(&challenge, HOST, "db")));
     let answer = stage.asked("db", &token, Some(challenge)).await.unwrap();
     assert_eq!(stage.workload.unseal(&answer).len(), 32);
     assert_eq!(check_receipt(&stage.house, &answer.body)["challenge"], b64(&challenge));
@@ -168,7 +168,7 @@ async fn a_nonce_of_anything_else_is_none() {
         ("none", json!("12345678")),
     ];
     for (what, nonce) in elsewhere {
-        let token = stage.key.token(&stage.google(nonce));
+        let token = stage.key.token(&google_claims(nonce));
         let refused = stage.asked("db", &token, Some(mine)).await.unwrap_err();
         assert_eq!(refused.code, Code::FreshnessFailed, "{what}");
     }
@@ -176,7 +176,7 @@ async fn a_nonce_of_anything_else_is_none() {
     assert_eq!(absent.unwrap_err(), Code::FreshnessFailed);
     // Bound to the key of somebody else, who looks on.
     let thief = Stage { workload: Workload::new(), ..stage };
-    let token = thief.key.token(&thief.google(thief.nonce(&mine, HOST, "db")));
+    let token = thief.key.token(&google_claims(thief.nonce(&mine, HOST, "db")));
     let victim = Workload::new();
     let proof = TokenProof { token: token.into(), recipient: victim.public(), challenge: Some(mine) };
     let stolen = request(&thief.house, "db", Usage::Release, Proof::Token(Box::new(proof)));
@@ -270,7 +270,7 @@ async fn a_token_that_is_not_sound_is_refused_before_the_key_is_looked_at() {
     stage.google_with(|claims| claims["exp"] = json!(NOW - 59)).await.unwrap();
     // Another's key under the same name.
     let challenge = stage.house.challenge();
-    let claims = stage.google(stage.nonce(&challenge, HOST, "db"));
+    let claims = google_claims(stage.nonce(&challenge, HOST, "db"));
     let forged = named(&stage.plain, "g").token(&claims);
     let refused = stage.asked("db", &forged, Some(challenge)).await.unwrap_err();
     assert_eq!(refused.code, Code::TokenInvalid);
@@ -284,7 +284,7 @@ async fn a_key_of_the_issuer_is_fetched_when_a_token_names_it_and_once_a_minute(
     for _ in 0..3 {
         let challenge = stage.house.challenge();
         let stranger = named(&stage.plain, "nobody");
-        let token = stranger.token(&stage.google(stage.nonce(&challenge, HOST, "db")));
+        let token = stranger.token(&google_claims(stage.nonce(&challenge, HOST, "db")));
         assert_eq!(stage.asked("db", &token, Some(challenge)).await.unwrap_err().code, Code::TokenInvalid);
     }
     assert_eq!(stage.source.fetched(), 1, "within the minute nobody is asked again");

@@ -9,6 +9,7 @@ mod bearers;
 #[allow(dead_code)]
 mod broker;
 mod certificates;
+mod composite;
 mod discovery;
 mod evidence;
 mod issuer;

@@ -200,6 +200,7 @@ async fn a_token_of_our_door_opens_a_key_on_the_word_of_our_url_and_never_on_tha
             runtime_data: Some(held),
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         };
         let request = request(&ward.house, key, Usage::Release, Proof::Evidence(Box::new(proof)));
         assert!(ward.house.broker.use_key(request).await.is_ok(), "{key}");

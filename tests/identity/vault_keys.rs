@@ -321,7 +321,8 @@ async fn a_key_comes_in_sealed_to_an_exchange_key_which_does_nothing_else() {
     // The same key: what one wraps the other opens.
     vault.create("plain", json!({"kty": "RSA-HSM"})).await;
     import("twin", json!({"key": secret()})).await.ok();
-    let wrapped = vault.post("/keys/in//wrapkey", "key-user", json!({"alg": "A256KW", "value": b64(&[5; 32])})).await.ok();
+    let wrapped =
+        vault.post("/keys/in//wrapkey", "key-user", json!({"alg": "A256KW", "value": b64(&[5; 32])})).await.ok();
     let body = json!({"alg": "A256KW", "value": wrapped["value"]});
     assert_eq!(vault.post("/keys/twin//unwrapkey", "key-user", body).await.ok()["value"], b64(&[5; 32]));
     // Another length, another vault, a key that is none for exchange, a ciphertext with one bit changed.

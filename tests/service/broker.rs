@@ -309,6 +309,7 @@ impl Workload {
             runtime_data: self.runtime_data.clone(),
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         }
     }
 
@@ -328,6 +329,7 @@ impl Workload {
             runtime_data: None,
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         }
     }
 

@@ -96,6 +96,7 @@ impl Machine {
             runtime_data: None,
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         }
     }
 

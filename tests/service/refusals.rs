@@ -82,6 +82,7 @@ impl Scene {
             runtime_data: Some(b"runtime".to_vec()),
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         };
         let usage = Usage::Unwrap { alg: "A256GCM".into(), ciphertext: self.ciphertext.clone(), aad: AAD.to_vec() };
         let mut request = request(&self.house, "db-key", usage, Proof::Evidence(Box::new(proof)));

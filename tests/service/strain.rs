@@ -64,6 +64,7 @@ async fn aud_01_one_evidence_is_told_no_twenty_times_a_minute_with_a_record() {
             runtime_data: None,
             init_data: None,
             endorsements: Vec::new(),
+            beside: None,
         };
         request(&house, "nowhere", Usage::Release, Proof::Evidence(Box::new(proof)))
     };

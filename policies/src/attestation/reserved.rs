@@ -25,6 +25,7 @@ pub const RESERVED: &[&str] = &[
     "dbgstat",
     "attester_tcb_status",
     "keygate",
+    "parts",
     "nitro",
     "software",
     "tpm",
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn pol_09_names_of_the_service_are_reserved_and_judgements_are_not() {
-        for name in ["iss", "x-ms-ver", "x-ms-sgx-svn", "tdx_mrtd", "keygate", "x-ms-compliance-status2"] {
+        for name in ["iss", "x-ms-ver", "x-ms-sgx-svn", "tdx_mrtd", "keygate", "parts", "x-ms-compliance-status2"] {
             assert!(is_reserved(name), "{name}");
         }
         for name in ["x-ms-compliance-status", "team", "is-debuggable", "X-MS-VER"] {

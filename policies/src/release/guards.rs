@@ -81,20 +81,27 @@ struct Part<'c> {
     own: bool,
 }
 
-/// The payload, and for our own appraisal of a composite each of its parts.
+/// The payload, and of a composite each of its parts, but not once more the one that leads and stands on top. A part that is the token
+/// of another verifier says so; every other one is of our own appraisal.
 fn parts<'c>(asked: &Asked<'c>) -> Vec<Part<'c>> {
     let own = asked.authority.own;
     let mut parts = vec![Part { prefix: Vec::new(), claims: asked.claims, own }];
+    let lead = parts.first().and_then(|top| top.find(&["keygate", "lead"])).and_then(Value::as_u64);
     let named: Vec<(String, &Value)> = match asked.claims.get("parts") {
-        Some(Value::Object(members)) if own => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Some(Value::Array(elements)) if own => {
+        Some(Value::Object(members)) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Some(Value::Array(elements)) => {
             elements.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
         }
         _ => Vec::new(),
     };
     for (name, value) in named {
+        if lead.is_some_and(|lead| name == lead.to_string()) {
+            continue;
+        }
         if let Value::Object(claims) = value {
-            parts.push(Part { prefix: vec!["parts".to_owned(), name], claims, own });
+            let mut part = Part { prefix: vec!["parts".to_owned(), name], claims, own };
+            part.own &= part.kind() != Some("token");
+            parts.push(part);
         }
     }
     parts

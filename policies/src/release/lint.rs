@@ -20,6 +20,7 @@ pub(crate) fn lint(rules: &KeyRules) -> Vec<Diagnostic> {
         for alternative in &rule.alternatives {
             let at = if alternative.at.is_empty() { &whole } else { &alternative.at };
             found.extend(identity(alternative, at));
+            found.extend(parts(alternative, at));
             for test in alternative.conditions.tests() {
                 found.extend(operand(test));
             }
@@ -80,6 +81,40 @@ fn identity(alternative: &Alternative, at: &str) -> Option<Diagnostic> {
         );
     }
     None
+}
+
+/// Parts of a composite of which something is tested, and not who signed it. Whoever asks chooses what stands at which place.
+fn parts(alternative: &Alternative, at: &str) -> Vec<Diagnostic> {
+    let tests = alternative.conditions.tests();
+    let mut places: Vec<&str> = tests.iter().filter_map(|test| place(test)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|at| !always(&alternative.conditions, &|test| names_signer(test, at)));
+    let warning = |place: &str| {
+        let message = format!("any configured issuer may have signed what stands under `parts.{place}`");
+        let finding = Diagnostic::new("rule-warning.part-of-anybody", Severity::Warning, alternative.span, message);
+        let help = format!(
+            "add a test of `parts.{place}.keygate.issuer`, or of `parts.{place}.keygate.kind` for raw evidence"
+        );
+        finding.at(at).symbol(&alternative.written).help(help)
+    };
+    places.into_iter().map(warning).collect()
+}
+
+/// The place of the part that a test looks at.
+fn place(test: &Test) -> Option<&str> {
+    match test.path.names() {
+        [first, place, _, ..] if first == "parts" => Some(place),
+        _ => None,
+    }
+}
+
+/// Whether a test says who signed the part at `at`.
+fn names_signer(test: &Test, at: &str) -> bool {
+    let [_, place, keygate, name] = test.path.names() else { return false };
+    let any_token = matches!(&test.operand, Operand::Text(kind) if kind == "token");
+    let told = keygate == "keygate" && (name == "issuer" || name == "kind" && !any_token);
+    told && place == at && self::place(test).is_some() && test.operator == Operator::Equals
 }
 
 /// What a test that holds says of the workload. Only a positive comparison names anything.

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::audit::kind;
+use crate::result::attestation_result::PARTS;
 
 /// Kinds of records that tell of an appraisal.
 pub const APPRAISALS: [&str; 2] = [kind::ATTESTATION, kind::USE];
@@ -45,7 +46,9 @@ pub fn recall(entry: &Value, attestation_type: &str) -> Recalled {
         "Tpm" => matches!(evidence, Some("tpm" | "azure-vtpm")),
         _ => false,
     };
-    if fits { Recalled::Claims(claims.clone()) } else { Recalled::Other }
+    let mut claims = claims.clone();
+    claims.remove(PARTS);
+    if fits { Recalled::Claims(claims) } else { Recalled::Other }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod answer;
 mod bundle;
 mod cycle;
+mod fit;
 mod keys;
 mod read;
 mod signer;

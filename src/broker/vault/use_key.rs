@@ -83,18 +83,13 @@ impl Broker {
     pub async fn use_vault_key(self: &Arc<Self>, request: VaultRequest) -> Result<VaultAnswer, VaultRefusal> {
         let passage = Arc::new(Passage { digest: request.digest(), correlation: correlation(), request });
         let (seat, correlation) = (&passage.request.seat, &passage.correlation);
-        let token = match (&passage.request.usage, &passage.request.bearer) {
+        match (&passage.request.usage, &passage.request.bearer) {
             (VaultUsage::Release(input), _) => match &input.target {
-                Target::Token(token) => Some(token),
-                Target::Proof(proof) => match &**proof {
-                    Proof::Token(proof) => Some(&proof.token),
-                    _ => None,
-                },
+                Target::Token(token) => self.prepare_evidence(seat, token).await,
+                Target::Proof(proof) => self.prepare_proof(seat, proof).await,
             },
-            (VaultUsage::Raw(_), bearer) => bearer.as_ref(),
-        };
-        if let Some(token) = token {
-            self.prepare_evidence(seat, token).await;
+            (VaultUsage::Raw(_), Some(token)) => self.prepare_evidence(seat, token).await,
+            (VaultUsage::Raw(_), None) => {}
         }
         let turn =
             |broker: &Self, passage: &Passage, held, first, permit| broker.vault_turn(passage, held, first, permit);
@@ -138,6 +133,10 @@ impl Broker {
                         let fresh = shown.freshness == FreshnessShown::Once;
                         let key_id = thumbprint(&proof.recipient);
                         Ok(ready(Proven { shown, key_id, fresh }))
+                    }
+                    Proof::Tokens(proof) => {
+                        let shown = self.appraise_tokens(&request.seat, proof, &passage.digest, now)?;
+                        Ok(ready(Proven { shown, key_id: thumbprint(&proof.recipient), fresh: true }))
                     }
                     Proof::Evidence(proof) => {
                         if first {

@@ -49,7 +49,7 @@ pub(super) struct Challenge {
 /// Evidence as the hardware gave it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Evidence {
-    /// `sgx`, `tdx`, `snp`, `nitro` or `software`.
+    /// `sgx`, `tdx`, `snp`, `nitro`, `software` or `composite`.
     kind: String,
     /// base64url.
     data: String,

@@ -92,7 +92,11 @@ fn length_of(body: &Body) -> Result<usize, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
+    use crate::broker::EvidenceKind;
 
     const GOOD: &str = r#"{"evidence":{"kind":"software","data":"YWJj"},"challenge":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","recipient":{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},"runtime_data":"e30","init_data":"e30","endorsements":["YWJj"],"wrapping":"JWE","alg":"A256GCM","aad":"","bytes":32}"#;
 
@@ -153,6 +157,46 @@ mod tests {
             let body = format!(r#"{{"alg":"A256GCM","bytes":{bytes}}}"#);
             assert_eq!(code(&body, Operation::Generate), Some(wanted), "{bytes}");
         }
+    }
+
+    /// A body whose evidence is a composite of these parts, with these members beside it.
+    fn composite(parts: &str, more: &str) -> String {
+        let data = URL_SAFE_NO_PAD.encode(format!(r#"{{"parts":[{parts}]}}"#));
+        let (before, after) = GOOD.split_once(r#"{"kind":"software","data":"YWJj"}"#).unwrap();
+        let (recipient, _) = after.split_once(r#","runtime_data""#).unwrap();
+        format!(r#"{before}{{"kind":"composite","data":"{data}"}}{recipient}{more}}}"#)
+    }
+
+    const RAW: &str = r#"{"kind":"nitro","data":"AAEC"}"#;
+    const TOKEN: &str = r#"{"token":"a.b.c"}"#;
+
+    #[test]
+    fn a_composite_is_led_by_its_raw_evidence_or_is_tokens_alone() {
+        let read = |body: &str| read_use(body.as_bytes(), Operation::Release).map(|read| read.proof);
+        let runtime = r#","runtime_data":"e30","init_data":"e30","endorsements":["YWJj"]"#;
+        let led = read(&composite(&format!("{TOKEN},{RAW}"), runtime)).unwrap();
+        let Proof::Evidence(proof) = led else { panic!("raw evidence leads") };
+        assert_eq!((proof.kind, proof.data.as_slice()), (EvidenceKind::Nitro, &[0, 1, 2][..]));
+        let tokens = proof.beside.unwrap();
+        assert_eq!((tokens.lead, tokens.parts.len()), (Some(1), 1));
+        assert_eq!((proof.endorsements.len(), proof.runtime_data.as_deref()), (1, Some(&b"{}"[..])));
+
+        let alone = composite(&format!("{TOKEN},{TOKEN}"), "");
+        let Ok(Proof::Tokens(proof)) = read(&alone) else { panic!("tokens alone") };
+        assert_eq!((proof.tokens.lead, proof.tokens.parts.len()), (None, 2));
+        let code = |body: &str| read(body).err().map(|fault| fault.code);
+        for more in [r#","runtime_data":"e30""#, r#","init_data":"e30""#, r#","endorsements":[]"#] {
+            let body = composite(&format!("{TOKEN},{TOKEN}"), more);
+            assert_eq!(code(&body), Some(Code::Malformed), "nothing of theirs is bound: {more}");
+        }
+        assert_eq!(code(&composite(TOKEN, "")), Some(Code::Malformed));
+        assert_eq!(code(&composite(&format!("{RAW},{RAW}"), "")), Some(Code::Malformed));
+        assert_eq!(code(&alone.replace("\"challenge\":", "\"token\":")), Some(Code::Malformed));
+
+        let attested = |body: &str| read_attestation(body.as_bytes()).map(|read| read.evidence.beside.is_some());
+        assert!(attested(&composite(&format!("{RAW},{TOKEN}"), "")).unwrap());
+        assert_eq!(attested(&alone).unwrap_err().code, Code::Unsupported);
+        assert!(!attested(&GOOD.replace(r#","wrapping":"JWE","alg":"A256GCM","aad":"","bytes":32"#, "")).unwrap());
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Foreign {
     profile: Profile,
     claims: Map<String, Value>,
     bound: BoundKey,
+    has_key: bool,
     key_id: Option<String>,
     bind: Option<[u8; 32]>,
     nonces: Vec<String>,
@@ -67,6 +68,7 @@ impl Foreign {
             profile: issuer.profile,
             claims,
             bound,
+            has_key: reading.key.is_some(),
             key_id: reading.key.and_then(|key| key.kid),
             bind,
             nonces: reading.nonces,
@@ -103,6 +105,10 @@ impl Foreign {
     /// The key to which answers may be sealed.
     pub fn bound_key(&self) -> &BoundKey {
         &self.bound
+    }
+    /// Whether the key stands in the token itself; else the nonce alone says whose it is, or nothing does.
+    pub fn has_key(&self) -> bool {
+        self.has_key
     }
     /// The name that the workload gave to the key in the token, where it has one.
     pub fn key_id(&self) -> Option<&str> {
