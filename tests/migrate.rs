@@ -1,4 +1,4 @@
-//! The ten minutes of `docs/from-azure-attestation.md`, as somebody types them who comes from there.
+//! The ten minutes of `docs/from-azure-attestation.md` and `docs/from-key-vault.md`, as somebody types them who comes from there.
 
 mod running;
 
@@ -16,9 +16,40 @@ fn commands(text: &str) -> String {
     text.lines().filter_map(|line| line.strip_prefix("    ")).collect::<Vec<_>>().join("\n")
 }
 
+/// Types the commands of a page in a folder, `before` the service starts; free ports stand for the default ones.
+fn typed(page: &str, folder: &Path, before: &str) -> (String, String) {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let waiting = "keygate serve & \nuntil keygate key list >/dev/null 2>&1; do sleep 0.1; done";
+    let script = commands(&text)
+        .replace("keygate serve &", &format!("{before}{waiting}"))
+        .replace("localhost:8443", &format!("localhost:{port}"));
+    assert!(script.contains(&format!("=https://localhost:{port}")), "{script}");
+    let path = format!(
+        "{}:{}",
+        Path::new(env!("CARGO_BIN_EXE_keygate")).parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new("timeout")
+        .args(["90", "bash", "-c", &format!("{script}\nkill %1; wait")])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("KEYGATE_SERVER__BIND", format!("127.0.0.1:{port}"))
+        .env("KEYGATE_SERVER__ADMIN_BIND", admin.to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}\n{complained}");
+    for odd in ["code: usage", "command not found", "No such file", "code: unavailable"] {
+        assert!(!complained.contains(odd), "{complained}");
+    }
+    (said, complained)
+}
+
 #[test]
-fn the_ten_minutes_of_the_migration_page_run() {
-    let house = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn the_ten_minutes_of_the_attestation_page_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -32,34 +63,11 @@ fn the_ten_minutes_of_the_migration_page_run() {
     std::fs::write(at("endorsements/sgx.json"), intel.collateral(&intel.describe(Tee::Sgx))).unwrap();
     std::fs::write(at("lab.der"), intel.root_der()).unwrap();
 
-    let text = std::fs::read_to_string(house.join("docs/from-azure-attestation.md")).unwrap();
-    // A throw-away Intel stands in for the real one; free ports for the default ones.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A throw-away Intel stands in for the real one.
     let lab = "cat >> keygate-data/keygate.toml <<'END'\n\
         [collateral]\ndirectory = \"../endorsements\"\nonline = false\n\
         [[trust_anchors]]\nname = \"lab\"\nkind = \"sgx\"\npurpose = \"attestation\"\nazure_tokens = true\nfile = \"../lab.der\"\nEND\n";
-    let waiting = "keygate serve & \nuntil keygate key list >/dev/null 2>&1; do sleep 0.1; done";
-    let script = commands(&text)
-        .replace("keygate serve &", &format!("{lab}{waiting}"))
-        .replace("localhost:8443", &format!("localhost:{port}"));
-    assert!(script.contains(&format!("B=https://localhost:{port}")), "{script}");
-    let path = format!(
-        "{}:{}",
-        Path::new(env!("CARGO_BIN_EXE_keygate")).parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = Command::new("timeout")
-        .args(["90", "bash", "-c", &format!("{script}\nkill %1; wait")])
-        .current_dir(folder.path())
-        .env("PATH", path)
-        .env("KEYGATE_SERVER__BIND", format!("127.0.0.1:{port}"))
-        .env("KEYGATE_SERVER__ADMIN_BIND", admin.to_string())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    println!("{said}\n{complained}");
+    let (said, complained) = typed("docs/from-azure-attestation.md", folder.path(), lab);
     let read = |name: &str| -> Value {
         let text = std::fs::read_to_string(at(name)).unwrap_or_else(|e| panic!("{name}: {e}\n{complained}"));
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))
@@ -70,7 +78,49 @@ fn the_ten_minutes_of_the_migration_page_run() {
     assert!(read("traced.json")["trace"].is_array(), "{}", read("traced.json"));
     assert_eq!(read("certs.json")["keys"].as_array().map(Vec::len), Some(1));
     assert!(said.contains("jwks_uri") && said.contains("\"ledger\""), "{said}");
-    for odd in ["code: usage", "command not found", "No such file", "code: unavailable"] {
-        assert!(!complained.contains(odd), "{complained}");
-    }
+}
+
+/// A token of a workload in a confidential container, by a verifier whose key set lies beside it.
+fn target(folder: &Path, now: u64) {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use openssl::{hash::MessageDigest, pkey::PKey, rsa::Rsa, sign::Signer};
+    use serde_json::json;
+
+    let number = |n: &openssl::bn::BigNumRef| URL_SAFE_NO_PAD.encode(n.to_vec());
+    let (issuer, workload) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());
+    let keys = json!({"keys": [{"kty": "RSA", "kid": "k", "n": number(issuer.n()), "e": number(issuer.e())}]});
+    std::fs::write(folder.join("attest-keys.json"), keys.to_string()).unwrap();
+    let claims = json!({
+        "iss": "https://sharedeus.eus.attest.azure.net", "iat": now - 5, "nbf": now - 5, "exp": now + 28_000, "jti": "j", "x-ms-ver": "1.0",
+        "x-ms-attestation-type": "sevsnpvm", "x-ms-compliance-status": "azure-compliant-uvm", "x-ms-sevsnpvm-is-debuggable": false,
+        "x-ms-sevsnpvm-hostdata": "73973b78d70cc68353426de188db5dfc57e5b766e399935fb73a61127ea26d20",
+        "x-ms-runtime": {"keys": [{"kty": "RSA", "kid": "TeeKey", "key_ops": ["encrypt"], "n": number(workload.n()), "e": "AQAB"}]},
+    });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!("{}.{}", part(&json!({"alg": "RS256", "kid": "k", "typ": "JWT"})), part(&claims));
+    let key = PKey::from_rsa(issuer).unwrap();
+    let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
+    let signature = signer.sign_oneshot_to_vec(text.as_bytes()).unwrap();
+    std::fs::write(folder.join("target.jwt"), format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))).unwrap();
+}
+
+#[test]
+fn the_ten_minutes_of_the_key_vault_page_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    target(folder.path(), now);
+    let (said, complained) = typed("docs/from-key-vault.md", folder.path(), "");
+    let read = |name: &str| -> Value {
+        let text =
+            std::fs::read_to_string(folder.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}\n{complained}"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))
+    };
+    assert_eq!(read("imported.json")["key"]["kty"], "oct-HSM", "{}", read("imported.json"));
+    assert!(read("released.json")["value"].is_string(), "{}", read("released.json"));
+    assert_eq!(read("changed.json")["attributes"]["exportable"], true, "{}", read("changed.json"));
+    let denied = &read("denied.json")["error"]["innererror"];
+    assert_eq!(denied["failed"][0]["path"], "x-ms-sevsnpvm-hostdata", "{denied}");
+    assert!(said.contains("RSA_AES_KEY_WRAP_256") && said.contains("key_hsm"), "{said}");
+    assert!(said.contains("permit"), "the audit shows the release: {said}");
 }

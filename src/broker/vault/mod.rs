@@ -16,6 +16,9 @@ mod standing;
 mod use_key;
 mod words;
 
+pub use keygate_keystore::operations::raw::Rsa15;
+pub use keygate_keystore::{KeyView, KeystoreError, TransferredKind};
+
 pub use bundle::{Bundle, HSM_TAG, key_ops};
 pub use keys::{Lifetime, NewVaultKey, VaultMaterial, VaultPolicy, VaultUpdate};
 pub use read::Page;

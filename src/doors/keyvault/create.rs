@@ -10,9 +10,8 @@ use zeroize::Zeroizing;
 use super::version::ApiVersion;
 use super::wire::{Members, binary, malformed};
 use crate::broker::admin::keys::Brought;
-use crate::broker::vault::{NewVaultKey, VaultMaterial, enc_of};
+use crate::broker::vault::{NewVaultKey, TransferredKind, VaultMaterial, enc_of};
 use crate::broker::{Code, Fault, KeySelector, KeyType};
-use keygate_keystore::TransferredKind;
 
 /// Longest symmetric key that is brought, in bytes.
 const LONGEST_OCT: usize = 64;

@@ -14,7 +14,7 @@ use super::error::{self, Refusal};
 use super::place::{Place, Verb};
 use super::wire::{LARGEST, Members, malformed};
 use crate::broker::admin::{Action, Ask, Desk, Precondition, Refusal as Refused};
-use crate::broker::vault::{NewVaultKey, Page, VaultUpdate};
+use crate::broker::vault::{KeyView, KeystoreError, NewVaultKey, Page, VaultUpdate};
 use crate::broker::{Fault, JsonLimits, KeyName, VersionId, json as strict};
 
 /// Serves one of them.
@@ -179,8 +179,8 @@ fn no_content(call: &Call) -> HttpResponse {
     error::no_content(&call.correlation)
 }
 
-fn bundle(desk: &Desk<'_>, url: &str, view: &keygate_keystore::KeyView, version: VersionId) -> Result<Value, Refused> {
-    let missing = || Refused::from(keygate_keystore::KeystoreError::KeyNotFound);
+fn bundle(desk: &Desk<'_>, url: &str, view: &KeyView, version: VersionId) -> Result<Value, Refused> {
+    let missing = || Refused::from(KeystoreError::KeyNotFound);
     let version = view.version(Some(&version)).ok_or_else(missing)?;
     Ok(desk.vault_bundle(url, view).of(version))
 }
@@ -193,7 +193,7 @@ fn work(
     wanted: Wanted,
     url: &str,
 ) -> Result<Option<Value>, Refused> {
-    let shown = |(view, version): (keygate_keystore::KeyView, VersionId)| bundle(desk, url, &view, version).map(Some);
+    let shown = |(view, version): (KeyView, VersionId)| bundle(desk, url, &view, version).map(Some);
     match (verb, wanted) {
         (_, Wanted::Create(new)) => shown(desk.create_vault_key(name.clone(), new)?),
         (_, Wanted::Update(changes)) => shown(desk.update_vault_key(name, version, changes)?),

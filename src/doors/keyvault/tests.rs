@@ -2,8 +2,8 @@
 
 use super::create::{read_create, read_import};
 use super::version;
+use crate::broker::vault::Rsa15;
 use crate::broker::{Code, Operation};
-use keygate_keystore::operations::raw::Rsa15;
 
 const URL: &str = "https://vault.example";
 

@@ -4,7 +4,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keygate_keystore::operations::raw::Rsa15;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -12,7 +11,7 @@ use super::call::{Body, Call, Outcome};
 use super::error::Refusal;
 use super::place::{Place, Verb};
 use super::wire::{LARGEST, Members, malformed};
-use crate::broker::vault::{ReleaseInput, Target, VaultAnswer, VaultRequest, VaultUsage, enc_of};
+use crate::broker::vault::{ReleaseInput, Rsa15, Target, VaultAnswer, VaultRequest, VaultUsage, enc_of};
 use crate::broker::{Caller, Code, Fault, JsonLimits, Operation, Proof, ReleaseBearer, json as strict};
 use crate::doors::proof;
 

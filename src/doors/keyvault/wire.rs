@@ -9,9 +9,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::broker::vault::{Lifetime, RawInput, VaultPolicy, key_ops};
+use crate::broker::vault::{Lifetime, RawInput, Rsa15, VaultPolicy, key_ops};
 use crate::broker::{Code, Fault, JsonLimits, Operation, json};
-use keygate_keystore::operations::raw::Rsa15;
 
 /// Bytes of a body; the listener bounds them too.
 pub(super) const LARGEST: usize = 1 << 20;
