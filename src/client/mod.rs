@@ -1,9 +1,11 @@
 //! The workload's side: challenge, evidence, ask, check the receipt, unseal.
 //!
 //! Keygate's contract, sections 3 and 4. The only pin is the provider's CA. Nothing that was unsealed is given to anybody before
-//! the receipt was checked; there is no switch to skip that.
+//! the receipt was checked; there is no switch to skip that. [`open_release`] does the same for the answers of a Key Vault.
 
 mod receipt;
+mod released_key;
+pub(crate) mod signed;
 mod transport;
 
 use base64::Engine as _;
@@ -16,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::attester::{Attester, Wanted};
 pub use receipt::CheckedReceipt;
+pub use released_key::{Expect, LONGEST_RELEASE, ReleasePolicy, ReleasedKey, open_release};
 pub use transport::{ClientError, Connection};
 
 /// What is asked of a key. Members that are absent are empty.

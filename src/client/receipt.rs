@@ -1,21 +1,21 @@
 //! The receipt, checked before anything that came with it is used. Keygate's contract, section 3 *Receipt*.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use keygate_policies::{Limits, json};
 use openssl::asn1::Asn1Object;
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
-use openssl::stack::Stack;
-use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509, X509StoreContext};
+use openssl::x509::X509;
+use openssl::x509::verify::X509VerifyParam;
 use serde_json::{Map, Value};
 use x509_cert::der::Decode as _;
 use x509_cert::der::oid::AssociatedOid as _;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::ClientError;
+use super::signed::Signed;
 use crate::result::receipt::{PURPOSE, TYPE};
+
+/// The longest receipt that is read, in bytes.
+const LONGEST: usize = 128 * 1024;
 
 /// A receipt whose signature, chain and purpose hold.
 #[derive(Debug)]
@@ -56,54 +56,21 @@ impl CheckedReceipt {
 ///
 /// # Errors
 /// `answer-not-authentic`.
-pub(super) fn check(signed: &str, authority: &X509) -> Result<CheckedReceipt, ClientError> {
-    let bad = |what: &str| ClientError::not_authentic(what.to_owned());
-    let mut parts = signed.split('.');
-    let (Some(head), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(bad("the receipt has not three parts"));
-    };
-    let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| bad("the receipt is not base64url"));
-    let object = |bytes: &[u8]| match json::parse(bytes, &Limits::request(64 * 1024)).map(|n| n.to_value()) {
-        Ok(Value::Object(members)) => Ok(members),
-        _ => Err(bad("the receipt is no json")),
-    };
-    let header = object(&decoded(head)?)?;
-    let is = |name: &str, wanted: &str| header.get(name).and_then(Value::as_str) == Some(wanted);
-    if !is("alg", "ES256") || !is("typ", TYPE) || header.contains_key("crit") {
-        return Err(bad("the receipt's header is not that of a receipt"));
+pub(super) fn check(compact: &str, authority: &X509) -> Result<CheckedReceipt, ClientError> {
+    let signed = Signed::read(compact, "the receipt", LONGEST)?;
+    if !signed.says("alg", "ES256") || !signed.says("typ", TYPE) || signed.header.contains_key("crit") {
+        return Err(signed.bad("has a header that is not that of a receipt"));
     }
-    let chain = header.get("x5c").and_then(Value::as_array).ok_or_else(|| bad("the receipt names no certificates"))?;
-    let ders: Vec<Vec<u8>> = chain
-        .iter()
-        .map(|c| c.as_str().and_then(|c| STANDARD.decode(c).ok()))
-        .collect::<Option<_>>()
-        .filter(|c: &Vec<Vec<u8>>| (1..=4).contains(&c.len()))
-        .ok_or_else(|| bad("the receipt's certificates do not parse"))?;
-    let leaf_der = ders.first().ok_or_else(|| bad("the receipt names no certificates"))?;
-    let leaf = X509::from_der(leaf_der).map_err(|_| bad("the receipt's certificate does not parse"))?;
-    if !chains(&leaf, &ders, authority).unwrap_or(false) {
-        return Err(bad("the receipt's certificate does not chain to the CA that is pinned"));
+    let certificates = signed.certificates()?;
+    let rules = X509VerifyParam::new().map_err(|_| signed.bad("cannot be checked"))?;
+    let leaf = signed.leaf(&certificates, std::slice::from_ref(authority), &rules)?;
+    if !certificates.first().is_some_and(|der| for_receipts(der)) {
+        return Err(signed.bad("has a certificate for another purpose"));
     }
-    if !for_receipts(leaf_der) {
-        return Err(bad("the receipt's certificate is for another purpose"));
+    if !signed_by(&leaf, signed.message, &signed.signature).unwrap_or(false) {
+        return Err(signed.bad("has a signature that is wrong"));
     }
-    let message = signed.rsplit_once('.').map(|(m, _)| m).unwrap_or_default();
-    if !signed_by(&leaf, message.as_bytes(), &decoded(signature)?).unwrap_or(false) {
-        return Err(bad("the receipt's signature is wrong"));
-    }
-    Ok(CheckedReceipt { payload: object(&decoded(payload)?)?, compact: signed.to_owned() })
-}
-
-fn chains(leaf: &X509, ders: &[Vec<u8>], authority: &X509) -> Result<bool, openssl::error::ErrorStack> {
-    let mut store = X509StoreBuilder::new()?;
-    store.add_cert(authority.clone())?;
-    let store = store.build();
-    let mut between = Stack::new()?;
-    for der in ders.iter().skip(1) {
-        between.push(X509::from_der(der)?)?;
-    }
-    X509StoreContext::new()?.init(&store, leaf, &between, |context| context.verify_cert())
+    Ok(CheckedReceipt { payload: signed.payload()?, compact: compact.to_owned() })
 }
 
 /// Whether the one extended key usage is [`PURPOSE`]. Its arcs are larger than the reader of object identifiers counts, so the
