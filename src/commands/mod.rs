@@ -12,6 +12,7 @@ mod demo;
 mod deny;
 mod identity;
 mod init;
+mod inspect;
 mod key;
 mod local;
 mod places;
@@ -59,8 +60,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Judge evidence offline.
     Verify(verify::VerifyArgs),
-    /// Show what evidence says, unverified.
-    Inspect(verify::InspectArgs),
+    /// Show what evidence, a token or a vault's release answer says, unverified.
+    Inspect(inspect::InspectArgs),
     /// Workload: attest and get a token.
     Attest(workload::AttestArgs),
     /// Workload: have a key released.
@@ -113,7 +114,7 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(args, format),
         Command::Verify(args) => verify::verify(args, format),
-        Command::Inspect(args) => verify::inspect(args, format),
+        Command::Inspect(args) => inspect::run(args, format),
         Command::SoftwareIdentity(args) => identity::run(args, format),
         Command::Serve(args) => wait(serve::run(args)),
         Command::Demo(args) => wait(demo::run(args)),

@@ -1,4 +1,4 @@
-//! `keygate verify` and `keygate inspect`: evidence judged offline. Keygate's contract, section 7.
+//! `keygate verify`: evidence judged offline. Keygate's contract, section 7.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::collateral::read_path;
 
 /// The most bytes of evidence that are read.
-const MAX_EVIDENCE: u64 = 1 << 20;
+pub(super) const MAX_EVIDENCE: u64 = 1 << 20;
 
 /// Arguments of `keygate verify`.
 #[derive(Debug, Args)]
@@ -52,17 +52,6 @@ pub struct JudgingArgs {
     /// A trust anchor beside the vendors': KIND=FILE. May be given more than once.
     #[arg(long, value_name = "KIND=FILE")]
     trust_anchor: Vec<String>,
-}
-
-/// Arguments of `keygate inspect`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  keygate inspect quote.bin")]
-pub struct InspectArgs {
-    /// Kind of evidence: sgx, tdx, snp, nitro, software, or auto.
-    #[arg(long, default_value = "auto")]
-    kind: String,
-    /// The evidence, or `-` for standard input.
-    file: PathBuf,
 }
 
 /// Runs `keygate verify`.
@@ -109,24 +98,6 @@ pub(super) fn genuine(
     })
 }
 
-/// Runs `keygate inspect`.
-pub fn inspect(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
-    let bytes = read_evidence(&args.file)?;
-    let refused = |e: VerifyError| {
-        Failure::refused(&e.full_code(), e.to_string())
-            .with_help("name the kind with --kind, and give the bytes as the hardware gave them")
-    };
-    let kind = kind_of(&args.kind, &bytes).map_err(refused)?;
-    let says = Verifier::inspect(&Evidence { kind, bytes: &bytes }).map_err(refused)?;
-    let mut shown = Map::new();
-    shown.insert("kind".into(), json!(kind.as_str()));
-    shown.insert("verified".into(), json!(false));
-    shown.insert("note".into(), json!("nothing here was checked: this is what the bytes say of themselves"));
-    shown.insert("says".into(), Value::Object(says));
-    Output::new(format).object(&Value::Object(shown));
-    Ok(Exit::Done)
-}
-
 impl JudgingArgs {
     fn judge(&self, bytes: &[u8], binding: &Binding, options: &Options) -> Result<Report, Failure> {
         let now = match &self.at {
@@ -170,7 +141,7 @@ fn add_anchor(anchors: &mut Anchors, text: &str, index: usize) -> Result<(), Fai
     Ok(())
 }
 
-fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().take(MAX_EVIDENCE + 1).read_to_end(&mut bytes)
@@ -187,7 +158,7 @@ fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn kind_of(word: &str, bytes: &[u8]) -> Result<EvidenceKind, VerifyError> {
+pub(super) fn kind_of(word: &str, bytes: &[u8]) -> Result<EvidenceKind, VerifyError> {
     if word == "auto" {
         return EvidenceKind::guess(bytes).ok_or_else(|| {
             VerifyError::new(
