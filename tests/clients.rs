@@ -2,12 +2,16 @@
 
 mod attestation_stage;
 mod running;
+mod vault;
 
+use std::path::Path;
 use std::process::Command;
 
 use attestation_stage::Stage;
+use keygate_keystore::{KeyMaterial, KeyType};
 use running::{Running, node, python, script};
-use serde_json::json;
+use serde_json::{Value, json};
+use vault::{AT, Answer, ENCS, HOST, NONCE, Papers, RECIPIENT_KID, Vault, Wanted};
 
 #[test]
 fn a_nitro_workload_in_python_is_served_as_documented() {
@@ -101,4 +105,71 @@ fn azures_javascript_client_works_unchanged() {
     client.env("NODE_EXTRA_CA_CERTS", stage.server.ca());
     played(&stage, client.arg(script("node/azure_attestation.js")).arg(stage.description()));
     stage.close();
+}
+
+/// What the opener in Python makes of each of these files.
+fn opened(python: &Path, key: &Path, ca: &[u8], more: &[&str], files: &[std::path::PathBuf]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let pinned = folder.path().join("ca.pem");
+    std::fs::write(&pinned, ca).unwrap();
+    let mut run = Command::new(python);
+    run.arg(script("open_release.py")).arg("--key").arg(key).arg("--ca").arg(&pinned);
+    run.args(["--host", HOST, "--nonce", NONCE, "--recipient", RECIPIENT_KID, "--at", &AT.to_string()]);
+    let run = run.args(more).args(files).output().unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), files.len(), "{told}{}", String::from_utf8_lossy(&run.stderr));
+    let refused = lines.iter().any(|line| line.get("refused").is_some());
+    assert_eq!(run.status.code(), Some(i32::from(refused)), "{told}");
+    lines
+}
+
+#[test]
+fn release_answers_open_in_python_without_our_code() {
+    let Some(python) = python("cryptography") else { return };
+    if let Some(samples) = vault::samples() {
+        let key = samples.folder.join("tee-wrapping-key.pem");
+        let files: Vec<_> = samples.all.iter().map(|sample| samples.folder.join(&sample.name)).collect();
+        let lines = opened(&python, &key, &samples.vault.ca, &[], &files);
+        for (line, sample) in lines.iter().zip(&samples.all) {
+            assert_eq!(line["plaintext"], hex::encode(&sample.plaintext), "{line}");
+            assert_eq!(line["kty"], sample.kty);
+        }
+        println!("{} shared answers opened in python", lines.len());
+    }
+
+    let (ours, folder) = (Vault::new(), tempfile::tempdir().unwrap());
+    for size in [KeyType::Rsa2048, KeyType::Rsa3072] {
+        let (recipient, pem) = vault::recipient(size);
+        let key = folder.path().join("recipient.pem");
+        std::fs::write(&key, pem).unwrap();
+        let (mut files, mut wanted) = (Vec::new(), Vec::new());
+        for key_type in [KeyType::Oct256, KeyType::Rsa2048, KeyType::EcP256, KeyType::EcP384, KeyType::EcP256K] {
+            let material = KeyMaterial::generate(key_type).unwrap();
+            for enc in ENCS {
+                let file = folder.path().join(format!("{}-{}.json", key_type.as_str(), enc.as_str()));
+                let signed = Answer::of(&ours, &material, &recipient, enc).signed(&ours);
+                std::fs::write(&file, json!({"value": signed}).to_string()).unwrap();
+                files.push(file);
+                wanted.push(hex::encode(&*material.handed_out_form().unwrap()));
+            }
+        }
+        let kid = vault::kid("ours");
+        let lines = opened(&python, &key, &ours.ca, &["--kid", &kid], &files);
+        for (line, wanted) in lines.iter().zip(&wanted) {
+            assert_eq!(line["plaintext"], wanted.as_str(), "{line}");
+        }
+        println!("{} answers of ours to {} opened in python", lines.len(), size.as_str());
+        // The twins: another CA of the same name, another key that was asked for, another recipient.
+        let one = &files[..1];
+        let namesake = Papers::new(&Wanted::authority("root"), &vault::rsa(2048), None).pem();
+        let refused = |ca: &[u8], more: &[&str]| opened(&python, &key, ca, more, one)[0]["refused"].clone();
+        assert!(refused(&namesake, &[]).as_str().unwrap().starts_with("a signature is wrong"));
+        assert_eq!(refused(&ours.ca, &["--kid", "https://evil.example/keys/ours"]), "another key was asked for");
+        assert_eq!(refused(&ours.ca, &["--nonce", "n-2"]), "another nonce");
+        assert_eq!(refused(&ours.ca, &["--host", "evil.example"]), "the certificate names another host");
+        let (_, other) = vault::recipient(KeyType::Rsa2048);
+        std::fs::write(&key, other).unwrap();
+        assert_eq!(refused(&ours.ca, &[]), "it does not open");
+    }
 }
