@@ -4,10 +4,11 @@
 //! `native-api.md` sections 4 (*token, once*), 5 (`freshness`) and 6; `relying-party-tokens.md` sections 0, 2 and 7; threat model
 //! P17, P53.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use keygate::broker::*;
-use keygate::identity::{Identity, VerifierSetup};
+use keygate::identity::{Identity, KeySource, VerifierSetup};
 use keygate_forge::binding::{self, Question};
 use keygate_keystore::{Change, KeyType};
 use keygate_verifier::tokens::{Profile, TokenRoots};
@@ -19,9 +20,9 @@ use super::keys::Played;
 
 const GOOGLE: &str = "https://confidentialcomputing.googleapis.com";
 const PLAIN: &str = "https://verifier.example";
-const IMAGE: &str = "sha256:67682bda769fae1ccf5183192b8daf37b64cae99c6c3302650f6f8bf5f0f95df";
+pub const IMAGE: &str = "sha256:67682bda769fae1ccf5183192b8daf37b64cae99c6c3302650f6f8bf5f0f95df";
 
-fn verifier(name: &str, issuer: &str, profile: Profile, keys: Played) -> VerifierSetup {
+pub fn verifier(name: &str, issuer: &str, profile: Profile, keys: impl KeySource + 'static) -> VerifierSetup {
     VerifierSetup {
         name: name.to_owned(),
         issuer: issuer.to_owned(),
@@ -122,13 +123,13 @@ impl Stage {
 }
 
 /// The same key under another name.
-fn named(key: &SigningKey, kid: &str) -> SigningKey {
+pub fn named(key: &SigningKey, kid: &str) -> SigningKey {
     let mut key = key.clone();
     kid.clone_into(&mut key.kid);
     key
 }
 
-fn rules(authority: &str, options: Value) -> Value {
+pub fn rules(authority: &str, options: Value) -> Value {
     json!({
         "rules": {"default": {"version": "1.0.0", "anyOf": [{"authority": authority, "allOf": [
             {"claim": "submods.container.image_digest", "equals": IMAGE}]}]}},
@@ -285,6 +286,35 @@ async fn a_key_of_the_issuer_is_fetched_when_a_token_names_it_and_once_a_minute(
         assert_eq!(stage.asked("db", &token, Some(challenge)).await.unwrap_err().code, Code::TokenInvalid);
     }
     assert_eq!(stage.source.fetched(), 1, "within the minute nobody is asked again");
+}
+
+/// Places where keys would be, in headers of tokens: whoever signed them, nobody is asked there.
+#[tokio::test]
+async fn jwt_07_08_09_no_address_in_a_header_is_dialled() {
+    let stage = Stage::new().await;
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let place = socket.local_addr().unwrap();
+    let headers = [
+        json!({"jku": format!("http://{place}/certs")}),
+        json!({"jku": format!("https://{place}/certs")}),
+        json!({"jku": format!("https://verifier.example@{place}/certs")}),
+        json!({"x5u": format!("http://{place}/chain.pem")}),
+        json!({"x5u": "file:///etc/passwd"}),
+    ];
+    let asked = stage.source.fetched();
+    for mut header in headers {
+        for (key, kid, good) in [(&stage.plain, "p", true), (&stage.plain, "stranger", false), (&stage.key, "p", false)]
+        {
+            header["alg"] = json!("RS256");
+            header["kid"] = json!(kid);
+            let token = key.sign(&header, &stage.plain());
+            let answer = stage.asked("loose", &token, None).await.map(drop).map_err(|refused| refused.code);
+            assert_eq!(answer, if good { Ok(()) } else { Err(Code::TokenInvalid) }, "{header}");
+        }
+    }
+    assert_eq!(socket.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(stage.source.fetched(), asked, "another issuer is not asked either");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod discovery;
 mod evidence;
 mod issuer;
 mod keys;
+mod outage;
 #[path = "../raw/mod.rs"]
 mod raw;
 #[path = "../running/mod.rs"]
