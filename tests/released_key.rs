@@ -71,6 +71,7 @@ const CHANGES: &[(&str, &str, Change)] = &[
     ("a secret's algorithm", OTHER, |answer, _| answer.header["alg"] = json!("HS256")),
     ("critical headers", OTHER, |answer, _| answer.header["crit"] = json!(["x"])),
     ("a key in the header", OTHER, |answer, _| answer.header["jwk"] = json!({"kty": "RSA"})),
+    ("compressed", OTHER, |answer, _| answer.header["zip"] = json!("DEF")),
     ("payload as it is", OTHER, |answer, _| answer.header["b64"] = json!(false)),
     ("another thumbprint", OTHER, |answer, _| answer.header["x5t#S256"] = json!(b64([7; 32]))),
     ("no certificates", OTHER, |answer, _| remove(&mut answer.header, "x5c")),
@@ -407,6 +408,7 @@ fn a_certificate_of_another_purpose_name_size_or_root_signs_nothing() {
         assert_eq!(open(&Vault::with(&leaf), host), OTHER, "{what}");
     }
     assert_eq!(open(&Vault::with_key(&sound, &rsa(1024)), HOST), OTHER, "a short key");
+    assert_eq!(open(&Vault::with_key(&sound, &p256()), HOST), OTHER, "a key of another kind");
 
     let vault = Vault::new();
     let mut chain = vault.chain.clone();

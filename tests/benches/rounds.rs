@@ -34,6 +34,8 @@ type Work<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
 struct Case<'a> {
     name: String,
     floor: Floor,
+    /// Another case that it is shown beside.
+    beside: Option<String>,
     work: Work<'a>,
 }
 
@@ -90,7 +92,15 @@ impl<'a> Rounds<'a> {
             }
             taken
         });
-        self.0.push(Case { name: name.into(), floor, work });
+        self.0.push(Case { name: name.into(), floor, beside: None, work });
+    }
+
+    /// The case that was added last is shown beside this one too.
+    #[allow(dead_code)] // each bench uses its part
+    pub fn beside(&mut self, name: impl Into<String>) {
+        if let Some(last) = self.0.last_mut() {
+            last.beside = Some(name.into());
+        }
     }
 
     /// Shows every case to criterion, in CPU time; then, where figures are wanted, lets them take turns and prints a line for each:
@@ -136,12 +146,18 @@ impl<'a> Rounds<'a> {
             };
             let ratio = if case.floor.is_empty() { "-".to_owned() } else { format!("{:.2}", over(&case.floor)) };
             let words: Vec<String> = case.floor.iter().map(|(times, name)| format!("{times} {name}")).collect();
+            let beside = case.beside.as_deref().map(|name| {
+                let (own, other) = (&taken[index], &taken[place(name)]);
+                let ratio = median((0..ROUNDS).map(|round| own[round] / other[round]).collect());
+                format!("; {ratio:.2} of {name}")
+            });
             println!(
-                "{:<36}{:>12.2}{:>10.4}{ratio:>10}  {}",
+                "{:<36}{:>12.2}{:>10.4}{ratio:>10}  {}{}",
                 case.name,
                 median(taken[index].clone()),
                 over(&vec![(1.0, V)]),
                 words.join(" + "),
+                beside.unwrap_or_default(),
             );
         }
     }

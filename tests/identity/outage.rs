@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use keygate::broker::*;
-use keygate::identity::{Discovery, Egress, Identity, KeyFile, Renewal, Resolve};
+use keygate::identity::{Discovery, Egress, EgressError, Identity, KeyFile, KeySource, Renewal, Resolve};
 use keygate_keystore::KeyType;
 use keygate_verifier::UnixTime;
 use keygate_verifier::tokens::Profile;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::authority::Wanted;
 use super::broker::{House, NOW, Workload, request};
@@ -41,11 +42,17 @@ enum Weather {
 struct Network {
     weather: Mutex<Weather>,
     asked: AtomicUsize,
+    /// No fetch ends while this holds, whatever its own patience: a slow machine changes nothing.
+    holds: watch::Sender<bool>,
 }
 
 impl Network {
     fn new() -> Arc<Self> {
-        Arc::new(Self { weather: Mutex::new(Weather::Fair), asked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            weather: Mutex::new(Weather::Fair),
+            asked: AtomicUsize::new(0),
+            holds: watch::Sender::new(false),
+        })
     }
     fn turns(&self, weather: Weather) {
         *self.weather.lock().unwrap() = weather;
@@ -73,6 +80,22 @@ impl Resolve for Network {
     }
 }
 
+/// The way to an issuer's keys, which ends when the network lets it.
+struct Way {
+    discovery: Discovery,
+    network: Arc<Network>,
+}
+
+impl KeySource for Way {
+    fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, EgressError>> {
+        Box::pin(async {
+            let brought = self.discovery.fetch().await;
+            let _ = self.network.holds.subscribe().wait_for(|holds| !holds).await;
+            brought
+        })
+    }
+}
+
 /// An issuer on this machine that is known under a name of its own, what it is reached through, and its key.
 struct Known {
     url: String,
@@ -93,8 +116,9 @@ impl Known {
         Self { url: issuer.url, key, network, egress: Mutex::new(Some(egress)), _deaf: deaf }
     }
 
-    fn discovery(&self) -> Discovery {
-        Discovery::new(self.url.clone(), Vec::new(), self.egress.lock().unwrap().take().unwrap())
+    fn way(&self) -> Way {
+        let egress = self.egress.lock().unwrap().take().unwrap();
+        Way { discovery: Discovery::new(self.url.clone(), Vec::new(), egress), network: Arc::clone(&self.network) }
     }
 }
 
@@ -117,10 +141,10 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys.json");
         std::fs::write(&file, key_set(&[&pinned]).to_string()).unwrap();
-        let identity = Identity::new(vec![setup("people", &people.url, people.discovery())], Vec::new());
+        let identity = Identity::new(vec![setup("people", &people.url, people.way())], Vec::new());
         let identity = Arc::new(identity.with_verifiers(vec![
-            verifier("first", &first.url, Profile::Oidc, first.discovery()),
-            verifier("second", &second.url, Profile::Oidc, second.discovery()),
+            verifier("first", &first.url, Profile::Oidc, first.way()),
+            verifier("second", &second.url, Profile::Oidc, second.way()),
             verifier("pinned", PINNED, Profile::Oidc, KeyFile(file)),
         ]));
         let house = House::with_identity(Limits::default(), Arc::new(NoEndorser), Arc::clone(&identity), |_| ());
@@ -201,6 +225,7 @@ async fn disc_15_env_08_with_every_issuer_in_a_black_hole_all_that_is_held_goes_
     // The renewals that are due hang, each in its own way, while everybody is served.
     for (network, weather) in stage.networks().into_iter().zip([Weather::Silent, Weather::Lost, Weather::Lost]) {
         network.turns(weather);
+        network.holds.send_replace(true);
     }
     let at = NOW + 200;
     stage.house.clock.set(at);
@@ -226,6 +251,10 @@ async fn disc_15_env_08_with_every_issuer_in_a_black_hole_all_that_is_held_goes_
         assert_eq!(stage.released("second", &odd, at).await, Err(Code::TokenInvalid));
     }
     assert_eq!(stage.asked(), [3, 3, 3], "no request went out");
+    assert!(!renewing.is_finished());
+    for network in stage.networks() {
+        network.holds.send_replace(false);
+    }
     let became = renewing.await.unwrap();
     for name in ["first", "second", "people"] {
         let renewal = &became.iter().find(|(known, _)| known == name).unwrap().1;

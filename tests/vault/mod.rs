@@ -11,7 +11,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate_keystore::{ImportFormat, KeyMaterial, KeyType, RecipientPrivate, Wrapping, wrap};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sha::sha256;
@@ -35,6 +37,11 @@ static RSA: LazyLock<[Key; 3]> = LazyLock::new(|| [rsa(2048), rsa(2048), rsa(204
 
 pub fn rsa(bits: u32) -> Key {
     PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
+}
+
+pub fn p256() -> Key {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
 }
 
 pub fn b64(bytes: impl AsRef<[u8]>) -> String {

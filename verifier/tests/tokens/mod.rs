@@ -3,6 +3,7 @@
 
 pub mod certificates;
 pub mod foreign;
+pub mod library;
 
 use std::sync::LazyLock;
 
