@@ -87,7 +87,7 @@ impl Issuer {
         let expected = Expected {
             issuer: &self.issuer,
             audiences: &audiences,
-            algorithms: &JwsAlgorithm::ALL,
+            algorithms: &JwsAlgorithm::RFC_7518,
             typ: &[],
             leeway: LEEWAY,
             max_age: Some(self.max_age),

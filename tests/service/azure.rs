@@ -73,8 +73,13 @@ impl Azure {
 
     /// A sound request of this type over [`HELD`].
     pub fn request(&self, attestation_type: AttestationType) -> AzureAttestRequest {
+        self.request_over(attestation_type, HELD)
+    }
+
+    /// The same over other data.
+    pub fn request_over(&self, attestation_type: AttestationType, held: &[u8]) -> AzureAttestRequest {
         let mut report_data = [0; 64];
-        report_data[..32].copy_from_slice(&sha256(HELD));
+        report_data[..32].copy_from_slice(&sha256(held));
         let evidence = match attestation_type {
             AttestationType::TdxVm => self.intel.tdx_quote(&TdxQuote::new(report_data)),
             AttestationType::SevSnpVm => {
@@ -90,7 +95,7 @@ impl Azure {
             caller: Caller::Anonymous,
             attestation_type,
             evidence,
-            runtime: Some(HeldData { bytes: HELD.to_vec(), json: true }),
+            runtime: Some(HeldData { bytes: held.to_vec(), json: true }),
             init: None,
             nonce: None,
             draft_policy: None,

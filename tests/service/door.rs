@@ -12,6 +12,7 @@ use keygate_forge::binding::Question;
 use keygate_keystore::KeyType;
 use serde_json::{Value, json};
 
+use super::azure::Azure;
 use super::broker::*;
 
 /// Sends one request through the door as the assembly would: with a seat.
@@ -296,4 +297,69 @@ async fn a_key_is_described_to_its_roles() {
         let (status, _, problem) = ask(path, name).await;
         assert_eq!((status.as_u16(), code(&problem)), (wanted, stable), "{path}");
     }
+}
+
+/// A composite of raw evidence and a token of the attestation door whose workload held the nonce of this request.
+async fn composite_body(
+    azure: &Azure,
+    workload: &Workload,
+    operation: &'static str,
+    nonce_of: Option<[u8; 32]>,
+) -> Value {
+    let challenge = challenge(&azure.house).await;
+    let key = if operation == "release" { "db-key" } else { "" };
+    let question = Question { operation, key, ..Question::default() };
+    let input = workload.recipient.recipient().thumbprint_input();
+    let bind = keygate_forge::binding::bind(&nonce_of.unwrap_or(challenge), HOST, &question, &input, b"");
+    let held = json!({"nonce": b64(&bind[..32])}).to_string();
+    let token = azure.attest(azure.request_over(AttestationType::SgxEnclave, held.as_bytes())).await.unwrap();
+    let raw = workload.evidence(&azure.house, challenge, HOST, &question);
+    let parts = json!({"parts": [{"kind": "software", "data": b64(&raw)}, {"token": token}]});
+    json!({
+        "evidence": {"kind": "composite", "data": b64(parts.to_string().as_bytes())},
+        "challenge": b64(&challenge),
+        "recipient": workload.recipient.public_jwk(),
+    })
+}
+
+#[actix_web::test]
+async fn a_composite_over_http() {
+    let azure = Azure::new();
+    let workload = Workload::new();
+    let leaf = |claim: &str, value: &str| json!({"claim": claim, "equals": value});
+    let mut rules = rules(json!({"freshness": "session"}));
+    rules["rules"]["default"]["anyOf"][0]["allOf"] = json!([
+        leaf("software.measurement", &hex::encode(GOOD)),
+        leaf("parts.1.x-ms-sgx-mrenclave", &"e1".repeat(32)),
+        leaf("parts.1.keygate.issuer", "https://kms.example"),
+    ]);
+    azure.house.key_with("db-key", KeyType::Oct256, &rules);
+    let release = async |body: &Value| post(&azure.house, "/v1/keys/db-key/release", body.to_string()).await;
+    let body = composite_body(&azure, &workload, "release", None).await;
+    let (status, _, answer) = release(&body).await;
+    assert_eq!(status, 200, "{answer}");
+    let Value::Object(members) = answer else { panic!("no object") };
+    check_receipt(&azure.house, &members);
+    assert_eq!(workload.unseal(&Answer { body: members }).len(), 32);
+    // A part of another request, the evidence alone, a composite of one part.
+    let body = composite_body(&azure, &workload, "release", Some([7; 32])).await;
+    let (status, _, problem) = release(&body).await;
+    assert_eq!((status.as_u16(), code(&problem)), (400, "binding-mismatch"));
+    let (status, _, problem) = release(&release_body(&azure.house, &workload, "db-key").await).await;
+    assert_eq!((status.as_u16(), code(&problem)), (403, "not-released"));
+    let mut one = body.clone();
+    one["evidence"]["data"] = b64(br#"{"parts":[{"token":"a.b.c"}]}"#);
+    let (status, _, problem) = release(&one).await;
+    assert_eq!((status.as_u16(), code(&problem)), (400, "malformed"));
+
+    let body = composite_body(&azure, &workload, "attest", None).await;
+    let (status, _, attested) = post(&azure.house, "/v1/attestations", body.to_string()).await;
+    assert_eq!(status, 200, "{attested}");
+    assert_eq!(attested["claims"]["parts"]["1"]["x-ms-sgx-mrenclave"], "e1".repeat(32));
+    let session = json!({"token": attested["token"], "recipient": body["recipient"]});
+    assert_eq!(release(&session).await.0, 200);
+    let mut tokens = body;
+    tokens["evidence"]["data"] = b64(br#"{"parts":[{"token":"a.b.c"},{"token":"a.b.d"}]}"#);
+    let (_, _, problem) = post(&azure.house, "/v1/attestations", tokens.to_string()).await;
+    assert_eq!(code(&problem), "unsupported");
 }

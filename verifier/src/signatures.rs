@@ -11,7 +11,7 @@ use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Public};
+use openssl::pkey::{Id, PKey, Public};
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
@@ -21,6 +21,30 @@ use crate::formats::x509::Certificate;
 static P256: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok());
 static P384: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP384R1).ok());
 static P521: LazyLock<Option<EcGroup>> = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP521R1).ok());
+
+/// 2^255 - 19, little-endian.
+const FIELD_PRIME: [u8; 32] = {
+    let mut prime = [0xff; 32];
+    prime[0] = 0xed;
+    prime[31] = 0x7f;
+    prime
+};
+
+/// The y of the points of order 1, 2, 4 and 8, little-endian.
+const SMALL_ORDER: [[u8; 32]; 5] = {
+    let (zero, mut one, mut minus_one) = ([0; 32], [0; 32], FIELD_PRIME);
+    one[0] = 1;
+    minus_one[0] = 0xec;
+    let eighth = [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ];
+    let other_eighth = [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ];
+    [zero, one, minus_one, eighth, other_eighth]
+};
 
 /// The point of these coordinates as a key of OpenSSL's: an uncompressed point, `04 ‖ x ‖ y`. `None` when it is not on the curve.
 pub(crate) fn ec_key(point: &[u8]) -> Option<EcKey<Public>> {
@@ -63,6 +87,8 @@ pub(crate) enum Algorithm {
     Pkcs1Sha384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     Pkcs1Sha512,
+    /// Ed25519, 64 bytes; tokens only. RFC 8032 section 5.1.
+    Ed25519,
 }
 
 impl Algorithm {
@@ -79,6 +105,7 @@ impl Algorithm {
             Algorithm::Pkcs1Sha256 => 9,
             Algorithm::Pkcs1Sha384 => 10,
             Algorithm::Pkcs1Sha512 => 11,
+            Algorithm::Ed25519 => 12,
         }
     }
 }
@@ -92,6 +119,8 @@ pub(crate) enum PublicKey {
     P384(EcKey<Public>, [u8; 32]),
     /// NIST P-521; tokens only.
     P521(EcKey<Public>, [u8; 32]),
+    /// Ed25519; tokens only.
+    Ed25519(PKey<Public>, [u8; 32]),
     /// RSA, 2048 to 4096 bits.
     Rsa(PKey<Public>, [u8; 32]),
 }
@@ -123,6 +152,22 @@ impl PublicKey {
         Some(Self::Rsa(key, digest))
     }
 
+    /// From the 32 bytes of a point on edwards25519. `None` for a point of small order, under which anybody can sign, and for a
+    /// number that is not below the field's prime.
+    pub fn from_ed25519(point: &[u8; 32]) -> Option<Self> {
+        let mut y = *point;
+        // The highest bit is the sign of x.
+        if let Some(last) = y.last_mut() {
+            *last &= 0x7f;
+        }
+        let is_reduced = y.iter().rev().lt(FIELD_PRIME.iter().rev());
+        if !is_reduced || SMALL_ORDER.contains(&y) {
+            return None;
+        }
+        let key = PKey::public_key_from_raw_bytes(point, Id::ED25519).ok()?;
+        Some(Self::Ed25519(key, openssl::sha::sha256(point)))
+    }
+
     /// The modulus of an RSA key.
     pub fn modulus(&self) -> Option<BigNum> {
         match self {
@@ -134,7 +179,7 @@ impl PublicKey {
     /// SHA-256 of the key's numbers.
     pub fn digest(&self) -> [u8; 32] {
         match self {
-            Self::P256(_, d) | Self::P384(_, d) | Self::P521(_, d) | Self::Rsa(_, d) => *d,
+            Self::P256(_, d) | Self::P384(_, d) | Self::P521(_, d) | Self::Ed25519(_, d) | Self::Rsa(_, d) => *d,
         }
     }
 
@@ -156,6 +201,7 @@ impl PublicKey {
             (Algorithm::P521Raw, Self::P521(key, _)) => {
                 ecdsa(key, &openssl::sha::sha512(message), raw_signature(signature, 66))
             }
+            (Algorithm::Ed25519, Self::Ed25519(key, _)) => ed25519(key, message, signature).unwrap_or(false),
             (_, Self::Rsa(key, _)) => rsa(algorithm, key, message, signature).unwrap_or(false),
             _ => false,
         }
@@ -168,6 +214,7 @@ impl fmt::Debug for PublicKey {
             Self::P256(..) => "p-256",
             Self::P384(..) => "p-384",
             Self::P521(..) => "p-521",
+            Self::Ed25519(..) => "ed25519",
             Self::Rsa(..) => "rsa",
         };
         write!(f, "{name}:{}", hex::encode(self.digest()))
@@ -197,6 +244,10 @@ fn der_signature(bytes: &[u8]) -> Option<EcdsaSig> {
 
 fn ecdsa(key: &EcKey<Public>, digest: &[u8], signature: Option<EcdsaSig>) -> bool {
     signature.is_some_and(|s| s.verify(digest, key).unwrap_or(false))
+}
+
+fn ed25519(key: &PKey<Public>, message: &[u8], signature: &[u8]) -> Result<bool, openssl::error::ErrorStack> {
+    Verifier::new_without_digest(key)?.verify_oneshot(signature, message)
 }
 
 fn rsa(

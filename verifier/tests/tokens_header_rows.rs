@@ -23,7 +23,7 @@ fn every_algorithm_is_accepted_under_its_key() {
                 assert_eq!((jwt.algorithm.as_str(), jwt.kid.as_deref()), (*alg, Some(signer.kid)));
                 assert_eq!(jwt.claims["sub"], "workload");
             }
-            let only_others: Vec<_> = JwsAlgorithm::ALL.into_iter().filter(|a| a.as_str() != *alg).collect();
+            let only_others: Vec<_> = JwsAlgorithm::RFC_7518.into_iter().filter(|a| a.as_str() != *alg).collect();
             let expected = Expected { algorithms: &only_others, ..EXPECTED };
             let refused = verify_jwt(&token, &set(&[signer.jwk()]), &expected, NOW).unwrap_err();
             assert_eq!(refused, TokenFault::Algorithm, "{alg}");

@@ -158,6 +158,20 @@ fn jwt_18_19_20_ecdsa_of_fixed_length() {
     }
 }
 
+#[test]
+fn jwt_18_19_22_ed25519() {
+    let file = "ed25519_test";
+    if vectors_root().is_none() {
+        return skipped(file, 151);
+    }
+    let okp = |key: &Value| {
+        let x = URL_SAFE_NO_PAD.encode(unhex(key["pk"].as_str().expect("hex")));
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": x })
+    };
+    let expected = Counts { accepted: 88, refused: 63, unsupported: Vec::new() };
+    assert_eq!(raw(file, JwsAlgorithm::EdDSA, okp), expected);
+}
+
 /// The one acceptable case of each file leaves the NULL out: refused.
 #[test]
 fn jwt_24_rsassa_pkcs1_v1_5() {

@@ -1,4 +1,4 @@
-//! The signature algorithms of a JWS. RFC 7518 section 3.1: only those with a public key.
+//! The signature algorithms of a JWS. RFC 7518 section 3.1 and RFC 8037 section 3.1: only those with a public key.
 
 use crate::signatures::Algorithm;
 
@@ -23,11 +23,13 @@ pub enum JwsAlgorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
+    /// Ed25519. The name stands for Ed448 too, which is not read.
+    EdDSA,
 }
 
 impl JwsAlgorithm {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    /// Those of RFC 7518.
+    pub const RFC_7518: [Self; 9] = [
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -37,6 +39,20 @@ impl JwsAlgorithm {
         Self::ES256,
         Self::ES384,
         Self::ES512,
+    ];
+
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::EdDSA,
     ];
 
     /// The name as it stands in `alg`.
@@ -51,6 +67,7 @@ impl JwsAlgorithm {
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
             Self::ES512 => "ES512",
+            Self::EdDSA => "EdDSA",
         }
     }
 
@@ -71,6 +88,7 @@ impl JwsAlgorithm {
             Self::ES256 => Algorithm::P256Raw,
             Self::ES384 => Algorithm::P384Raw,
             Self::ES512 => Algorithm::P521Raw,
+            Self::EdDSA => Algorithm::Ed25519,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One key of a key set. RFC 7517 sections 4 and 9, RFC 7518 section 6.
+//! One key of a key set. RFC 7517 sections 4 and 9, RFC 7518 section 6, RFC 8037 section 2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -79,6 +79,7 @@ impl Key {
         let key = match (jwk.get("kty")?.as_str()?, &certified) {
             ("RSA", _) if jwk.contains_key("n") => rsa(jwk)?,
             ("EC", _) if jwk.contains_key("x") => ec(jwk)?,
+            ("OKP", None) => okp(jwk)?,
             ("RSA", Some(certificate)) => same_type(certificate, |key| matches!(key, PublicKey::Rsa(..)))?,
             ("EC", Some(certificate)) => same_type(certificate, |key| !matches!(key, PublicKey::Rsa(..)))?,
             _ => return None,
@@ -94,12 +95,13 @@ impl Key {
 
     /// Whether the key is of the algorithm's type and curve, and is not kept for another algorithm.
     pub fn fits(&self, algorithm: JwsAlgorithm) -> bool {
-        use JwsAlgorithm::{ES256, ES384, ES512, PS256, PS384, PS512, RS256, RS384, RS512};
+        use JwsAlgorithm::{ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         let family = match algorithm {
             RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => matches!(self.key, PublicKey::Rsa(..)),
             ES256 => matches!(self.key, PublicKey::P256(..)),
             ES384 => matches!(self.key, PublicKey::P384(..)),
             ES512 => matches!(self.key, PublicKey::P521(..)),
+            EdDSA => matches!(self.key, PublicKey::Ed25519(..)),
         };
         family && self.algorithm.is_none_or(|named| named == algorithm)
     }
@@ -126,6 +128,10 @@ impl Key {
                 key.public_key().affine_coordinates(key.group(), &mut x, &mut y, &mut context).ok()?;
                 let (x, y) = (b64(&x.to_vec_padded(size).ok()?), b64(&y.to_vec_padded(size).ok()?));
                 format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
+            PublicKey::Ed25519(key, _) => {
+                let x = b64(&key.raw_public_key().ok()?);
+                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)
             }
         };
         Some(b64(&openssl::sha::sha256(input.as_bytes())))
@@ -200,6 +206,14 @@ fn ec(jwk: &Map<String, Value>) -> Option<PublicKey> {
         return None;
     }
     PublicKey::from_point(&[&[4], x.as_slice(), y.as_slice()].concat())
+}
+
+/// Ed25519 alone: the other curves of the type are for agreement, or not used by tokens.
+fn okp(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    if jwk.get("crv")?.as_str()? != "Ed25519" || jwk.contains_key("y") {
+        return None;
+    }
+    PublicKey::from_ed25519(&number(jwk, "x")?.try_into().ok()?)
 }
 
 /// Keys of CVE-2017-15361: the modulus is a power of 65537 modulo every small prime. A modulus made otherwise is so with chance

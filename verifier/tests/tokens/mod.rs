@@ -29,7 +29,7 @@ pub const NOW: UnixTime = UnixTime::from_secs(1_750_000_000);
 pub const EXPECTED: Expected<'static> = Expected {
     issuer: ISSUER,
     audiences: &[AUDIENCE],
-    algorithms: &JwsAlgorithm::ALL,
+    algorithms: &JwsAlgorithm::RFC_7518,
     typ: &[],
     leeway: 60,
     max_age: None,
@@ -102,10 +102,17 @@ impl Signer {
         Self { kid, alg, key: PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap() }
     }
 
+    pub fn ed25519(kid: &'static str) -> Self {
+        Self { kid, alg: "EdDSA", key: PKey::generate_ed25519().unwrap() }
+    }
+
     /// The public key as an entry of a key set, without `alg`.
     pub fn jwk(&self) -> Value {
         if let Ok(rsa) = self.key.rsa() {
             return json!({ "kty": "RSA", "kid": self.kid, "n": b64(rsa.n().to_vec()), "e": b64(rsa.e().to_vec()) });
+        }
+        if let Ok(x) = self.key.raw_public_key() {
+            return json!({ "kty": "OKP", "kid": self.kid, "crv": "Ed25519", "x": b64(x) });
         }
         let key = self.key.ec_key().unwrap();
         let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
@@ -185,6 +192,9 @@ impl Signer {
             let signature = EcdsaSig::sign(&hashed, &key).unwrap();
             let part = |n: &openssl::bn::BigNumRef| n.to_vec_padded(i32::try_from(half).unwrap()).unwrap();
             return [part(signature.r()), part(signature.s())].concat();
+        }
+        if self.key.raw_public_key().is_ok() {
+            return OpenSslSigner::new_without_digest(&self.key).unwrap().sign_oneshot_to_vec(message).unwrap();
         }
         let mut signer = OpenSslSigner::new(digest, &self.key).unwrap();
         if alg.starts_with("PS") {

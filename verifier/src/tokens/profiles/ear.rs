@@ -12,7 +12,13 @@ use crate::tokens::fault::TokenFault;
 /// The key is the verifier's identity: `iss` is missing or the product's name. Trustee's header carries the key too, which counts as
 /// a name where the same key is held, or with certificates under a pinned root.
 pub(super) const RULES: Rules = Rules {
-    algorithms: &[JwsAlgorithm::ES256, JwsAlgorithm::ES384, JwsAlgorithm::RS256, JwsAlgorithm::RS384],
+    algorithms: &[
+        JwsAlgorithm::ES256,
+        JwsAlgorithm::ES384,
+        JwsAlgorithm::RS256,
+        JwsAlgorithm::RS384,
+        JwsAlgorithm::EdDSA,
+    ],
     typ: &["JWT", "eat+jwt"],
     typ_optional: true,
     kid: false,
