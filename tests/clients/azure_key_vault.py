@@ -27,7 +27,7 @@ from azure.keyvault.keys import (
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, keywrap
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-from key_vault_evidence import envelope, release, unwrap
+from key_vault_evidence import envelope, release, transfer, unwrap
 from key_vault_parts import DELETED, NO_ROLE, NOT_SERVED, NOT_THERE, OFF, TAKEN, UNFIT, UNKNOWN
 from key_vault_parts import Credential, Stage, check, done, refused, same
 
@@ -268,6 +268,7 @@ def main():
     symmetric(stage)
     envelope(stage, *unwrap(stage))
     release(stage)
+    transfer(stage)
     print("all as expected")
 
 

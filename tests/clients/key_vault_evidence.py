@@ -16,7 +16,7 @@ from azure.storage.blob import BlobClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from key_vault_parts import DENIED, NO_EVIDENCE, NONCE, NOT_MET, NOT_THERE, OTHER, UNKNOWN
+from key_vault_parts import DENIED, NO_EVIDENCE, NONCE, NOT_MET, NOT_THERE, OTHER, UNFIT, UNKNOWN
 from key_vault_parts import Attested, Credential, Workload, check, done, raw, refused, same, text
 
 ENCS = {
@@ -255,3 +255,31 @@ def release(stage):
         older = KeyClient(stage.vault, stage.bearer("officer"), connection_verify=stage.ca, api_version=version)
         same(older.get_key("release-oct").name, "release-oct", f"api-version {version}")
     done("a release by evidence alone, and under older versions")
+
+
+def transfer(stage):
+    """A key that leaves the owner sealed to a key of the vault's, and the vault sealed to a workload's."""
+    officer, workload, brought = stage.keys("officer"), Workload(stage), rsa.generate_private_key(65537, 2048)
+    exchange = officer.create_rsa_key("exchange", size=2048, hardware_protected=True, key_operations=["import"])
+    same(exchange.key_operations, ["import"], "a key for exchange alone")
+    public = rsa.RSAPublicNumbers(int.from_bytes(exchange.key.e, "big"), int.from_bytes(exchange.key.n, "big")).public_key()
+    kinds = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    outer = os.urandom(32)
+    sealed = public.encrypt(outer, padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None))
+    sealed += keywrap.aes_key_wrap_with_padding(outer, brought.private_bytes(*kinds))
+
+    def bring(sealed, kek=exchange.id):
+        head = {"kid": kek, "alg": "dir", "enc": "CKM_RSA_AES_KEY_WRAP"}
+        blob = {"schema_version": "1.0.0", "header": head, "ciphertext": text(sealed), "generator": "an owner's own tool"}
+        jwk = JsonWebKey(kty="RSA-HSM", t=json.dumps(blob).encode())
+        policy = {"hardware_protected": True, "exportable": True, "release_policy": stage.policy()[1]}
+        return officer.import_key("brought-sealed", jwk, **policy)
+
+    refused("a sealed key that was changed", lambda: bring(sealed[:-1] + bytes([sealed[-1] ^ 1])), UNFIT)
+    refused("a key sealed to one that is not for exchange", lambda: bring(sealed, officer.get_key("managed").id), UNFIT)
+    key = bring(sealed)
+    same(int.from_bytes(key.key.n, "big"), brought.public_key().public_numbers().n, "the key that was brought")
+    answer = stage.keys("user").release_key("brought-sealed", workload.token()).value
+    plain = serialization.load_der_private_key(opened(stage, workload, answer, "brought-sealed", None, None), None)
+    same(plain.private_numbers(), brought.private_numbers(), "what left is what was brought")
+    done("a key brought sealed to an exchange key")
