@@ -1,6 +1,7 @@
 //! Clients that know Keygate only from its documents, or do not know it at all, against the real server over TLS.
 
 mod attestation_stage;
+mod key_vault_stage;
 mod running;
 mod vault;
 
@@ -80,11 +81,11 @@ fn a_nitro_workload_in_python_is_served_as_documented() {
 }
 
 /// Runs a client to its end; what it said is printed, and it must have reached the end.
-fn played(stage: &Stage, client: &mut Command) {
+fn played(server: &Running, client: &mut Command) {
     let run = client.output().unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     println!("{said}");
-    let log = std::fs::read_to_string(stage.server.log()).unwrap_or_default();
+    let log = std::fs::read_to_string(server.log()).unwrap_or_default();
     assert!(run.status.success(), "{said}\n{}\nserver: {log}", String::from_utf8_lossy(&run.stderr));
     assert!(said.contains("all as expected"), "{said}");
 }
@@ -94,7 +95,7 @@ fn azures_python_client_works_unchanged() {
     let Some(python) = python("azure.security.attestation, cryptography") else { return };
     let stage = Stage::open();
     let mut client = Command::new(python);
-    played(&stage, client.arg(script("azure_attestation.py")).arg(stage.description()));
+    played(&stage.server, client.arg(script("azure_attestation.py")).arg(stage.description()));
     stage.close();
 }
 
@@ -103,7 +104,26 @@ fn azures_javascript_client_works_unchanged() {
     let Some(mut client) = node() else { return };
     let stage = Stage::open();
     client.env("NODE_EXTRA_CA_CERTS", stage.server.ca());
-    played(&stage, client.arg(script("node/azure_attestation.js")).arg(stage.description()));
+    played(&stage.server, client.arg(script("node/azure_attestation.js")).arg(stage.description()));
+    stage.close();
+}
+
+#[test]
+fn key_vaults_python_client_works_unchanged() {
+    let Some(python) = python("azure.keyvault.keys, azure.storage.blob, cryptography") else { return };
+    let stage = key_vault_stage::Stage::open();
+    let mut client = Command::new(python);
+    let client = client.arg(script("azure_key_vault.py")).arg(stage.description());
+    played(&stage.server, stage.alone(client));
+    stage.close();
+}
+
+#[test]
+fn key_vaults_javascript_client_works_unchanged() {
+    let Some(mut client) = node() else { return };
+    let stage = key_vault_stage::Stage::open();
+    let client = client.arg(script("node/azure_key_vault.js")).arg(stage.description());
+    played(&stage.server, stage.alone(client));
     stage.close();
 }
 

@@ -33,9 +33,15 @@ fn free_port() -> u16 {
 impl Running {
     /// A new folder with `extra` behind its configuration; not started.
     pub fn init(extra: &str) -> Self {
+        Self::init_at(&[], extra)
+    }
+
+    /// The same, reached under these names too.
+    pub fn init_at(hosts: &[&str], extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("d");
-        let made = keygate().arg("init").arg("--dir").arg(&dir).output().unwrap();
+        let names = hosts.iter().flat_map(|host| ["--host", host]);
+        let made = keygate().arg("init").arg("--dir").arg(&dir).args(names).output().unwrap();
         assert!(made.status.success(), "init: {}", String::from_utf8_lossy(&made.stderr));
         let file = dir.join("keygate.toml");
         let text = std::fs::read_to_string(&file).unwrap() + "\n" + extra;
@@ -177,10 +183,11 @@ pub fn node() -> Option<Command> {
         node.env("NODE_PATH", &modules);
         node
     };
-    if node().args(["-e", "require('@azure/attestation')"]).output().is_ok_and(|o| o.status.success()) {
+    let both = "require('@azure/attestation'); require('@azure/keyvault-keys')";
+    if node().args(["-e", both]).output().is_ok_and(|o| o.status.success()) {
         return Some(node());
     }
-    skipped("a node client: no node with @azure/attestation; see tests/clients/node/package.json");
+    skipped("a node client: no node with the packages of tests/clients/node/package.json");
     None
 }
 

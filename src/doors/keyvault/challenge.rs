@@ -58,6 +58,20 @@ mod tests {
         }
     }
 
+    /// Python's client decodes claims with the alphabet of URLs, JavaScript's with the standard one.
+    #[test]
+    fn claims_are_the_same_in_both_alphabets_of_base64() {
+        let setup = VaultSetup::default();
+        for nonce in 0..=u8::MAX {
+            for shift in 0..3 {
+                let nonce = format!("{}{}", "A".repeat(shift), URL_SAFE_NO_PAD.encode([nonce; 32]));
+                let asked = header(&setup, "default", "v.kv.example", Some(&nonce));
+                let claims = asked.split("claims=\"").nth(1).and_then(|rest| rest.strip_suffix('"')).unwrap();
+                assert!(claims.bytes().all(|b| b.is_ascii_alphanumeric()), "{claims}");
+            }
+        }
+    }
+
     #[test]
     fn a_nonce_travels_as_claims() {
         let setup = VaultSetup::default();

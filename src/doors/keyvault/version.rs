@@ -1,6 +1,7 @@
 //! The query: `api-version`, and where a page begins.
 //!
 //! `keyvault-api.md` sections 1 and 2 (*Paging*). Every operation is served under every version that is known, but those that came later.
+//! Names are read without their escapes: the published client for JavaScript writes `api%2Dversion`.
 
 use crate::broker::{Code, Fault};
 
@@ -69,32 +70,47 @@ pub(super) struct Query {
 /// `malformed`: no version, one that is not known, or a parameter that stands twice.
 pub(super) fn read(query: &str) -> Result<Query, Fault> {
     let malformed = |part: &'static str| Fault::new(Code::Malformed, part);
-    let one = |names: &[&str]| {
+    let one = |wanted: &str| {
         let mut values = query.split('&').filter_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            names.contains(&name).then_some(value)
+            (unescaped(name)? == wanted).then_some(value)
         });
         match (values.next(), values.next()) {
-            (value, None) => Ok(value),
+            (None, _) => Ok(None),
+            (Some(value), None) => unescaped(value).map(Some).ok_or(malformed("a query parameter has a broken escape")),
             _ => Err(malformed("a query parameter stands twice")),
         }
     };
-    let named = one(&["api-version"])?.ok_or(malformed("the query parameter `api-version` is missing"))?;
-    let version = ApiVersion::parse(named).ok_or(malformed("the `api-version` is not known: take `2025-07-01`"))?;
-    let most = match one(&["maxresults"])? {
+    let named = one("api-version")?.ok_or(malformed("the query parameter `api-version` is missing"))?;
+    let version = ApiVersion::parse(&named).ok_or(malformed("the `api-version` is not known: take `2025-07-01`"))?;
+    let most = match one("maxresults")? {
         None => 25,
         Some(text) => {
             let count = text.parse::<usize>().ok().filter(|count| (1..=25).contains(count));
             count.ok_or(malformed("the query parameter `maxresults` is 1 to 25"))?
         }
     };
-    let after = one(&["$skiptoken", "%24skiptoken"])?;
+    let after = one("$skiptoken")?;
     let plain =
         |text: &str| text.len() <= 127 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     match after {
-        Some(text) if !plain(text) => Err(malformed("the query parameter `$skiptoken` is none of ours")),
-        after => Ok(Query { version, most, after: after.map(str::to_owned) }),
+        Some(text) if !plain(&text) => Err(malformed("the query parameter `$skiptoken` is none of ours")),
+        after => Ok(Query { version, most, after }),
     }
+}
+
+/// A name or value without its escapes; none where one is broken or they stand for no text.
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (escape, rest) = part.split_at_checked(2)?;
+        // Digits alone: a sign before them is read too otherwise.
+        let digits = escape.bytes().all(|b| b.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(escape, 16).ok().filter(|_| digits)?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -107,6 +123,17 @@ mod tests {
             assert_eq!(read(&format!("api-version={known}")).unwrap().version.0, known);
         }
         for wrong in ["", "api-version=", "api-version=8.0", "api-version=7.3&api-version=7.3", "Api-Version=7.3"] {
+            assert_eq!(read(wrong).map_err(|fault| fault.code).err(), Some(Code::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_escaped_and_stands_once_in_any_spelling() {
+        let query = read("api%2Dversion=7.4&%24skiptoken=db%2dkey").unwrap();
+        assert_eq!((query.version.0, query.after.as_deref()), ("7.4", Some("db-key")));
+        for wrong in
+            ["api%2Dversion=7.4&api-version=7.4", "api%2version=7.4", "api%+2version=7.4", "api-version=7.4%", "%ff=1"]
+        {
             assert_eq!(read(wrong).map_err(|fault| fault.code).err(), Some(Code::Malformed), "{wrong}");
         }
     }
