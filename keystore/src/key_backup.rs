@@ -97,6 +97,14 @@ impl KeyBackup {
     }
 }
 
+#[cfg(fuzzing)]
+impl KeyBackup {
+    /// Whether this is the plaintext of a copy; for fuzz targets, which cannot seal one.
+    pub fn reads(plaintext: &[u8]) -> bool {
+        description::read(plaintext).is_some()
+    }
+}
+
 /// Whether a copy may bring back a key that was purged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AfterPurge {

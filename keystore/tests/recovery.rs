@@ -131,7 +131,7 @@ fn what_is_over_is_found() {
     };
     assert_eq!(over(NOW + 7 * DAY - 1), []);
     let b = ("b".to_owned(), scene.view("b").etag(), Due::Purge);
-    assert_eq!(over(NOW + 7 * DAY), [b.clone()]);
+    assert_eq!(over(NOW + 7 * DAY), std::slice::from_ref(&b));
     assert_eq!(over(NOW + 90 * DAY), [("a".to_owned(), scene.view("a").etag(), Due::Purge), b]);
     scene.store.change(order(Change::RecoverKey { name: name("b") })).unwrap();
     assert_eq!(over(NOW + 7 * DAY), []);

@@ -20,8 +20,8 @@ use super::error::Fault;
 use crate::audit::{Event, Field, kind};
 use crate::telemetry;
 
-/// Keys of a provider that are looked at in one tick.
-const LOOKED_AT: usize = 256;
+/// Keys of a provider that are looked at in one tick: a million in an hour and a half.
+const LOOKED_AT: usize = 1_024;
 /// What one tick may take of a provider, and what each work takes of it: making an RSA key is slow.
 const BUDGET: u32 = 16;
 const ROTATION: u32 = 8;
