@@ -109,13 +109,19 @@ impl From<VaultRefusal> for Refusal {
             retry_after: error.retry_after,
             reasons: error.reasons,
             option,
-            nonce,
+            nonce: nonce.map(|nonce| *nonce),
             challenge: None,
         }
     }
 }
 
-impl From<BrokerError> for Refusal {
+impl From<VaultRefusal> for Box<Refusal> {
+    fn from(refusal: VaultRefusal) -> Self {
+        Box::new(Refusal::from(refusal))
+    }
+}
+
+impl From<BrokerError> for Box<Refusal> {
     fn from(error: BrokerError) -> Self {
         VaultRefusal::from(error).into()
     }
@@ -206,7 +212,7 @@ fn begin(status: StatusCode, correlation: &str) -> HttpResponseBuilder {
 mod tests {
     use super::*;
 
-    fn refusal(code: Code) -> Refusal {
+    fn refusal(code: Code) -> Box<Refusal> {
         let error = BrokerError {
             code,
             detail: code.title().to_owned(),
@@ -237,7 +243,7 @@ mod tests {
             correlation: String::new(),
         });
         assert_eq!(Refusal::from(told.clone()).status, StatusCode::FORBIDDEN);
-        told.nonce = Some("n".into());
+        told.nonce = Some(Box::new("n".into()));
         assert_eq!(Refusal::from(told).status, StatusCode::UNAUTHORIZED);
     }
 }

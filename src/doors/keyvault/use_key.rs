@@ -42,7 +42,7 @@ pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome 
         caller,
         bearer,
     };
-    let answer = call.broker.use_vault_key(request).await.map_err(Refusal::from)?;
+    let answer = call.broker.use_vault_key(request).await?;
     Ok(call.ok(&match answer {
         VaultAnswer::Released(jws) => json!({"value": jws}),
         VaultAnswer::Verified(holds) => json!({"value": holds}),
@@ -63,7 +63,7 @@ pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome 
 }
 
 /// Who asks for a release. The evidence decides; a bearer that is sent is one that counts here, unless the vault says otherwise.
-async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<Caller, Refusal> {
+async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<Caller, Box<Refusal>> {
     if call.bears_evidence() || wanted == ReleaseBearer::Any && call.bearer.is_some() {
         return call.by_certificate();
     }
