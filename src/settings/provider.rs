@@ -83,7 +83,7 @@ impl KeyVaultSettings {
     fn check(&self, id: &str) -> Result<(), SettingsError> {
         for (name, url) in [("authorization", &self.authorization), ("resource", &self.resource)] {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/".contains(&b);
-            if !url.is_empty() && !(url.starts_with("https://") && url.bytes().all(plain)) {
+            if !(url.is_empty() || url.starts_with("https://") && url.bytes().all(plain)) {
                 return Err(SettingsError::new(
                     format!("`key_vault.{name}` of provider `{id}` is `{url}`"),
                     "an https URL without query, such as `https://login.example/tenant`",

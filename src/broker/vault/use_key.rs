@@ -49,7 +49,7 @@ struct Proven {
 
 /// What stands before the key is looked at.
 enum Stage {
-    Wants(Vec<CollateralId>, Held),
+    Wants(Vec<CollateralId>, Box<Held>),
     Ready(Option<Box<Proven>>),
 }
 
@@ -106,7 +106,7 @@ impl Broker {
     ) -> Result<Turn<Result<VaultAnswer, VaultRefusal>>, crate::broker::BrokerError> {
         match self.vault_prove(passage, held, first) {
             Err(fault) => Err(self.refuse_as(&passage.request.seat, &fault, &passage.correlation)),
-            Ok((Stage::Wants(ids, held), _)) => Ok(Turn::Wants(ids, Box::new(held))),
+            Ok((Stage::Wants(ids, held), _)) => Ok(Turn::Wants(ids, held)),
             Ok((Stage::Ready(proven), now)) => {
                 drop(permit);
                 Ok(Turn::Answered(self.decide_and_answer(passage, proven.as_deref(), now)))
@@ -146,7 +146,7 @@ impl Broker {
                             held.add_request(&proof.endorsements)?;
                         }
                         Ok(match self.appraise_evidence(&request.seat, proof, &passage.digest, &held, now)? {
-                            Judgement::Wants(ids) => (Stage::Wants(ids, held), now),
+                            Judgement::Wants(ids) => (Stage::Wants(ids, Box::new(held)), now),
                             Judgement::Shown(shown) => {
                                 ready(Proven { shown: *shown, key_id: thumbprint(&proof.recipient), fresh: true })
                             }
