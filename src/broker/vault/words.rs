@@ -203,7 +203,7 @@ pub enum VaultAnswer {
 #[derive(Debug, Clone)]
 pub struct VaultRefusal {
     /// As everywhere.
-    pub error: BrokerError,
+    pub error: Box<BrokerError>,
     /// A nonce that the evidence has to carry in a place which the workload fills: 43 characters of base64url.
     pub nonce: Option<Box<String>>,
     /// The option of the key that stands in the way.
@@ -214,7 +214,7 @@ pub struct VaultRefusal {
 
 impl From<BrokerError> for VaultRefusal {
     fn from(error: BrokerError) -> Self {
-        Self { error, nonce: None, option: None, misfit: false }
+        Self { error: Box::new(error), nonce: None, option: None, misfit: false }
     }
 }
 

@@ -4,6 +4,8 @@
 //! caller may know them the tests that did not hold. What is told is what the native door tells, never more. Nothing that will not pass by
 //! itself is a 5xx or 429: clients would ask again.
 
+use std::ops::{Deref, DerefMut};
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
@@ -24,7 +26,11 @@ const JSON: &str = "application/json; charset=utf-8";
 
 /// A refusal on its way out.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Parts>);
+
+/// What it is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
     pub(super) status: StatusCode,
     /// The word for logs and metrics.
     pub(super) word: &'static str,
@@ -39,6 +45,20 @@ pub(super) struct Refusal {
     pub(super) nonce: Option<String>,
     /// What a 401 says of where tokens come from.
     pub(super) challenge: Option<String>,
+}
+
+impl Deref for Refusal {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
 }
 
 /// Status, code, and code of the inner error.
@@ -82,6 +102,7 @@ const fn shape(code: Code) -> (StatusCode, &'static str, &'static str) {
 impl From<VaultRefusal> for Refusal {
     fn from(refusal: VaultRefusal) -> Self {
         let VaultRefusal { error, nonce, option, misfit } = refusal;
+        let error = *error;
         let (mut status, mut code, mut inner) = shape(error.code);
         if nonce.is_some() {
             (status, code, inner) = (StatusCode::UNAUTHORIZED, "Unauthorized", "AttestationNonceRequired");
@@ -99,7 +120,7 @@ impl From<VaultRefusal> for Refusal {
             _ if error.detail == error.code.title() => format!("{}: {}", error.code.as_str(), error.detail),
             _ => error.detail,
         };
-        Self {
+        Self(Box::new(Parts {
             status,
             word: error.code.as_str(),
             code,
@@ -111,7 +132,7 @@ impl From<VaultRefusal> for Refusal {
             option,
             nonce: nonce.map(|nonce| *nonce),
             challenge: None,
-        }
+        }))
     }
 }
 
@@ -139,7 +160,7 @@ impl Refusal {
             StatusCode::MISDIRECTED_REQUEST => "Forbidden",
             _ => "BadParameter",
         };
-        Self {
+        Self(Box::new(Parts {
             status,
             word: code,
             code,
@@ -151,7 +172,7 @@ impl Refusal {
             option: None,
             nonce: None,
             challenge: None,
-        }
+        }))
     }
 
     /// The answer.

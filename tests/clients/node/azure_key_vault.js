@@ -331,7 +331,9 @@ async function unwrap(stage) {
   answers.length = 0;
   same(bytes((await call(fresh)).result), bytes(inner), "what is unwrapped");
   same(answers, [401, 401, 200], "the usual challenge of a new client, and one round trip more");
+  answers.length = 0;
   same(bytes((await call(fresh)).result), bytes(inner), "what is unwrapped again");
+  same(answers, [401, 401, 200], "this client sends a refused token once more before it asks for another");
   done("attested unwrap through a TokenCredential");
 
   const other = (await stage.crypto(key, "user").wrapKey("RSA-OAEP-256", crypto.randomBytes(32))).result;
