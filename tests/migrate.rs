@@ -13,7 +13,9 @@ use serde_json::Value;
 
 /// Every indented line of the page that stands outside of a fence.
 fn commands(text: &str) -> String {
-    text.lines().filter_map(|line| line.strip_prefix("    ")).collect::<Vec<_>>().join("\n")
+    let outside = text.split("\n```").step_by(2);
+    let indented = outside.flat_map(str::lines).filter_map(|line| line.strip_prefix("    "));
+    indented.collect::<Vec<_>>().join("\n")
 }
 
 /// Types the commands of a page in a folder, `before` the service starts; free ports stand for the default ones.
@@ -32,7 +34,7 @@ fn typed(page: &str, folder: &Path, before: &str) -> (String, String) {
     );
     let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = Command::new("timeout")
-        .args(["90", "bash", "-c", &format!("{script}\nkill %1; wait")])
+        .args(["90", "bash", "-c", &format!("trap 'kill $(jobs -p)' EXIT\n{script}\n")])
         .current_dir(folder)
         .env("PATH", path)
         .env("KEYGATE_SERVER__BIND", format!("127.0.0.1:{port}"))

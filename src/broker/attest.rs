@@ -174,7 +174,7 @@ fn draft(passage: &Passage, shown: &Shown, now: i64) -> Event {
         .word(Field::Correlation, correlation)
         .digest(Field::Request, digest)
         .digest(Field::Evidence, &shown.result.evidence_digest)
-        .claims(&shown.result.attested);
+        .claims(&shown.result.recorded());
     if let Some(recipient) = &shown.result.recipient {
         event = event.digest(Field::Recipient, &recipient.thumbprint());
     }

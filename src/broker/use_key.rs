@@ -436,7 +436,7 @@ fn draft(passage: &Passage, shown: Option<&Shown>, wrapping: Option<Wrapping>, n
         Some(shown) => event
             .digest(Field::Evidence, &shown.result.evidence_digest)
             .word(Field::Freshness, freshness(shown.freshness))
-            .claims(&shown.result.attested),
+            .claims(&shown.result.recorded()),
     }
 }
 

@@ -17,6 +17,22 @@ pub const RUNTIME: &str = "x-ms-runtime";
 pub const INIT_TIME: &str = "x-ms-inittime";
 /// Claims of the parts of a composite stand under this name, each under its place, and nothing else does.
 pub const PARTS: &str = "parts";
+/// Under these names tokens of other verifiers say what the workload holds: it is in no record.
+const HELD: [&str; 11] = [
+    RUNTIME,
+    INIT_TIME,
+    "x-ms-sgx-ehd",
+    "aas-ehd",
+    "maa-ehd",
+    "attester_held_data",
+    "attester_runtime_data",
+    "attester_inittime_data",
+    "attester_user_data",
+    "runtime_data",
+    "runtime_data_claims",
+];
+/// What the platform says of a guest's own level: nothing of the workload's.
+const PLATFORM: &str = "x-ms-isolation-tee";
 /// Version of the claims, as Azure Attestation states it.
 const CLAIMS_VERSION: &str = "1.0";
 
@@ -41,6 +57,26 @@ pub struct AttestationResult {
     pub recipient: Option<RecipientKey>,
     /// The earliest end of what counted.
     pub not_after: UnixTime,
+}
+
+impl AttestationResult {
+    /// The claims as they may be recorded: without what the workload holds, wherever another verifier repeats it. Threat model P44.
+    pub fn recorded(&self) -> Map<String, Value> {
+        match &self.source {
+            // Ours stands among what was presented.
+            Source::Own(_) if !self.attested.contains_key(PARTS) => self.attested.clone(),
+            _ => without_held(&self.attested),
+        }
+    }
+}
+
+fn without_held(claims: &Map<String, Value>) -> Map<String, Value> {
+    let kept = claims.iter().filter(|(name, _)| !HELD.contains(&name.as_str()));
+    let kept = kept.map(|(name, value)| match value {
+        Value::Object(inner) if name != PLATFORM => (name.clone(), Value::Object(without_held(inner))),
+        other => (name.clone(), other.clone()),
+    });
+    kept.collect()
 }
 
 /// Who vouches for a result.

@@ -34,7 +34,10 @@ async fn the_key_comes_sealed_to_the_key_in_the_token_in_every_form() {
         assert_eq!(key["key"]["kty"], "oct");
         assert_eq!(key["attributes"]["exportable"], true);
         assert_eq!(key["release_policy"], made["release_policy"]);
-        assert_eq!((&vault.record()["decision"], &vault.record()["door"]), (&json!("permit"), &json!("key-vault")));
+        let record = vault.record();
+        assert_eq!((&record["decision"], &record["door"]), (&json!("permit"), &json!("key-vault")));
+        assert_eq!(record["claims"]["x-ms-attestation-type"], "sevsnpvm");
+        assert!(record["claims"].get("x-ms-runtime").is_none(), "what the workload holds is in no record: {record}");
     }
 }
 

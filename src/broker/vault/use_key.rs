@@ -241,7 +241,7 @@ impl Broker {
             Ok((bytes, _)) => {
                 let stale = Fault::new(Code::FreshnessFailed, "the token must carry the nonce of this answer");
                 let error = self.refuse_as(seat, &stale, &passage.correlation);
-                VaultRefusal { nonce: Some(Box::new(URL_SAFE_NO_PAD.encode(bytes))), ..error.into() }
+                VaultRefusal { nonce: Some(URL_SAFE_NO_PAD.encode(bytes)), ..error.into() }
             }
         }
     }
@@ -450,5 +450,5 @@ fn draft(passage: &Passage, proven: Option<&Proven>, now: i64) -> Event {
     event
         .digest(Field::Evidence, &shown.result.evidence_digest)
         .word(Field::Freshness, freshness)
-        .claims(&shown.result.attested)
+        .claims(&shown.result.recorded())
 }

@@ -205,7 +205,7 @@ pub struct VaultRefusal {
     /// As everywhere.
     pub error: Box<BrokerError>,
     /// A nonce that the evidence has to carry in a place which the workload fills: 43 characters of base64url.
-    pub nonce: Option<Box<String>>,
+    pub nonce: Option<String>,
     /// The option of the key that stands in the way.
     pub option: Option<&'static str>,
     /// Whether the request does not fit the key: another algorithm, another length.

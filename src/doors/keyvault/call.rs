@@ -26,7 +26,7 @@ const OVERRIDE: &str = "x-http-method";
 const LONGEST_ID: usize = 128;
 
 pub(super) type Body = Result<Bytes, Error>;
-pub(super) type Outcome = Result<HttpResponse, Box<Refusal>>;
+pub(super) type Outcome = Result<HttpResponse, Refusal>;
 
 /// What every operation needs of a request.
 pub(super) struct Call {
@@ -80,7 +80,7 @@ pub(super) async fn served(broker: Data<Arc<Broker>>, http: HttpRequest, body: B
 }
 
 impl Call {
-    fn new(broker: &Arc<Broker>, http: &HttpRequest, seat: Seat, authority: &str) -> Result<Self, Box<Refusal>> {
+    fn new(broker: &Arc<Broker>, http: &HttpRequest, seat: Seat, authority: &str) -> Result<Self, Refusal> {
         let query = version::read(http.uri().query().unwrap_or_default());
         let query = query.map_err(|fault| broker.refuse(&seat, &fault))?;
         let bearer = bearer(http);
@@ -100,17 +100,17 @@ impl Call {
     }
 
     /// A refusal that the broker counts.
-    pub(super) fn refuse(&self, fault: &Fault) -> Box<Refusal> {
+    pub(super) fn refuse(&self, fault: &Fault) -> Refusal {
         self.broker.refuse(&self.seat, fault).into()
     }
 
     /// The key that a place names.
-    pub(super) fn key(&self, place: Place<'_>) -> Result<KeySelector, Box<Refusal>> {
+    pub(super) fn key(&self, place: Place<'_>) -> Result<KeySelector, Refusal> {
         KeySelector::parse(place.name, place.version).map_err(|error| self.refuse(&error.into()))
     }
 
     /// The name that a place names.
-    pub(super) fn name(&self, place: Place<'_>) -> Result<KeyName, Box<Refusal>> {
+    pub(super) fn name(&self, place: Place<'_>) -> Result<KeyName, Refusal> {
         Ok(self.key(place)?.name)
     }
 
@@ -120,7 +120,7 @@ impl Call {
     }
 
     /// Who asks: by the bearer, or without one by the certificate of the connection.
-    pub(super) async fn caller(&self) -> Result<Caller, Box<Refusal>> {
+    pub(super) async fn caller(&self) -> Result<Caller, Refusal> {
         let bearer = self.bearer.as_ref().map(|token| token.as_str());
         self.broker.prepare_caller(&self.seat, bearer).await;
         match self.broker.caller(&self.seat, bearer) {
@@ -135,7 +135,7 @@ impl Call {
     }
 
     /// Who asks by the certificate of the connection alone.
-    pub(super) fn by_certificate(&self) -> Result<Caller, Box<Refusal>> {
+    pub(super) fn by_certificate(&self) -> Result<Caller, Refusal> {
         Ok(self.broker.caller(&self.seat, None)?)
     }
 
@@ -151,7 +151,7 @@ impl Call {
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Broker, &Seat, &str) -> Result<T, BrokerError> + Send + 'static,
-    ) -> Result<T, Box<Refusal>> {
+    ) -> Result<T, Refusal> {
         let (broker, seat, url) = (Arc::clone(&self.broker), self.seat.clone(), self.url.clone());
         let done = web::block(move || work(&broker, &seat, &url)).await;
         let done = done.map_err(|_| self.refuse(&Fault::new(Code::DependencyUnavailable, "")))?;

@@ -24,6 +24,9 @@ const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-keyvault-servi
 const VERSION: &str = concat!("keygate-", env!("CARGO_PKG_VERSION"));
 const JSON: &str = "application/json; charset=utf-8";
 
+/// Seconds that a client is told to wait.
+const LONGEST_WAIT: u32 = 60;
+
 /// A refusal on its way out.
 #[derive(Debug)]
 pub(super) struct Refusal(Box<Parts>);
@@ -107,6 +110,10 @@ impl From<VaultRefusal> for Refusal {
         if nonce.is_some() {
             (status, code, inner) = (StatusCode::UNAUTHORIZED, "Unauthorized", "AttestationNonceRequired");
         }
+        // Clients wait as long as they are told, and ask again: a hold of minutes would look like a hang.
+        if error.code == Code::RateLimited && error.retry_after.is_some_and(|seconds| seconds > LONGEST_WAIT) {
+            (status, code, inner) = (StatusCode::FORBIDDEN, "Forbidden", "DeletionsOnHold");
+        }
         if misfit {
             (status, code, inner) = (StatusCode::BAD_REQUEST, "BadParameter", "BadParameter");
         }
@@ -130,19 +137,13 @@ impl From<VaultRefusal> for Refusal {
             retry_after: error.retry_after,
             reasons: error.reasons,
             option,
-            nonce: nonce.map(|nonce| *nonce),
+            nonce,
             challenge: None,
         }))
     }
 }
 
-impl From<VaultRefusal> for Box<Refusal> {
-    fn from(refusal: VaultRefusal) -> Self {
-        Box::new(Refusal::from(refusal))
-    }
-}
-
-impl From<BrokerError> for Box<Refusal> {
+impl From<BrokerError> for Refusal {
     fn from(error: BrokerError) -> Self {
         VaultRefusal::from(error).into()
     }
@@ -233,7 +234,7 @@ fn begin(status: StatusCode, correlation: &str) -> HttpResponseBuilder {
 mod tests {
     use super::*;
 
-    fn refusal(code: Code) -> Box<Refusal> {
+    fn refusal(code: Code) -> Refusal {
         let error = BrokerError {
             code,
             detail: code.title().to_owned(),
@@ -264,7 +265,7 @@ mod tests {
             correlation: String::new(),
         });
         assert_eq!(Refusal::from(told.clone()).status, StatusCode::FORBIDDEN);
-        told.nonce = Some(Box::new("n".into()));
+        told.nonce = Some("n".into());
         assert_eq!(Refusal::from(told).status, StatusCode::UNAUTHORIZED);
     }
 }

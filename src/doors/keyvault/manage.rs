@@ -27,7 +27,7 @@ pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome 
             drop(call.caller().await?);
             let why =
                 "keys here carry no attestation of an HSM: this store is software, sealed by the service's root key";
-            Err(Box::new(Refusal::by_form(StatusCode::NOT_IMPLEMENTED, why)))
+            Err(Refusal::by_form(StatusCode::NOT_IMPLEMENTED, why))
         }
         _ => change(call, place, body).await,
     }

@@ -63,7 +63,7 @@ pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome 
 }
 
 /// Who asks for a release. The evidence decides; a bearer that is sent is one that counts here, unless the vault says otherwise.
-async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<Caller, Box<Refusal>> {
+async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<Caller, Refusal> {
     if call.bears_evidence() || wanted == ReleaseBearer::Any && call.bearer.is_some() {
         return call.by_certificate();
     }
