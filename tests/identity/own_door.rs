@@ -381,3 +381,31 @@ async fn another_keygate_is_found_by_discovery_at_its_url() {
     assert_eq!(site.asked(), ["/.well-known/openid-configuration", "/certs"]);
     ward.is_refused("own", &token, "rule-not-satisfied").await;
 }
+
+#[tokio::test]
+async fn a_vault_releases_to_a_token_of_its_own_attestation_door_and_to_no_neighbour_s() {
+    use keygate::broker::vault::{ReleaseInput, Target, VaultAnswer, VaultRequest, VaultUsage};
+    let ward = Ward::new();
+    ward.key("db", OWN, json!({"explain": "attested"}));
+    let ask = async |key: &str, token: &str| {
+        let input = ReleaseInput { target: Target::Token(token.to_owned().into()), nonce: None, enc: None };
+        let request = VaultRequest {
+            seat: ward.seat(OWN),
+            url: OWN.to_owned(),
+            api_version: "7.4".to_owned(),
+            key: KeySelector::parse(key, None).unwrap(),
+            usage: VaultUsage::Release(input),
+            caller: Caller::Anonymous,
+            bearer: None,
+        };
+        ward.house.broker.use_vault_key(request).await.map_err(|refused| refused.error.code)
+    };
+    let VaultAnswer::Released(jws) = ask("db", &ward.token().await).await.unwrap() else { panic!("no release") };
+    let payload = URL_SAFE_NO_PAD.decode(jws.split('.').nth(1).unwrap()).unwrap();
+    let payload: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(payload["request"]["kid"], format!("{OWN}/keys/db"));
+    let neighbour = ward.token_at(TENANT, Asked::default()).await;
+    assert_eq!(ask("db", &neighbour).await.err(), Some(Code::TokenInvalid));
+    ward.key("self", "self", json!({"explain": "attested"}));
+    assert_eq!(ask("self", &ward.token().await).await.err(), Some(Code::RuleNotSatisfied));
+}

@@ -11,14 +11,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keygate::broker::*;
 use keygate::doors::keyvault;
-use keygate::identity::{Identity, VerifierSetup};
+use keygate::identity::{CertificateSetup, Identity, PeerCertificate, Subject, VerifierSetup, stack};
 use keygate_keystore::{Change, KeyType, Wrapped, unwrap_with};
+use keygate_verifier::UnixTime;
 use keygate_verifier::tokens::{Profile, TokenRoots};
 use openssl::hash::MessageDigest;
 use openssl::sign::Verifier;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 
+use super::authority::{Papers, Wanted};
 use super::broker::{HOST, House, NOW, Workload};
 use super::issuer::SigningKey;
 use super::keys::Played;
@@ -70,6 +72,10 @@ pub struct Vault {
     pub signer: SigningKey,
     pub stranger: SigningKey,
     pub workload: Workload,
+    /// The certificate of the connection.
+    pub peer: Option<Arc<PeerCertificate>>,
+    /// One that is known here.
+    pub known: Arc<PeerCertificate>,
 }
 
 pub const ROLES: [&str; 6] = ["key-user", "key-officer", "rule-officer", "purge-officer", "auditor", "all"];
@@ -93,7 +99,18 @@ impl Vault {
             is_keygate: false,
             keys: Some(Box::new(Played::of(&[&signer]))),
         };
-        let identity = Identity::new(Vec::new(), Vec::new()).with_verifiers(vec![verifier]);
+        let root = Papers::root("clients");
+        let client = CertificateSetup {
+            name: "pod".to_owned(),
+            provider: None,
+            authorities: vec![root.certificate.clone()],
+            crl: None,
+            subject: Subject::parse("CN=pod").unwrap(),
+            roles: vec!["key-user".to_owned()],
+        };
+        let identity = Identity::new(Vec::new(), vec![client]).with_verifiers(vec![verifier]);
+        let (leaf, now) = (root.issue(&Wanted::client("pod")).certificate, UnixTime::from_secs(NOW));
+        let known = Arc::new(identity.examine(&leaf, &stack(&[]).unwrap(), now).unwrap());
         let house = House::with_identity(Limits::default(), Arc::new(NoEndorser), Arc::new(identity), |_| ());
         house.broker.renew_issuers().await;
         for role in ROLES {
@@ -109,7 +126,7 @@ impl Vault {
                 token: credential(role).into(),
             });
         }
-        Self { house, signer, stranger, workload: Workload::with_key(KeyType::Rsa2048) }
+        Self { house, signer, stranger, workload: Workload::with_key(KeyType::Rsa2048), peer: None, known }
     }
 
     /// One request through the door as the assembly would make it: with a seat.
@@ -131,7 +148,7 @@ impl Vault {
         )
         .await;
         let request = request.to_request();
-        request.extensions_mut().insert(self.house.seat());
+        request.extensions_mut().insert(Seat { peer: self.peer.clone(), ..self.house.seat() });
         let response = call_service(&app, request).await;
         let status = response.status().as_u16();
         let head = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());

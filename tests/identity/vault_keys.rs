@@ -335,3 +335,28 @@ async fn a_key_comes_in_sealed_to_an_exchange_key_which_does_nothing_else() {
     let told = vault.post("/keys/two/create", "all", json!({"kty": "RSA-HSM", "key_ops": ["import", "sign"]})).await;
     told.is(400, "BadParameter");
 }
+
+#[actix_web::test]
+async fn a_client_certificate_beside_the_token_is_what_the_option_credential_asks_for() {
+    let mut vault = Vault::new().await;
+    let key = json!({"kty": "oct-HSM", "k": secret()["k"], "key_ops": ["wrapKey", "unwrapKey"]});
+    vault.import("db", key, policy()).await.ok();
+    let wrap = json!({"alg": "A256KW", "value": b64(&[5; 32])});
+    let wrapped = vault.post("/keys/db//wrapkey", "key-user", wrap.clone()).await.ok();
+    let body = json!({"alg": "A256KW", "value": wrapped["value"]});
+    let options = json!({"freshness": "issuer", "clear": "credential"});
+    vault.house.set_rules("db", &json!({"rules": {"default": rule()}, "options": options}));
+    let ask = async |vault: &Vault, token: &str| {
+        vault.send(Method::POST, "/keys/db//unwrapkey", Some(token), Some(body.clone())).await
+    };
+    ask(&vault, &vault.token()).await.is(403, "AccessDenied");
+    vault.peer = Some(vault.known.clone());
+    let nonce = ask(&vault, &vault.token()).await.nonce();
+    let token = vault.token_with(|claims| claims["x-ms-runtime"]["nonce"] = json!(nonce));
+    let opened = ask(&vault, &token).await.ok();
+    assert_eq!(opened["value"], b64(&[5; 32]));
+    assert_eq!(vault.record()["caller"], "cert:pod");
+    // The certificate alone is a role: enough to wrap, not to unwrap.
+    vault.send(Method::POST, "/keys/db//wrapkey", None, Some(wrap)).await.ok();
+    vault.send(Method::POST, "/keys/db//unwrapkey", None, Some(body.clone())).await.is(403, "AccessDenied");
+}
