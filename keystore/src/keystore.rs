@@ -24,7 +24,7 @@ use crate::storage::sqlite::census::{self, Depth};
 use crate::storage::sqlite::database::{self, Readers};
 use crate::storage::sqlite::head::{HeadState, Identity};
 use crate::storage::sqlite::journal as entries;
-use crate::storage::sqlite::keys::{KeyRow, KeyRows, RuleRow};
+use crate::storage::sqlite::keys::{KeyRow, KeyRows, RuleRow, VersionRow};
 use crate::storage::sqlite::policies::PolicyRow;
 use crate::storage::sqlite::row::{select, select_one};
 use crate::storage::sqlite::spent::{AnswerRow, ChallengeRow};
@@ -228,13 +228,27 @@ impl Keystore {
         name: &KeyName,
         wanted: Option<&VersionId>,
     ) -> Result<Look, KeystoreError> {
+        self.look_at_one(provider, name, |row, conn, ring| row.view_version(conn, ring, wanted))
+    }
+
+    /// The same of the newest version, on or off.
+    pub fn look_newest(&self, provider: &ProviderId, name: &KeyName) -> Result<Look, KeystoreError> {
+        self.look_at_one(provider, name, KeyRow::view_last)
+    }
+
+    fn look_at_one(
+        &self,
+        provider: &ProviderId,
+        name: &KeyName,
+        view: impl FnOnce(&KeyRow, &Connection, &KeyRing) -> Result<(KeyView, Option<VersionRow>), KeystoreError>,
+    ) -> Result<Look, KeystoreError> {
         let ring = self.ring();
         self.read(|conn| {
             let epoch = Epoch(HeadState::read(conn, ring)?.epoch);
             let Some(row) = KeyRow::find(conn, ring, provider, name)? else {
                 return Ok(Look { epoch, key: None, read: None });
             };
-            let (view, version) = row.view_version(conn, ring, wanted)?;
+            let (view, version) = view(&row, conn, ring)?;
             let read = version.map(|version| ReadRows(Box::new(KeyRows { key: row, version })));
             Ok(Look { epoch, key: Some(view), read })
         })

@@ -263,8 +263,8 @@ fn importing_stands_alone_is_for_rsa_and_stays() {
     set("kek", &[import]).unwrap();
     exchange_key(&scene, "k", &[wrap, Operation::Export]);
     assert_eq!(scene.view("k").operations, [wrap, Operation::Export]);
-    set("k", &[import]).unwrap();
-    assert_eq!(code(set("k", &[wrap])), "operation-not-allowed");
+    assert_eq!(code(set("k", &[import])), "operation-not-allowed", "it was in use");
+    set("k", &[wrap]).unwrap();
 }
 
 #[test]

@@ -111,13 +111,22 @@ fn is_media(kind: &str, wanted: &str) -> bool {
         && parts.all(|p| p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\""))
 }
 
-/// The host of a Host header: lower case, without port. `None` when it is no host.
+/// The host of a Host header: lower case, without port. `None` when it is no host, or what stands behind it is no port: doors name
+/// themselves by the whole header.
 pub fn host_of(header: &str) -> Option<String> {
+    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
     let host = match header.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map(|(address, _)| address)?,
-        None => header
-            .rsplit_once(':')
-            .map_or(header, |(host, port)| if port.bytes().all(|b| b.is_ascii_digit()) { host } else { header }),
+        Some(rest) => {
+            let (address, behind) = rest.split_once(']')?;
+            if !(behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port)) {
+                return None;
+            }
+            address
+        }
+        None => match header.rsplit_once(':') {
+            Some((host, port)) if is_port(port) => host,
+            _ => header,
+        },
     };
     let sound = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
     sound.then(|| host.to_ascii_lowercase())
@@ -249,6 +258,12 @@ mod tests {
         assert_eq!(host_of("KMS.example:8443").as_deref(), Some("kms.example"));
         assert_eq!(host_of("[::1]:8443").as_deref(), Some("::1"));
         assert_eq!(host_of("127.0.0.1").as_deref(), Some("127.0.0.1"));
+        for odd in ["[::1]x", "[::1]\", error=\"x", "[::1]:", "[::1]:8443:1", "[::1", "[::1]:123456"] {
+            assert_eq!(host_of(odd), None, "{odd}");
+        }
+        for other in ["kms.example:", "kms.example:000008443"] {
+            assert_ne!(host_of(other).as_deref(), Some("kms.example"), "{other}: nobody's host");
+        }
         for odd in ["", "a b", "kms.example/x", "user@kms.example", "kms.exämple"] {
             assert_eq!(host_of(odd), None, "{odd}");
         }

@@ -24,3 +24,4 @@ mod server;
 mod vault;
 mod vault_keys;
 mod vault_release;
+mod vault_review;

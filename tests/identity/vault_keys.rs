@@ -65,7 +65,7 @@ async fn what_is_deleted_can_be_recovered_and_what_is_purged_restored() {
     vault.post("/keys/k1/create", "all", json!({"kty": "RSA"})).await.is(409, "ObjectIsDeletedButRecoverable");
     let recovered = vault.post("/deletedkeys/k1/recover", "key-officer", json!({})).await.ok();
     assert_eq!(recovered["key"], made["key"]);
-    let again = vault.post("/keys/restore", "key-officer", copy.clone()).await;
+    let again = vault.post("/keys/restore", "all", copy.clone()).await;
     assert_eq!(again.status, 409, "{}", again.body);
     vault.delete("/keys/k1", "key-officer").await.ok();
     vault.delete("/deletedkeys/k1", "key-officer").await.is(403, "ForbiddenByRbac");

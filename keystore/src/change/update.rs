@@ -88,6 +88,10 @@ fn set_attributes(key: &mut KeyRow, changes: AttributeChanges) -> Result<(), Key
     if key.operations.contains(&Operation::Import) && !operations.contains(&Operation::Import) {
         return Err(KeystoreError::OperationNotAllowed("an exchange key stays one"));
     }
+    // What the key sealed would open without its rule.
+    if !key.operations.contains(&Operation::Import) && operations.contains(&Operation::Import) {
+        return Err(KeystoreError::OperationNotAllowed("a key is made as an exchange key, and never becomes one"));
+    }
     key.operations = operations;
     Ok(())
 }

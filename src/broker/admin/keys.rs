@@ -138,7 +138,7 @@ pub(crate) fn changed(state: &Value, members: &[(&str, Value)]) -> Value {
     after
 }
 
-fn names(operations: &[Operation]) -> Vec<&'static str> {
+pub(crate) fn names(operations: &[Operation]) -> Vec<&'static str> {
     operations.iter().map(|operation| operation.as_str()).collect()
 }
 

@@ -17,7 +17,7 @@ pub mod rules;
 pub mod signing_keys;
 pub mod store;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -208,6 +208,8 @@ pub struct Desk<'a> {
     pub(crate) now: i64,
     correlation: &'a str,
     recorded: Cell<bool>,
+    /// The object, where the path does not name it.
+    found_out: OnceCell<String>,
 }
 
 impl Broker {
@@ -236,6 +238,7 @@ impl Broker {
             now,
             correlation: &correlation,
             recorded: Cell::new(false),
+            found_out: OnceCell::new(),
         };
         let done = desk.may(ask.action).and_then(|()| match &ask.flaw {
             Some(flaw) => Err(flaw.clone().into()),
@@ -395,6 +398,12 @@ impl Desk<'_> {
         }
     }
 
+    /// Says which key the action is about, where its path does not: the record names it.
+    pub(crate) fn names(&self, name: &KeyName) {
+        // The first word counts; there is one key in one request.
+        drop(self.found_out.set(name.as_str().to_owned()));
+    }
+
     /// Records an action that changes nothing, with its reason.
     pub(crate) fn note(&self, reason: &Reason) -> Result<(), Refusal> {
         let event = self.event().word(Field::Decision, "permit").word(Field::Reason, reason.as_str());
@@ -433,7 +442,7 @@ impl Desk<'_> {
             .word(Field::Correlation, self.correlation)
             .word(Field::Source, &self.ask.seat.source_prefix());
         let event = if self.ask.dry_run { event.word(Field::Trial, "dry-run") } else { event };
-        match self.ask.object.as_str() {
+        match self.found_out.get().unwrap_or(&self.ask.object).as_str() {
             "" => event,
             object if self.is_about_a_key() => event.word(Field::Key, object),
             object => event.word(Field::Object, object),

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keygate_keystore::{
     AfterPurge, AttributeChanges, Attributes, Change, Changed, IfMatch, KeyBackupOrder, KeyName, KeyType, KeyUpdate,
     KeyView, KeystoreError, NewMaterial, Operation, RuleDocument, Target, TransferOrder, TransferredKind, VersionId,
@@ -18,9 +20,10 @@ use super::fit::{
     SKR_1003, SKR_1004, SKR_1005, SKR_1006, SKR_1016, SKR_1020, document_of, fit_operations, fit_tags, fit_times,
     options_alone, skr, with_policy,
 };
-use crate::broker::admin::keys::{Brought, changed as with_members, state};
+use crate::broker::admin::keys::{Brought, changed as with_members, names, state};
 use crate::broker::admin::{Action, Desk, Plan, Reason, Refusal, rules};
 use crate::broker::error::{Code, Fault};
+use crate::broker::tend::{renewed, with_new_version};
 
 /// Options of a key without one: roles alone govern it.
 const UNRULED: &str = r#"{"clear":"credential","freshness":"issuer"}"#;
@@ -159,9 +162,13 @@ impl Desk<'_> {
         };
         fit_times(attributes.not_before, attributes.expires)?;
         self.slowly()?;
-        let after =
-            json!({"name": name.as_str(), "type": key_type.as_str(), "exportable": exportable, "deleted": false});
         let enabled = new.lifetime.enabled.unwrap_or(true);
+        let after = json!({
+            "name": name.as_str(), "type": key_type.as_str(), "enabled": enabled, "not_before": attributes.not_before,
+            "expires": attributes.expires, "exportable": exportable, "operations": names(&attributes.operations),
+            "tags": attributes.tags, "immutable": immutable, "rule_digest": URL_SAFE_NO_PAD.encode(rules.digest()),
+            "deleted": false,
+        });
         let change = Change::CreateKey {
             name,
             key_type,
@@ -201,21 +208,23 @@ impl Desk<'_> {
         };
         fit_times(not_before.or(view.not_before), expires.or(view.expires))?;
         self.slowly()?;
-        let after = with_members(&state(view), &[("versions", json!(view.versions.len() + 1))]);
         let update = KeyUpdate { attributes, version: None, rules };
+        let after = with_members(&updated(view, &update), &[("versions", json!(view.versions.len() + 1))]);
         let change = Change::NewVersion { name, material, update, enabled: enabled.unwrap_or(true) };
         self.newest(self.change_vault(view, change, after, forced)?)
     }
 
-    /// Makes a further version by itself.
+    /// Makes a further version by itself; a rotation policy that gives versions a life gives the key its new end.
     ///
     /// # Errors
     /// `key-not-found`, `key-state`.
     pub fn rotate_vault_key(&self, name: &KeyName) -> Result<(KeyView, VersionId), Refusal> {
         let view = self.found(name)?;
         self.slowly()?;
-        let after = with_members(&state(&view), &[("versions", json!(view.versions.len() + 1))]);
-        let (material, update) = (NewMaterial::Generate, KeyUpdate::default());
+        let policy = self.broker.keystore.rotation(&self.provider, name)?;
+        let expires = policy.and_then(|policy| policy.ends(self.now));
+        let after = with_new_version(&view, expires);
+        let (material, update) = (NewMaterial::Generate, renewed(expires));
         let change = Change::NewVersion { name: name.clone(), material, update, enabled: true };
         self.newest(self.change_vault(&view, change, after, None)?)
     }
@@ -261,15 +270,9 @@ impl Desk<'_> {
         let switched = enabled.unwrap_or_else(|| view.version(Some(&meant)).is_some_and(|version| version.enabled));
         let versions =
             view.versions.iter().map(|v| json!([v.id.to_string(), if v.id == meant { switched } else { v.enabled }]));
-        let after = with_members(
-            &state(&view),
-            &[
-                ("versions", json!(versions.collect::<Vec<_>>())),
-                ("not_before", json!(not_before.or(view.not_before))),
-                ("expires", json!(expires.or(view.expires))),
-            ],
-        );
+        let versions = json!(versions.collect::<Vec<_>>());
         let update = KeyUpdate { attributes, version: enabled.map(|enabled| (meant, enabled)), rules };
+        let after = with_members(&updated(&view, &update), &[("versions", versions)]);
         let changed = self.change_vault(&view, Change::UpdateKey { name: name.clone(), update }, after, forced)?;
         Ok((changed.key.ok_or(KeystoreError::KeyNotFound)?, meant))
     }
@@ -366,7 +369,8 @@ impl Desk<'_> {
     /// Puts a key back from its sealed copy.
     ///
     /// # Errors
-    /// `malformed` for what is no copy of this installation and vault, `conflict` for a name that is taken.
+    /// `malformed` for what is no copy of this installation and vault, `forbidden` without the role that sets rules, `conflict` for a
+    /// name that is taken.
     pub fn restore_vault_key(&self, copy: &[u8]) -> Result<(KeyView, VersionId), Refusal> {
         let opened = self.broker.keystore.open_key_backup(&self.provider, copy);
         let unfit = "this is no copy of a key of this vault";
@@ -374,7 +378,10 @@ impl Desk<'_> {
             KeystoreError::CryptoFailed => Fault::new(Code::Malformed, unfit),
             other => other.into(),
         })?;
+        self.names(backup.name());
         self.covers(backup.name())?;
+        // With the key comes its rule of then, or that it had none.
+        self.may(Action::RuleSet)?;
         self.slowly()?;
         let after = json!({"name": backup.name().as_str(), "type": backup.key_type().as_str(), "deleted": false});
         let (backup, after_purge) = (Box::new(backup), AfterPurge::Allowed);
@@ -406,6 +413,23 @@ impl Desk<'_> {
         let version = view.versions.last().ok_or(KeystoreError::KeyNotFound)?.id;
         Ok((view, version))
     }
+}
+
+/// The state of a key behind an update, for the digest of a record.
+fn updated(view: &KeyView, update: &KeyUpdate) -> Value {
+    let KeyUpdate { attributes, rules, .. } = update;
+    let mut members = vec![
+        ("enabled", json!(attributes.enabled.unwrap_or(view.enabled))),
+        ("not_before", json!(attributes.not_before.unwrap_or(view.not_before))),
+        ("expires", json!(attributes.expires.unwrap_or(view.expires))),
+        ("operations", json!(names(attributes.operations.as_ref().unwrap_or(&view.operations)))),
+        ("tags", json!(attributes.tags.as_ref().unwrap_or(&view.tags))),
+    ];
+    if let Some((rules, immutable)) = rules {
+        members.push(("rule_digest", json!(URL_SAFE_NO_PAD.encode(rules.digest))));
+        members.push(("immutable", json!(immutable)));
+    }
+    with_members(&state(view), &members)
 }
 
 impl VaultMaterial {

@@ -15,7 +15,7 @@ use crate::broker::providers::VaultSetup;
 use crate::broker::request::{KeySelector, Seat};
 
 /// Who may read a key.
-const READERS: [&str; 5] = ["key-user", "key-officer", "rule-officer", "purge-officer", "auditor"];
+pub(super) const READERS: [&str; 5] = ["key-user", "key-officer", "rule-officer", "purge-officer", "auditor"];
 /// Who may see what was deleted.
 const DELETED: [&str; 3] = ["key-officer", "purge-officer", "auditor"];
 /// Who may have random bytes.
@@ -92,20 +92,22 @@ impl Broker {
             somebody(caller, roles)?;
             self.fit()?;
             let limit = limit.clamp(1, PAGE);
-            let (mut items, mut after) = (Vec::new(), after);
+            let (mut items, mut after, mut last) = (Vec::new(), after, None);
             loop {
                 let page = self.keystore.list(seat.provider.id(), after.as_ref(), PAGE)?;
                 let is_last = page.len() < PAGE;
                 for view in page {
-                    if items.len() == limit {
-                        return Ok(Page { items, next: after.map(|name| name.as_str().to_owned()) });
-                    }
-                    after = Some(view.name.clone());
                     let wanted = view.deleted_at.is_some() == deleted && caller.has_for(roles, &view.name);
                     if let Some(version) = view.versions.last().filter(|_| wanted) {
+                        // There is a further page where the caller has a further key: others say nothing (ADM-09).
+                        if items.len() == limit {
+                            return Ok(Page { items, next: last });
+                        }
                         let bundle = self.vault_bundle(seat, url, &view);
                         items.push(if deleted { bundle.deleted_item(version) } else { bundle.item(version) });
+                        last = Some(view.name.as_str().to_owned());
                     }
+                    after = Some(view.name);
                 }
                 if is_last {
                     return Ok(Page { items, next: None });

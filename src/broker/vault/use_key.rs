@@ -12,6 +12,7 @@ use keygate_policies::release::FreshnessShown;
 use keygate_verifier::tokens::{Foreign, TokenBinding};
 use keygate_verifier::{BoundKey, CollateralId, UnixTime};
 
+use super::read::READERS;
 use super::standing::{Bearing, CLEAR, Obstacle, stands};
 use super::words::{RawInput, Target, VaultAnswer, VaultRefusal, VaultRequest, VaultUsage};
 use crate::audit::{Event, Field, kind};
@@ -367,7 +368,7 @@ impl Broker {
     fn look_at(&self, request: &VaultRequest, version: Version) -> Result<Look, Fault> {
         let provider = request.seat.provider.id();
         Ok(match version {
-            Version::Newest => self.keystore.look(provider, &request.key.name)?,
+            Version::Newest => self.keystore.look_newest(provider, &request.key.name)?,
             _ => self.keystore.look_version(provider, &request.key.name, version.wanted().as_ref())?,
         })
     }
@@ -384,7 +385,7 @@ fn entitled(request: &VaultRequest, input: &RawInput) -> Result<(), Fault> {
     use keygate_keystore::Operation;
     match &request.caller {
         Caller::Anonymous => Err(Fault::new(Code::AuthRequired, "")),
-        _ if input.operation == Operation::Verify => Ok(()),
+        known if input.operation == Operation::Verify && known.has_for(&READERS, &request.key.name) => Ok(()),
         known if known.has_for(&["key-user"], &request.key.name) => Ok(()),
         Caller::Known { .. } => Err(Fault::new(Code::Forbidden, "")),
     }

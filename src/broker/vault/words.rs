@@ -125,10 +125,12 @@ impl VaultUsage {
         }
     }
 
-    /// Under whose names the rules must permit it.
+    /// Under whose names the rules must permit it to evidence.
     pub(super) fn rules(&self) -> Vec<&'static str> {
         match self {
             Self::Release(_) => Use::Release.rules(),
+            // Anybody has evidence; whether a key is there and what it signed is for those whom its rule lets sign.
+            Self::Raw(input) if input.operation == Operation::Verify => vec![Operation::Sign.as_str()],
             Self::Raw(input) => input.to_use().rules(),
         }
     }

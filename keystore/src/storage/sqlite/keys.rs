@@ -230,6 +230,17 @@ impl KeyRow {
         Ok((self.shown(version.as_slice(), rule)?, version))
     }
 
+    /// The same of the newest version, on or off.
+    pub(crate) fn view_last(
+        &self,
+        conn: &Connection,
+        ring: &KeyRing,
+    ) -> Result<(KeyView, Option<VersionRow>), KeystoreError> {
+        let version = self.load_last(conn, ring)?;
+        let rule = self.load_rule(conn, ring)?;
+        Ok((self.shown(std::slice::from_ref(&version), rule)?, Some(version)))
+    }
+
     fn shown(&self, versions: &[VersionRow], rule: Option<RuleRow>) -> Result<KeyView, KeystoreError> {
         Ok(KeyView {
             versions: versions.iter().map(VersionRow::view).collect::<Result<_, _>>()?,
