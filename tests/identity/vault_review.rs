@@ -288,3 +288,25 @@ async fn a_rotation_gives_the_key_the_end_that_its_policy_says() {
     let rotated = vault.post("/keys/k/rotate", "key-officer", json!({})).await.ok();
     assert_eq!(rotated["attributes"]["exp"], NOW + 90 * DAY);
 }
+
+/// P26: a switch stays where it was put. What is switched off here is the version, and nothing puts another in its place by itself.
+#[actix_web::test]
+async fn p26_what_was_switched_off_is_not_on_again_by_rotation() {
+    let vault = Vault::new().await;
+    vault.import("k", secret(), policy()).await.ok();
+    vault.import("on", secret(), policy()).await.ok();
+    let rotation = json!({"lifetimeActions": [{"trigger": {"timeAfterCreate": "P30D"}, "action": {"type": "Rotate"}}]});
+    let officer = credential("key-officer");
+    for name in ["k", "on"] {
+        let path = format!("/keys/{name}/rotationpolicy");
+        vault.send(Method::PUT, &path, Some(&officer), Some(rotation.clone())).await.ok();
+    }
+    vault.patch("/keys/k/", json!({"attributes": {"enabled": false}})).await.ok();
+    vault.house.clock.advance(31 * DAY);
+    vault.house.broker.tick();
+    let versions = async |name: &str| {
+        let listed = vault.get(&format!("/keys/{name}/versions"), "key-user").await.ok();
+        listed["value"].as_array().unwrap().len()
+    };
+    assert_eq!((versions("on").await, versions("k").await), (2, 1));
+}
