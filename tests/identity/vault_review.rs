@@ -310,3 +310,19 @@ async fn p26_what_was_switched_off_is_not_on_again_by_rotation() {
     };
     assert_eq!((versions("on").await, versions("k").await), (2, 1));
 }
+
+/// P24: what is immutable is so for everybody, also by way of a copy that was made before.
+#[actix_web::test]
+async fn key_05_an_older_copy_does_not_make_an_immutable_rule_mutable() {
+    let vault = Vault::new().await;
+    vault.import("db", secret(), policy()).await.ok();
+    let older = vault.post("/keys/db/backup", "key-officer", json!({})).await.ok();
+    vault.end("db").await;
+    vault.post("/keys/restore", "all", older.clone()).await.ok();
+    vault.patch("/keys/db/", json!({"release_policy": policy_of(&rule(), true)})).await.ok();
+    let frozen = vault.post("/keys/db/backup", "key-officer", json!({})).await.ok();
+    vault.end("db").await;
+    vault.post("/keys/restore", "all", older).await.is(403, "ForbiddenByRbac");
+    let restored = vault.post("/keys/restore", "all", frozen).await.ok();
+    assert_eq!(restored["release_policy"]["immutable"], true);
+}
