@@ -72,8 +72,8 @@ pub struct NoticeOrder {
 }
 
 impl Keystore {
-    /// What is due at `now`, unix seconds, among at most `most` keys behind `after`. Disabled keys are left alone but for
-    /// their end after a deletion; secrets, which are not made here, get no new version.
+    /// What is due at `now`, unix seconds, among at most `most` keys behind `after`. Disabled keys, and those whose newest
+    /// version is, are left alone but for their end after a deletion; secrets, which are not made here, get no new version.
     pub fn due_keys(
         &self,
         provider: &ProviderId,
@@ -126,7 +126,12 @@ fn due_of(conn: &Connection, ring: &KeyRing, key: &KeyRow, now: i64) -> Result<O
         return Ok(None);
     }
     let Some((_, policy)) = stored_rotation(conn, ring, &key.provider, &key.row_id)? else { return Ok(None) };
-    let next = policy.next(key.load_last(conn, ring)?.created, key.expires);
+    let newest = key.load_last(conn, ring)?;
+    // Whoever switched it off switched off what is used where no version is named: a successor would be on.
+    if !newest.enabled {
+        return Ok(None);
+    }
+    let next = policy.next(newest.created, key.expires);
     let passed = |at: Option<i64>| at.is_some_and(|at| at <= now);
     let can_rotate = key.key_type != KeyType::Secret && key.versions < MAX_VERSIONS;
     if passed(next.rotate) && can_rotate {

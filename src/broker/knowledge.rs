@@ -65,7 +65,7 @@ impl StandIns {
     pub(crate) fn look(&self, keystore: &Keystore, provider: &ProviderId) -> Result<Option<KeyView>, Fault> {
         let name = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(provider).cloned();
         Ok(match name {
-            Some(name) => keystore.look(provider, &name)?.key,
+            Some(name) => keystore.look_newest(provider, &name)?.key,
             None => keystore.list(provider, None, 1)?.pop(),
         })
     }

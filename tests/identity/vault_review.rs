@@ -240,3 +240,89 @@ async fn jwt_43_what_looks_like_a_token_of_ours_is_verified_where_it_counts() {
         vault.as_who(&token, "/keys/db/unwrapkey", body).await.is(401, "Unauthorized");
     }
 }
+
+/// A bearer that is sent for a release is one that counts: what only looks like a verifier's token is none.
+#[actix_web::test]
+async fn the_bearer_of_a_release_is_verified() {
+    let vault = Vault::new().await;
+    vault.import("db", secret(), policy()).await.ok();
+    let release = async |bearer: &str| {
+        let body = json!({"target": vault.token(), "nonce": "n"});
+        vault.as_who(bearer, "/keys/db/release", body).await
+    };
+    release(&vault.token()).await.ok();
+    release(&vault.token_with(|claims| claims["jti"] = json!("a2"))).await.ok();
+    let forged = vault.stranger.token(&vault.claims());
+    release(&forged).await.is(401, "Unauthorized");
+    let over = vault.token_with(|claims| claims["exp"] = json!(NOW - 61));
+    release(&over).await.is(401, "Unauthorized");
+}
+
+/// No number in a body is too large to be reckoned with.
+#[actix_web::test]
+async fn times_at_the_edge_of_numbers_are_reckoned_with() {
+    let vault = Vault::new().await;
+    vault.create("k", json!({"kty": "oct-HSM"})).await;
+    let before = json!({"lifetimeActions": [
+        {"trigger": {"timeBeforeExpiry": "P100Y"}, "action": {"type": "Rotate"}},
+        {"trigger": {"timeAfterCreate": "P100Y"}, "action": {"type": "Notify"}}]});
+    let officer = credential("key-officer");
+    vault.send(Method::PUT, "/keys/k/rotationpolicy", Some(&officer), Some(before)).await.ok();
+    for times in [json!({"exp": i64::MAX}), json!({"nbf": i64::MIN, "exp": i64::MIN + 1}), json!({"exp": -1})] {
+        vault.patch("/keys/k/", json!({"attributes": times})).await.ok();
+        vault.house.broker.tick();
+        vault.get("/keys/k/", "key-user").await.ok();
+        vault.get("/keys", "key-user").await.ok();
+    }
+    vault.patch("/keys/k/", json!({"attributes": {"exp": 1_u64 << 63}})).await.is(400, "BadParameter");
+}
+
+/// `keyvault-api.md` section 2 (KeyRotationPolicy): whoever rotates, a version has the life that the policy gives it.
+#[actix_web::test]
+async fn a_rotation_gives_the_key_the_end_that_its_policy_says() {
+    let vault = Vault::new().await;
+    vault.create("k", json!({"kty": "EC", "attributes": {"exp": NOW + 9}})).await;
+    let policy = json!({"lifetimeActions": [], "attributes": {"expiryTime": "P90D"}});
+    let officer = credential("key-officer");
+    vault.send(Method::PUT, "/keys/k/rotationpolicy", Some(&officer), Some(policy)).await.ok();
+    let rotated = vault.post("/keys/k/rotate", "key-officer", json!({})).await.ok();
+    assert_eq!(rotated["attributes"]["exp"], NOW + 90 * DAY);
+}
+
+/// P26: a switch stays where it was put. What is switched off here is the version, and nothing puts another in its place by itself.
+#[actix_web::test]
+async fn p26_what_was_switched_off_is_not_on_again_by_rotation() {
+    let vault = Vault::new().await;
+    vault.import("k", secret(), policy()).await.ok();
+    vault.import("on", secret(), policy()).await.ok();
+    let rotation = json!({"lifetimeActions": [{"trigger": {"timeAfterCreate": "P30D"}, "action": {"type": "Rotate"}}]});
+    let officer = credential("key-officer");
+    for name in ["k", "on"] {
+        let path = format!("/keys/{name}/rotationpolicy");
+        vault.send(Method::PUT, &path, Some(&officer), Some(rotation.clone())).await.ok();
+    }
+    vault.patch("/keys/k/", json!({"attributes": {"enabled": false}})).await.ok();
+    vault.house.clock.advance(31 * DAY);
+    vault.house.broker.tick();
+    let versions = async |name: &str| {
+        let listed = vault.get(&format!("/keys/{name}/versions"), "key-user").await.ok();
+        listed["value"].as_array().unwrap().len()
+    };
+    assert_eq!((versions("on").await, versions("k").await), (2, 1));
+}
+
+/// P24: what is immutable is so for everybody, also by way of a copy that was made before.
+#[actix_web::test]
+async fn key_05_an_older_copy_does_not_make_an_immutable_rule_mutable() {
+    let vault = Vault::new().await;
+    vault.import("db", secret(), policy()).await.ok();
+    let older = vault.post("/keys/db/backup", "key-officer", json!({})).await.ok();
+    vault.end("db").await;
+    vault.post("/keys/restore", "all", older.clone()).await.ok();
+    vault.patch("/keys/db/", json!({"release_policy": policy_of(&rule(), true)})).await.ok();
+    let frozen = vault.post("/keys/db/backup", "key-officer", json!({})).await.ok();
+    vault.end("db").await;
+    vault.post("/keys/restore", "all", older).await.is(403, "ForbiddenByRbac");
+    let restored = vault.post("/keys/restore", "all", frozen).await.ok();
+    assert_eq!(restored["release_policy"]["immutable"], true);
+}

@@ -237,10 +237,19 @@ pub(super) fn purge(tx: &mut Transaction<'_>, context: &Context, name: &KeyName)
     Ok(String::new())
 }
 
+/// The mark that the rule of a purged key was immutable. It stands for all copies of the key: they share its first version.
+pub(super) fn immutable_mark(first: &VersionId) -> String {
+    format!("immutable:{first}")
+}
+
 /// Takes a key, its versions and its rules out of the store, and leaves a tombstone.
 pub(crate) fn destroy(tx: &mut Transaction<'_>, key: &KeyRow, now: i64) -> Result<(), KeystoreError> {
     let numbered = "WHERE key_id = ?1 AND number = ?2";
-    for version in key.load_versions(tx.counted(), tx.ring)? {
+    let versions = key.load_versions(tx.counted(), tx.ring)?;
+    if let Some(first) = versions.first().filter(|_| key.immutable) {
+        MarkRow::raise(tx, immutable_mark(&first.id), 1)?;
+    }
+    for version in versions {
         let number = stored(version.number);
         tx.delete(&version, numbered, &[&key.row_id, &number])?;
     }

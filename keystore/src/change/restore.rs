@@ -5,7 +5,7 @@
 //! purged one stays in the ledger.
 
 use super::apply::Context;
-use super::keys::{add_rule, fit_operations, written_new};
+use super::keys::{add_rule, fit_operations, immutable_mark, written_new};
 use super::rotation;
 use crate::error::KeystoreError;
 use crate::key_backup::{AfterPurge, KeyBackup};
@@ -14,7 +14,7 @@ use crate::seal::secret::random;
 use crate::storage::sqlite::keys::{KeyRow, VersionRow};
 use crate::storage::sqlite::row::select_one;
 use crate::storage::sqlite::transaction::Transaction;
-use crate::storage::sqlite::trust::PurgedRow;
+use crate::storage::sqlite::trust::{MarkRow, PurgedRow};
 
 /// Never overwrites: a key of this name, deleted or not, is a `conflict`.
 pub(super) fn restore(
@@ -33,6 +33,12 @@ pub(super) fn restore(
     let tombstone: Option<PurgedRow> = select_one(tx.counted(), tx.ring, "WHERE row_id = ?1", &[&backup.row_id])?;
     if after_purge == AfterPurge::Refused && (backup.was_purged || tombstone.is_some()) {
         return Err(KeystoreError::Forbidden("the key was purged"));
+    }
+    if let Some(first) = backup.versions.first().filter(|_| !backup.immutable) {
+        let mark: Option<MarkRow> = select_one(tx.counted(), tx.ring, "WHERE id = ?1", &[&immutable_mark(&first.id)])?;
+        if mark.is_some() {
+            return Err(KeystoreError::Forbidden("the rule of this key became immutable after the copy was made"));
+        }
     }
     fit_operations(&backup.attributes.operations, backup.key_type)?;
     let data_key = Secret::random()?;

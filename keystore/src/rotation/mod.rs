@@ -17,6 +17,8 @@ pub(crate) use stored::{KIND, kind_of, stored_rotation};
 
 /// Least life of a version that a policy may give it, in seconds.
 const LEAST_LIFE: i64 = 28 * 86_400;
+/// Least age of a version that gets a successor by itself, in seconds: a key has so many versions and no more.
+const LEAST_AGE: i64 = 86_400;
 
 /// When something happens to a version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +51,7 @@ pub struct Next {
 impl RotationPolicy {
     /// At most one rotation, one notice, and how long a version lives.
     ///
-    /// `malformed`: a life below 28 days, or a trigger that does not lie within it.
+    /// `malformed`: a life below 28 days, a trigger that does not lie within it, or a successor within a day.
     pub fn new(rotate: Option<Trigger>, notify: Option<Trigger>, life: Option<Period>) -> Result<Self, KeystoreError> {
         if life.is_some_and(|life| life.least() < LEAST_LIFE) {
             return Err(KeystoreError::Malformed("a version lives at least 28 days"));
@@ -59,6 +61,15 @@ impl RotationPolicy {
             if life.is_some_and(|life| period.most() >= life.least()) {
                 return Err(KeystoreError::Malformed("the trigger does not lie within the life of a version"));
             }
+        }
+        let age = match (rotate, life) {
+            (Some(Trigger::AfterCreate(period)), _) => period.least(),
+            (Some(Trigger::BeforeExpiry(period)), Some(life)) => life.least() - period.most(),
+            // The end of the key stays where it is: there is one successor.
+            (Some(Trigger::BeforeExpiry(_)), None) | (None, _) => LEAST_AGE,
+        };
+        if age < LEAST_AGE {
+            return Err(KeystoreError::Malformed("a version gets no successor within a day"));
         }
         Ok(Self { rotate, notify, life })
     }
@@ -135,5 +146,11 @@ mod tests {
         assert_eq!(of(Some(Trigger::AfterCreate(period("P27D"))), Some(period("P28D"))), Ok(()));
         assert_eq!(of(Some(Trigger::AfterCreate(period("P28D"))), Some(period("P28D"))), Err("malformed"));
         assert_eq!(of(Some(Trigger::BeforeExpiry(period("P1M"))), Some(period("P28D"))), Err("malformed"));
+        // Not at every tick, by either trigger.
+        assert_eq!(of(Some(Trigger::AfterCreate(period("P1D"))), None), Ok(()));
+        assert_eq!(of(Some(Trigger::AfterCreate(period("PT23H59M59S"))), None), Err("malformed"));
+        assert_eq!(of(Some(Trigger::BeforeExpiry(period("P27D"))), Some(period("P28D"))), Ok(()));
+        assert_eq!(of(Some(Trigger::BeforeExpiry(period("P27DT1S"))), Some(period("P28D"))), Err("malformed"));
+        assert_eq!(of(Some(Trigger::BeforeExpiry(period("P27DT1S"))), None), Ok(()));
     }
 }

@@ -92,6 +92,9 @@ impl Broker {
             (VaultUsage::Raw(_), Some(token)) => self.prepare_evidence(seat, token).await,
             (VaultUsage::Raw(_), None) => {}
         }
+        if let (VaultUsage::Release(_), Some(token)) = (&passage.request.usage, &passage.request.bearer) {
+            self.prepare_evidence(seat, token).await;
+        }
         let turn =
             |broker: &Self, passage: &Passage, held, first, permit| broker.vault_turn(passage, held, first, permit);
         self.in_turns(seat, correlation, &passage, turn).await?
@@ -120,6 +123,7 @@ impl Broker {
         let request = &passage.request;
         let now = self.fit()?;
         let ready = |proven: Proven| (Stage::Ready(Some(Box::new(proven))), now);
+        self.bearer_counts(request, first, now)?;
         match &request.usage {
             VaultUsage::Raw(input) => match &request.bearer {
                 Some(token) => Ok(ready(self.prove_bearer(passage, token, now)?)),
@@ -155,6 +159,22 @@ impl Broker {
                     }
                 },
             },
+        }
+    }
+
+    /// Whether the token in the bearer's place of a release is one; where it is the target too it is judged as that.
+    fn bearer_counts(&self, request: &VaultRequest, first: bool, now: UnixTime) -> Result<(), Fault> {
+        let (VaultUsage::Release(input), Some(bearer), true) = (&request.usage, &request.bearer, first) else {
+            return Ok(());
+        };
+        if matches!(&input.target, Target::Token(target) if target == bearer) {
+            return Ok(());
+        }
+        match self.judge_foreign(&request.seat.provider, bearer, &TokenBinding::Unbound, now) {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(fault)) if fault.code.retry_after().is_some() => Err(fault),
+            Some(Err(fault)) => Err(Fault::new(Code::CredentialInvalid, "").because(fault.inner)),
+            None => Err(Fault::new(Code::CredentialInvalid, "").because("the bearer is of nobody known here")),
         }
     }
 

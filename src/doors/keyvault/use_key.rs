@@ -19,7 +19,7 @@ use crate::doors::proof;
 pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome {
     let setup = call.broker.vault_setup(&call.seat).clone();
     let (caller, bearer) = match place.verb {
-        Verb::Release => (releaser(call, setup.release_bearer).await?, None),
+        Verb::Release => releaser(call, setup.release_bearer).await?,
         _ if call.bears_evidence() => (call.by_certificate()?, call.bearer.clone()),
         _ => (call.caller().await?, None),
     };
@@ -62,12 +62,14 @@ pub(super) async fn serve(call: &Call, place: Place<'_>, body: Body) -> Outcome 
     }))
 }
 
-/// Who asks for a release. The evidence decides; a bearer that is sent is one that counts here, unless the vault says otherwise.
-async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<Caller, Refusal> {
-    if call.bears_evidence() || wanted == ReleaseBearer::Any && call.bearer.is_some() {
-        return call.by_certificate();
+/// Who asks for a release, and the token of a verifier in the bearer's place. The evidence decides; a bearer that is sent is one that
+/// counts here, unless the vault says otherwise.
+async fn releaser(call: &Call, wanted: ReleaseBearer) -> Result<(Caller, Option<Zeroizing<String>>), Refusal> {
+    match wanted {
+        ReleaseBearer::Any if call.bearer.is_some() => Ok((call.by_certificate()?, None)),
+        _ if call.bears_evidence() => Ok((call.by_certificate()?, call.bearer.clone())),
+        _ => Ok((call.caller().await?, None)),
     }
-    call.caller().await
 }
 
 /// The body of a release.
