@@ -61,6 +61,7 @@ struct Inner {
     writer: Writer,
     shared: Arc<Shared>,
     gauge: Gauge,
+    seen_before: i64,
 }
 
 impl Keystore {
@@ -91,7 +92,7 @@ impl Keystore {
         head.write(&conn, &ring, None)?;
         conn.execute_batch("COMMIT").map_err(unwritable)?;
         files::sync_directory_of(&path)?;
-        Self::start(path, identity, ring, head, conn, lock)
+        Self::start(path, identity, ring, (head, now), conn, lock)
     }
 
     /// Opens a store. Nothing is written before the root key proved to be the right one.
@@ -110,16 +111,17 @@ impl Keystore {
         let (identity, ring) = Identity::read(&conn, &secret)?;
         drop(secret);
         let mut head = verified(&conn, &ring, &path)?;
+        let seen_before = head.newest_time;
         head.newest_time = head.newest_time.max(now);
         database::prepare_writing(&conn)?;
-        Self::start(path, identity, ring, head, conn, lock)
+        Self::start(path, identity, ring, (head, seen_before), conn, lock)
     }
 
     fn start(
         path: std::path::PathBuf,
         identity: Identity,
         ring: KeyRing,
-        head: HeadState,
+        (head, seen_before): (HeadState, i64),
         conn: Connection,
         lock: Lock,
     ) -> Result<Self, KeystoreError> {
@@ -130,6 +132,7 @@ impl Keystore {
             writer: Writer::start(conn, lock, Arc::clone(&shared))?,
             shared,
             gauge: Gauge::default(),
+            seen_before,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -181,6 +184,7 @@ impl Keystore {
             epoch: head.epoch,
             entries: head.audit_seq,
             newest_time: head.newest_time,
+            seen_before: self.inner.seen_before,
             failed: self.inner.shared.failed(),
             rollback: "none",
         }

@@ -330,6 +330,8 @@ pub struct StoreStatus {
     pub entries: u64,
     /// Highest time ever seen in the store, unix seconds.
     pub newest_time: i64,
+    /// The same as it was when the store was opened: no clock of this process has said it. Unix seconds.
+    pub seen_before: i64,
     /// Whether a flush or commit failed: nothing is served any more.
     pub failed: bool,
     /// How a roll-back of the whole store would be noticed; `none` without an anchor.

@@ -82,8 +82,17 @@ impl Broker {
         result: &AttestationResult,
         correlation: &str,
     ) -> Result<(), BrokerError> {
+        self.tally(seat, &result.sameness, correlation)
+    }
+
+    /// The same for a caller without evidence, whoever it is known from.
+    pub(crate) fn once_more_to(&self, seat: &Seat, caller: &str, correlation: &str) -> Result<(), BrokerError> {
+        self.tally(seat, &openssl::sha::sha256(format!("caller:{caller}").as_bytes()), correlation)
+    }
+
+    fn tally(&self, seat: &Seat, who: &[u8; 32], correlation: &str) -> Result<(), BrokerError> {
         let now = self.clock.now().map_or(0, |now| now.secs());
-        match self.denials.take(seat.provider.id(), &result.sameness, now) {
+        match self.denials.take(seat.provider.id(), who, now) {
             true => Ok(()),
             false => Err(self.refuse_as(seat, &Fault::new(Code::RateLimited, ""), correlation)),
         }

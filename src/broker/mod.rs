@@ -108,6 +108,7 @@ pub struct Broker {
     pace: admin::Pace,
     rounds: tend::Rounds,
     stopping: AtomicBool,
+    began: i64,
 }
 
 impl Broker {
@@ -127,6 +128,7 @@ impl Broker {
             azure::seed_signers(&parts.keystore, &setup, now)?;
             providers.push(Arc::new(Provider { setup, signers }));
         }
+        let began = parts.clock.now()?.secs();
         let broker = Arc::new(Self {
             keystore: parts.keystore,
             clock: parts.clock,
@@ -149,8 +151,10 @@ impl Broker {
             pace: admin::Pace::default(),
             rounds: tend::Rounds::default(),
             stopping: AtomicBool::new(false),
+            began,
         });
         broker.note_fitness();
+        broker.doubt_the_clock();
         Ok(broker)
     }
 

@@ -27,6 +27,8 @@ const BUDGET: u32 = 16;
 const ROTATION: u32 = 8;
 const OTHERS: u32 = 1;
 
+const DAY: i64 = 86_400;
+
 /// Who does it, for the audit.
 const ROTATES: &str = "rotation-policy";
 const PURGES: &str = "retention";
@@ -104,6 +106,8 @@ impl Broker {
         };
         let name = view.name.clone();
         match due.what {
+            // What a clock that is wrong from the start says has no day to be seen in.
+            Due::Purge if !self.may_purge_by_itself(&view, now) => Ok(()),
             Due::Purge => self.work(
                 &view,
                 now,
@@ -132,6 +136,29 @@ impl Broker {
                 },
             ),
             Due::Notice(next) => self.notice(&view, next.expires, now),
+        }
+    }
+
+    /// Whether a deleted key that is over may end by itself: it was over by a time that the store had seen before this process began, or
+    /// the process has run for a day.
+    fn may_purge_by_itself(&self, view: &KeyView, now: i64) -> bool {
+        let seen = view.purge_at.is_some_and(|at| at <= self.keystore.status().seen_before);
+        seen || now.saturating_sub(self.began) >= DAY
+    }
+
+    /// Tells the operator where the clock is far ahead of all that the store has seen: then there is a day to mend it.
+    pub(super) fn doubt_the_clock(&self) {
+        let seen = self.keystore.status().seen_before;
+        if self.began.saturating_sub(seen) <= 7 * DAY {
+            return;
+        }
+        telemetry::alarm("the clock is more than a week ahead of the store");
+        if let Some(provider) = self.first_provider() {
+            let event = Event::new(kind::ALARM, provider.id(), self.began).word(
+                Field::Detail,
+                "the clock is more than a week ahead of the newest time in the store: no deleted key ends by itself for a day",
+            );
+            drop(self.keystore.record(event.record()));
         }
     }
 

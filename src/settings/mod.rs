@@ -233,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_does_not_stand_in_the_way_of_a_door() {
+        let with = |prefix: &str| {
+            let text = format!("[[providers]]\nid = \"default\"\nhosts = [\"a.example\"]\nprefix = \"{prefix}\"\n");
+            read(&text).map(drop)
+        };
+        for prefix in ["/keys", "/v1", "/attest", "/rng", "/admin"] {
+            assert!(with(prefix).unwrap_err().to_string().contains("door"), "{prefix}");
+        }
+        assert!(with("/tenant-a").is_ok());
+    }
+
+    #[test]
     fn every_name_of_a_provider_is_known() {
         let text = "[[providers]]\nid = \"iso\"\nhosts = [\"kms.example\"]\nprefix = \"/iso\"\nissuer = \"https://kms.example/iso\"\n\
                     challenge_seconds = 60\ntoken_seconds = 60\ntrust_model = \"isolated\"\npolicy_signers = [\"a.pem\"]\n\

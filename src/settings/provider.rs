@@ -170,6 +170,26 @@ pub struct TrustAnchorSettings {
     pub azure_tokens: bool,
 }
 
+/// Where paths of the doors begin: no prefix may stand in their way.
+const DOORS: [&str; 16] = [
+    "/v1",
+    "/admin",
+    "/attest",
+    "/policies",
+    "/certificates",
+    "/certs",
+    "/tcbbaselines",
+    "/servicehealth",
+    "/keys",
+    "/deletedkeys",
+    "/rng",
+    "/metrics",
+    "/docs",
+    "/healthz",
+    "/readyz",
+    "/openapi",
+];
+
 pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettings]) -> Result<(), SettingsError> {
     let mut ids = HashSet::new();
     let mut places = HashSet::new();
@@ -214,6 +234,13 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
             || (provider.prefix.starts_with('/')
                 && provider.prefix.len() > 1
                 && provider.prefix[1..].bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        let first = |place: &&str| provider.prefix == **place;
+        if DOORS.iter().any(|place| first(&place)) {
+            return Err(SettingsError::new(
+                format!("the prefix `{}` of provider `{}` is a path of a door", provider.prefix, provider.id),
+                "take another word: requests to the door of the provider without a prefix would go to this one",
+            ));
+        }
         if !prefix_is_sound {
             return Err(SettingsError::new(
                 format!("prefix `{}`", provider.prefix),

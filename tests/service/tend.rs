@@ -9,7 +9,7 @@ use keygate::broker::*;
 use keygate::clock::{Clock, SystemClock};
 use keygate::settings::Settings;
 use keygate_keystore::{
-    AttributeChanges, Change, FileRoot, KeyType, KeyView, Keystore, ProviderId, Recovery, RotationPolicy,
+    AttributeChanges, Change, FileRoot, KeyType, KeyView, Keystore, ProviderId, Record, Recovery, RotationPolicy,
 };
 use keygate_verifier::Anchors;
 use serde_json::json;
@@ -159,6 +159,37 @@ fn a_deleted_key_is_purged_when_its_retention_is_over() {
 }
 
 /// The house's broker again, whose first provider keeps deleted keys otherwise.
+#[test]
+fn a_start_under_a_clock_that_is_far_ahead_ends_no_key_for_a_day() {
+    let house = House::new();
+    house.key("gone", KeyType::Oct256, json!({}));
+    house.change(Change::DeleteKey { name: name("gone") });
+    house.clock.set(NOW + 400 * DAY);
+    let house = house.reopened("store.db");
+    assert_eq!(house.records("alarm").len(), 1, "the operator is told");
+    house.broker.tick();
+    at(&house, 401 * DAY - 1);
+    assert!(view(&house, "gone").is_some());
+    at(&house, 401 * DAY);
+    assert!(view(&house, "gone").is_none());
+}
+
+#[test]
+fn what_was_over_before_a_start_ends_at_once() {
+    let house = House::new();
+    house.key("gone", KeyType::Oct256, json!({}));
+    house.change(Change::DeleteKey { name: name("gone") });
+    // Something happens after the retention, and is in the store.
+    house.clock.set(NOW + 7 * DAY + 5);
+    let record =
+        Record { provider: house.provider.clone(), at: NOW + 7 * DAY + 5, kind: "admin".into(), body: "{}".into() };
+    house.keystore.record(record).unwrap();
+    let house = house.reopened("store.db");
+    house.broker.tick();
+    let seen = house.keystore.status().seen_before >= NOW + 7 * DAY;
+    assert_eq!(view(&house, "gone").is_none(), seen, "as far as the store has seen time");
+}
+
 fn opened(house: &House, days: u32, purge_protection: bool) -> Result<Arc<Broker>, Fault> {
     let mut parts =
         parts(&house.keystore, &house.clock, Arc::new(NoEndorser), Arc::default(), Anchors::none(), Limits::default());

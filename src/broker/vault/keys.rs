@@ -27,6 +27,8 @@ use crate::broker::tend::{renewed, with_new_version};
 
 /// Options of a key without one: roles alone govern it.
 const UNRULED: &str = r#"{"clear":"credential","freshness":"issuer"}"#;
+/// Longest copy of a key in bytes, so that as base64 it fits into a request.
+const LONGEST_COPY: usize = 720 * 1_024;
 /// Why a rule is set that the linter refuses: clients of this door cannot say it.
 const FORCED: &str = "admitted at the Key Vault door, whose clients cannot give a reason";
 
@@ -363,6 +365,10 @@ impl Desk<'_> {
         let order = KeyBackupOrder { provider, name, record, now: self.now };
         let (copy, _) = self.broker.keystore.backup_key(order)?;
         self.is_recorded();
+        if copy.len() > LONGEST_COPY {
+            let part = "the copy of this key is too long to be put back through this door: use `keygate store backup`";
+            return Err(Fault::new(Code::TooLarge, part).into());
+        }
         Ok(copy)
     }
 

@@ -237,8 +237,10 @@ impl Broker {
                 Ok(Decided::Again) => {}
                 Ok(Decided::Nonce) => return Err(self.ask_for_nonce(passage, now)),
                 Err(Denied { event, fault, told, misfit }) => {
-                    if let Some(proven) = proven {
-                        self.once_more(&request.seat, &proven.shown.result, correlation)?;
+                    match (proven, request.caller.name()) {
+                        (Some(proven), _) => self.once_more(&request.seat, &proven.shown.result, correlation)?,
+                        (None, Some(name)) => self.once_more_to(&request.seat, name, correlation)?,
+                        (None, None) => {}
                     }
                     let option = (fault.part == CLEAR).then_some("clear").filter(|_| told);
                     let misfit = told && misfit;

@@ -166,7 +166,12 @@ impl Call {
 
 /// The method, or on a POST the one that stands for it.
 fn method(http: &HttpRequest) -> Method {
-    let named = http.headers().get(OVERRIDE).and_then(|value| value.to_str().ok());
+    let mut values = http.headers().get_all(OVERRIDE);
+    let named = values.next().and_then(|value| value.to_str().ok());
+    if values.next().is_some() {
+        // Two words are none that is served.
+        return Method::CONNECT;
+    }
     match named {
         Some(named) if *http.method() == Method::POST => match named {
             "GET" => Method::GET,
