@@ -20,6 +20,8 @@ use keygate_keystore::*;
 use scene::*;
 
 const FLUSH: &str = "floor/fdatasync";
+/// Samples of each case; criterion takes others before them, to warm up.
+const SAMPLES: usize = 10;
 /// Clients that use a key at once.
 const CLIENTS: [usize; 3] = [1, 8, 64];
 /// Keys in a store, measured and merely tried.
@@ -30,7 +32,7 @@ fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// Microseconds of each sample of each case.
+/// Microseconds of each sample of each case, those of the warm-up first.
 #[derive(Default)]
 struct Results(RefCell<BTreeMap<String, Vec<f64>>>);
 
@@ -56,7 +58,9 @@ impl Results {
     }
 
     fn median(&self, name: &str) -> Option<f64> {
-        let mut samples = self.0.borrow().get(name)?.clone();
+        let samples = self.0.borrow();
+        let samples = samples.get(name)?;
+        let mut samples = samples[samples.len().saturating_sub(SAMPLES)..].to_vec();
         samples.sort_by(f64::total_cmp);
         samples.get(samples.len() / 2).copied()
     }
@@ -209,7 +213,7 @@ fn lookup(results: &Results, criterion: &mut Criterion) {
 
 fn main() {
     let mut criterion = Criterion::default()
-        .sample_size(10)
+        .sample_size(SAMPLES)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();

@@ -10,7 +10,7 @@ use openssl::sha::sha256;
 
 use crate::Fallible;
 use crate::evidence::{Lab, Mint, Recipient};
-use crate::scenario::Shot;
+use crate::shot::{Shot, made};
 
 /// The version of the dialect that is asked for.
 const VERSION: &str = "2022-08-01";
@@ -35,17 +35,9 @@ pub fn shots(lab: &Lab, kind: &str, count: usize) -> Fallible<Vec<Shot>> {
         };
         let (evidence, held) = (URL_SAFE_NO_PAD.encode(evidence), URL_SAFE_NO_PAD.encode(held));
         let body = format!(r#"{{"{member}":"{evidence}","runtimeData":{{"data":"{held}","dataType":"JSON"}}}}"#);
-        Shot { path: path.clone(), body: body.into_bytes(), served: true }
+        Ok(Shot::served(path.clone(), body.into_bytes()))
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = |thread: usize| count / threads + usize::from(thread < count % threads);
-    let made = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || (0..share(thread)).map(|_| one()).collect::<Vec<_>>()))
-            .collect();
-        workers.into_iter().map(|worker| worker.join()).collect::<Result<Vec<_>, _>>()
-    });
-    Ok(made.map_err(|_| "a thread that makes evidence ended early")?.concat())
+    made(count, one)
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::Fallible;
-use crate::scenario::Shot;
+use crate::shot::{Check, Shot};
 use crate::wire::Door;
 
 /// Requests of an open loop that may be under way; one more is not sent and counted.
 const MOST_UNDER_WAY: usize = 2_048;
+/// Answers of a run that are kept to be looked at behind the clock: all of a short run, evenly spread ones of a long one.
+const LOOKED_AT: usize = 4_096;
 
 /// How requests follow each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,18 +49,33 @@ pub struct Outcome {
     pub unexpected: usize,
     /// Requests of an open loop that were not sent, as too many were under way.
     pub unsent: usize,
+    /// Answers whose content was looked at.
+    pub checked: usize,
+    kept: Vec<(Check, Vec<u8>)>,
 }
 
 struct One {
     latency: Duration,
     code: String,
     expected: bool,
+    kept: Option<(Check, Vec<u8>)>,
 }
 
 impl Outcome {
+    /// Looks at the answers that were kept; whatever does not hold is unexpected. The reason of the first of them.
+    pub fn judge(&mut self) -> Option<String> {
+        let kept = std::mem::take(&mut self.kept);
+        self.checked += kept.len();
+        let mut wrong = kept.iter().filter_map(|(check, body)| check(body).err());
+        let first = wrong.next()?.to_string();
+        self.unexpected += 1 + wrong.count();
+        Some(first)
+    }
+
     fn add(&mut self, one: One) {
         self.latencies.push(one.latency);
         self.unexpected += usize::from(!one.expected);
+        self.kept.extend(one.kept);
         match one.code.is_empty() {
             true => self.served += 1,
             false => *self.refused.entry(one.code).or_default() += 1,
@@ -93,7 +110,7 @@ pub async fn fire(door: &Door, shots: Vec<Shot>, total: usize, pace: Pace, longe
     if shots.is_empty() {
         return Err("there is nothing to send".into());
     }
-    let shots = Arc::new(shots);
+    let shots = Arc::new(Shots { shots, step: total.div_ceil(LOOKED_AT).max(1) });
     let began = Instant::now();
     let mut outcome = match pace {
         Pace::Closed { clients } => closed(door, shots, total, clients, began + longest).await?,
@@ -104,7 +121,7 @@ pub async fn fire(door: &Door, shots: Vec<Shot>, total: usize, pace: Pace, longe
     Ok(outcome)
 }
 
-async fn closed(door: &Door, shots: Arc<Vec<Shot>>, total: usize, clients: usize, end: Instant) -> Fallible<Outcome> {
+async fn closed(door: &Door, shots: Arc<Shots>, total: usize, clients: usize, end: Instant) -> Fallible<Outcome> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
     for _ in 0..clients.max(1) {
@@ -116,7 +133,7 @@ async fn closed(door: &Door, shots: Arc<Vec<Shot>>, total: usize, clients: usize
                 if index >= total || Instant::now() >= end {
                     return mine;
                 }
-                mine.push(one(&door, &shots[index % shots.len()], Instant::now()).await);
+                mine.push(shots.one(&door, index, Instant::now()).await);
             }
         }));
     }
@@ -127,7 +144,7 @@ async fn closed(door: &Door, shots: Arc<Vec<Shot>>, total: usize, clients: usize
     Ok(outcome)
 }
 
-async fn open(door: &Door, shots: Arc<Vec<Shot>>, total: usize, rate: f64, end: Instant) -> Outcome {
+async fn open(door: &Door, shots: Arc<Shots>, total: usize, rate: f64, end: Instant) -> Outcome {
     let (sender, mut answers) = mpsc::unbounded_channel();
     let places = Arc::new(Semaphore::new(MOST_UNDER_WAY));
     let (began, mut outcome) = (Instant::now(), Outcome::default());
@@ -143,7 +160,7 @@ async fn open(door: &Door, shots: Arc<Vec<Shot>>, total: usize, rate: f64, end: 
         };
         let (door, shots, sender) = (door.clone(), Arc::clone(&shots), sender.clone());
         tokio::spawn(async move {
-            let _ = sender.send(one(&door, &shots[index % shots.len()], planned).await);
+            let _ = sender.send(shots.one(&door, index, planned).await);
             drop(place);
         });
     }
@@ -154,12 +171,25 @@ async fn open(door: &Door, shots: Arc<Vec<Shot>>, total: usize, rate: f64, end: 
     outcome
 }
 
-async fn one(door: &Door, shot: &Shot, from: Instant) -> One {
-    let answer = door.post(&shot.path, shot.body.clone()).await;
-    let latency = from.elapsed();
-    let shed = matches!(answer.status, 429 | 503);
-    let expected = shed || if shot.served { answer.status == 200 } else { (400..500).contains(&answer.status) };
-    One { latency, code: answer.code(), expected }
+/// What is sent, in turn.
+struct Shots {
+    shots: Vec<Shot>,
+    /// Every so many answers one is kept.
+    step: usize,
+}
+
+impl Shots {
+    async fn one(&self, door: &Door, index: usize, from: Instant) -> One {
+        let shot = &self.shots[index % self.shots.len()];
+        let answer = door.post(&shot.path, shot.bearer.as_deref(), shot.body.clone()).await;
+        let latency = from.elapsed();
+        let shed = matches!(answer.status, 429 | 503);
+        let expected = shed || if shot.served { answer.status == 200 } else { (400..500).contains(&answer.status) };
+        let code = answer.code();
+        let is_kept = answer.status == 200 && index.is_multiple_of(self.step);
+        let kept = shot.check.clone().filter(|_| is_kept).map(|check| (check, answer.body));
+        One { latency, code, expected, kept }
+    }
 }
 
 #[cfg(test)]
@@ -171,12 +201,26 @@ mod tests {
         let mut outcome = Outcome::default();
         assert_eq!(outcome.percentile(0.5), Duration::ZERO);
         for n in 1..=100 {
-            outcome.add(One { latency: Duration::from_millis(n), code: String::new(), expected: true });
+            outcome.add(One { latency: Duration::from_millis(n), code: String::new(), expected: true, kept: None });
         }
         assert_eq!(outcome.percentile(0.5), Duration::from_millis(50));
         assert_eq!(outcome.percentile(0.99), Duration::from_millis(99));
         assert_eq!(outcome.percentile(0.999), Duration::from_millis(100));
-        outcome.add(One { latency: Duration::from_secs(1), code: "overloaded".into(), expected: false });
+        let late = Duration::from_secs(1);
+        outcome.add(One { latency: late, code: "overloaded".into(), expected: false, kept: None });
         assert_eq!((outcome.served, outcome.unexpected, outcome.refused["overloaded"]), (100, 1, 1));
+    }
+
+    #[test]
+    fn an_answer_of_200_that_holds_something_else_is_unexpected() {
+        let check: Check = Arc::new(|body| if body == b"right" { Ok(()) } else { Err("something else".into()) });
+        let mut outcome = Outcome::default();
+        for body in ["right", "wrong", "right", "left"] {
+            let kept = Some((Arc::clone(&check), body.into()));
+            outcome.add(One { latency: Duration::ZERO, code: String::new(), expected: true, kept });
+        }
+        assert_eq!(outcome.judge().unwrap(), "something else");
+        assert_eq!((outcome.checked, outcome.unexpected), (4, 2));
+        assert_eq!((outcome.judge(), outcome.checked, outcome.unexpected), (None, 4, 2), "looked at once");
     }
 }

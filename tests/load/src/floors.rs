@@ -16,6 +16,7 @@ use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 
 use crate::Fallible;
+use crate::crypto::{KeyWrap, oaep_open, oaep_seal, rs256_holds, rs256_sign, rsa_public};
 use crate::system::cpu_of_thread;
 
 /// Flushes that are timed; the time is bounded too, as a slow disk may take a second for each.
@@ -37,12 +38,46 @@ pub struct Floors {
     pub p384: Duration,
     /// One RS256 signature of 2048 bits made with a kept key, CPU.
     pub rs256: Duration,
+    /// One RS256 signature of 2048 bits checked, CPU.
+    pub rs256_check: Duration,
+    /// 32 bytes sealed with RSA-OAEP-256 to a key of 2048 bits that comes as a modulus, CPU.
+    pub oaep: Duration,
+    /// 32 bytes wrapped under an AES key of 256 bits, CPU.
+    pub key_wrap: Duration,
+    /// RSA-OAEP-256 opened with a key that is read from PKCS #1 and dropped, CPU.
+    pub oaep_open_fresh: Duration,
+    /// One RS256 signature with a key that is read from PKCS #1 and dropped, CPU.
+    pub rs256_fresh: Duration,
+    /// One ES256 signature with a key that is read from SEC 1 and dropped, CPU.
+    pub es256_fresh: Duration,
 }
 
 impl Floors {
     /// Measures in `folder`.
     pub fn measure(folder: &Path) -> Fallible<Self> {
+        let (rsa, digest) = (Rsa::generate(2048)?, openssl::sha::sha256(b"keygate-load"));
+        let (der, public) = (rsa.private_key_to_der()?, rsa_public(rsa.n(), rsa.e())?);
+        let kept = PKey::from_rsa(rsa.clone())?;
+        let sealed = oaep_seal(&public, &digest)?;
+        let sec1 = EcKey::generate(EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?.as_ref())?.private_key_to_der()?;
+        let fresh = || Fallible::Ok(PKey::from_rsa(Rsa::private_key_from_der(&der)?)?);
+        // About as long as a token is.
+        let message = [0x5a; 2_048];
+        let of_message = rs256_sign(&kept, &openssl::sha::sha256(&message))?;
         Ok(Self {
+            rs256_check: cpu_each(|| match rs256_holds(&public, &openssl::sha::sha256(&message), &of_message) {
+                true => Ok(()),
+                false => Err("a sound signature was refused".into()),
+            })?,
+            oaep: cpu_each(|| oaep_seal(&rsa_public(rsa.n(), rsa.e())?, &digest).map(drop))?,
+            key_wrap: cpu_each(|| KeyWrap::Padded.seal(&digest, &digest).map(drop))?,
+            oaep_open_fresh: cpu_each(|| oaep_open(&fresh()?, &sealed).map(drop))?,
+            rs256_fresh: cpu_each(|| rs256_sign(&fresh()?, &digest).map(drop))?,
+            es256_fresh: cpu_each(|| {
+                let key = EcKey::private_key_from_der(&sec1)?;
+                EcdsaSig::sign(&digest, &key)?;
+                Ok(())
+            })?,
             flush: overwrite(folder)?,
             append: append(folder)?,
             p256: verify(Nid::X9_62_PRIME256V1)?,
@@ -140,9 +175,12 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         let floors = Floors::measure(&folder).unwrap();
         assert!(floors.flush > Duration::ZERO && floors.append > Duration::ZERO);
-        for floor in [floors.p256, floors.p384, floors.rs256] {
+        let of_vaults =
+            [floors.rs256_check, floors.oaep, floors.oaep_open_fresh, floors.rs256_fresh, floors.es256_fresh];
+        for floor in [floors.p256, floors.p384, floors.rs256].into_iter().chain(of_vaults) {
             assert!(floor > Duration::from_micros(5) && floor < Duration::from_millis(50), "{floor:?}");
         }
+        assert!(floors.key_wrap > Duration::ZERO && floors.key_wrap < floors.oaep, "{:?}", floors.key_wrap);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         std::fs::remove_dir(&folder).unwrap();
     }

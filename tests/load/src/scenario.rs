@@ -15,6 +15,8 @@ use crate::Fallible;
 use crate::azure;
 use crate::evidence::{Lab, Mint, Recipient};
 use crate::floors::Floors;
+use crate::shot::Shot;
+use crate::vault::{self, Vault};
 use crate::wire::Door;
 
 /// Sessions that a run of sessions uses.
@@ -47,6 +49,20 @@ pub enum Scenario {
     AzureTdx,
     /// A SEV-SNP report to a token in Azure's dialect.
     AzureSnp,
+    /// Release at the Key Vault door to a token of another verifier.
+    KvRelease,
+    /// `wrapkey` with RSA-OAEP-256 by a role.
+    KvWrapRsa,
+    /// `wrapkey` with A256KW by a role.
+    KvWrapAes,
+    /// `unwrapkey` with RSA-OAEP-256 by a role, of a key without a rule.
+    KvUnwrapRsa,
+    /// `unwrapkey` with A256KW, likewise.
+    KvUnwrapAes,
+    /// `sign` with RS256, likewise.
+    KvSignRs256,
+    /// `sign` with ES256, likewise.
+    KvSignEs256,
     /// Three releases and two unwraps by session, one release by each kind of evidence, one piece of garbage.
     Mixed,
     /// What strangers send: all of it must be refused.
@@ -55,7 +71,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every scenario, in the order they run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 19] = [
         Self::Hello,
         Self::ReleaseSoftware,
         Self::ReleaseNitro,
@@ -66,6 +82,13 @@ impl Scenario {
         Self::AzureSgx,
         Self::AzureTdx,
         Self::AzureSnp,
+        Self::KvRelease,
+        Self::KvWrapRsa,
+        Self::KvWrapAes,
+        Self::KvUnwrapRsa,
+        Self::KvUnwrapAes,
+        Self::KvSignRs256,
+        Self::KvSignEs256,
         Self::Mixed,
         Self::Garbage,
     ];
@@ -87,14 +110,34 @@ impl Scenario {
         }
     }
 
-    /// The cryptography that no design of an attestation can leave out while roots, collateral and certificates are known: the
-    /// evidence's signatures and the token's.
+    /// The cryptography that no design can leave out while roots, collateral, certificates and key sets are known. Of an attestation:
+    /// the signatures of evidence and token. Of a vault's release: the signature of the token, the seal to the recipient, the signature
+    /// of the answer. Of other uses of a key: the operation itself, with a private key that is read and dropped.
     pub fn floor(self, floors: &Floors) -> Option<Duration> {
         match self {
             Self::AzureSgx | Self::AzureTdx => Some(2 * floors.p256 + floors.rs256),
             Self::AzureSnp => Some(floors.p384 + floors.rs256),
+            Self::KvRelease => Some(floors.rs256_check + floors.oaep + floors.key_wrap + floors.rs256),
+            Self::KvWrapRsa => Some(floors.oaep),
+            Self::KvWrapAes | Self::KvUnwrapAes => Some(floors.key_wrap),
+            Self::KvUnwrapRsa => Some(floors.oaep_open_fresh),
+            Self::KvSignRs256 => Some(floors.rs256_fresh),
+            Self::KvSignEs256 => Some(floors.es256_fresh),
             _ => None,
         }
+    }
+
+    /// What it may cost over kept TLS. `performance-floor.md` section 8: T14 and T15, T16 and T17, T19 to T21.
+    pub fn target(self, floors: &Floors) -> Option<Target> {
+        let floor = self.floor(floors)?;
+        let (cryptography, hellos) = match self {
+            Self::AzureSgx | Self::AzureTdx | Self::AzureSnp => (floor.mul_f64(1.30), 6),
+            Self::KvRelease => (floor.mul_f64(1.80), 8),
+            Self::KvWrapAes | Self::KvUnwrapAes => (floors.p256.mul_f64(0.30), 8),
+            Self::KvUnwrapRsa | Self::KvSignRs256 => (floor.mul_f64(1.15), 8),
+            _ => (floor.mul_f64(1.50), 8),
+        };
+        Some(Target { cryptography, hellos })
     }
 
     /// Whether answers mean that something durable was written for each.
@@ -103,15 +146,12 @@ impl Scenario {
     }
 }
 
-/// One request.
-#[derive(Clone)]
-pub struct Shot {
-    /// Path.
-    pub path: String,
-    /// Body.
-    pub body: Vec<u8>,
-    /// Whether 200 is the right answer, or a refusal.
-    pub served: bool,
+/// What a request may cost: a time, and so many requests to the bare server.
+pub struct Target {
+    /// For what has to be done.
+    pub cryptography: Duration,
+    /// For the way there and back, and the entry in the audit.
+    pub hellos: u32,
 }
 
 /// Where bodies come from.
@@ -122,13 +162,18 @@ pub struct Armoury<'a> {
     pub lab: Option<&'a Lab>,
     /// Software evidence of an identity, for a server that runs already, and the key to ask for.
     pub outside: Option<(&'a Mint<'a>, &'a str)>,
+    /// The vault, where it was opened.
+    pub vault: Option<&'a Vault<'a>>,
 }
 
 impl Armoury<'_> {
     /// `count` requests of a scenario; sessions give fewer, to be used over and over.
     pub async fn shots(&self, scenario: Scenario, count: usize) -> Fallible<Vec<Shot>> {
+        if let Some(ask) = vault::asked_by(scenario) {
+            return self.vault.ok_or("this scenario needs a vault that this program opened")?.shots(ask, count);
+        }
         match scenario {
-            Scenario::Hello => Ok(vec![Shot { path: "/".into(), body: b"{}".to_vec(), served: true }]),
+            Scenario::Hello => Ok(vec![Shot::served("/", b"{}".to_vec())]),
             Scenario::Garbage => self.garbage(count).await,
             Scenario::ReleaseSession => self.sessions(SESSION_KEY, None).await,
             Scenario::Unwrap => self.unwraps().await,
@@ -170,10 +215,9 @@ impl Armoury<'_> {
         let path = format!("/v1/keys/{key}/{operation}");
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = challenges.len().div_ceil(threads).max(1);
-        let body = |challenge: &(String, [u8; 32])| Shot {
-            path: path.clone(),
-            body: proof(mint, challenge, &self.door.host, &question, &Recipient::new(), more).into_bytes(),
-            served: true,
+        let body = |challenge: &(String, [u8; 32])| {
+            let body = proof(mint, challenge, &self.door.host, &question, &Recipient::new(), more);
+            Shot::served(path.clone(), body.into_bytes())
         };
         let shots = std::thread::scope(|scope| {
             let workers: Vec<_> = challenges
@@ -200,7 +244,7 @@ impl Armoury<'_> {
                 Some(text) => ("unwrap", format!(r#","alg":"A256GCM","ciphertext":"{text}""#)),
             };
             let body = format!(r#"{{"token":"{token}","recipient":{}{input}}}"#, recipient.jwk);
-            shots.push(Shot { path: format!("/v1/keys/{key}/{operation}"), body: body.into_bytes(), served: true });
+            shots.push(Shot::served(format!("/v1/keys/{key}/{operation}"), body.into_bytes()));
         }
         Ok(shots)
     }
@@ -264,7 +308,7 @@ impl Armoury<'_> {
                     )
                 }
             };
-            shots.push(Shot { path, body, served: false });
+            shots.push(Shot::refused(path, body));
         }
         Ok(shots)
     }

@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
+
 use crate::Fallible;
 use crate::evidence::Lab;
+use crate::vault::{ISSUER, Verifier};
 
 /// The host name that is dialled and bound.
 pub const HOST: &str = "localhost";
@@ -51,12 +54,12 @@ pub struct Keygate {
 }
 
 impl Keygate {
-    /// `init`, the lab's anchors and endorsements, `serve`.
-    pub fn start(program: &Path, parent: Option<&Path>, lab: &Lab) -> Fallible<Self> {
+    /// `init`, the lab's anchors and endorsements, the verifier's keys, `serve`.
+    pub fn start(program: &Path, parent: Option<&Path>, lab: &Lab, verifier: &Verifier) -> Fallible<Self> {
         let scratch = Scratch::new(parent)?;
         let dir = scratch.path().join("data");
         run(Command::new(program).arg("init").arg("--dir").arg(&dir))?;
-        furnish(&dir, lab)?;
+        furnish(&dir, lab, verifier)?;
         let log = fs::File::create(scratch.path().join("serve.log"))?;
         let mut child = Command::new(program)
             .args(["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0", "--config"])
@@ -90,9 +93,23 @@ impl Keygate {
         let mut command = Command::new(&self.program);
         command.args(["key", "create", name, "--type", "oct-256", "--rule"]).arg(file);
         command.args(["--anchor", &format!("lab-{kind}")]).args(more);
+        self.ordered(&mut command).map(drop)
+    }
+
+    /// Creates a credential with these roles.
+    pub fn create_credential(&self, name: &str, roles: &[&str]) -> Fallible<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["--format", "json", "credential", "create", name]);
+        command.args(roles.iter().flat_map(|role| ["--role", role]));
+        let told: Value = serde_json::from_slice(&self.ordered(&mut command)?)?;
+        Ok(told["token"].as_str().ok_or("the new credential has no token")?.to_owned())
+    }
+
+    /// A command against the admin listener.
+    fn ordered(&self, command: &mut Command) -> Fallible<Vec<u8>> {
         command.args(["--server", &format!("https://{HOST}:{}", self.admin.port())]);
         command.arg("--ca").arg(self.ca()).arg("--credential").arg(self.dir().join("admin.token"));
-        run(&mut command)
+        run(command)
     }
 
     fn dir(&self) -> PathBuf {
@@ -127,8 +144,8 @@ impl Drop for Keygate {
     }
 }
 
-/// Anchors, endorsements and limits that do not stand in the way of one source.
-fn furnish(dir: &Path, lab: &Lab) -> Fallible<()> {
+/// Anchors, endorsements, a verifier that is never asked for its keys, and limits that do not stand in the way of one source.
+fn furnish(dir: &Path, lab: &Lab, verifier: &Verifier) -> Fallible<()> {
     fs::create_dir(dir.join("anchors"))?;
     fs::create_dir(dir.join("endorsements"))?;
     let mut more = String::from(
@@ -145,15 +162,20 @@ fn furnish(dir: &Path, lab: &Lab) -> Fallible<()> {
     for (name, content) in lab.endorsements() {
         fs::write(dir.join("endorsements").join(name), content)?;
     }
+    fs::write(dir.join("verifier.jwks"), verifier.key_set()?)?;
+    more.push_str(&format!(
+        "\n[[issuers]]\nname = \"lab\"\nissuer = \"{ISSUER}\"\nprofile = \"maa\"\njwks = \"verifier.jwks\"\n"
+    ));
     let file = dir.join("keygate.toml");
     let text = fs::read_to_string(&file)? + &more;
     Ok(fs::write(&file, text)?)
 }
 
-fn run(command: &mut Command) -> Fallible<()> {
+/// Runs to its end; what it printed.
+fn run(command: &mut Command) -> Fallible<Vec<u8>> {
     let output = command.stdin(Stdio::null()).output().map_err(|e| format!("cannot run {command:?}: {e}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
 }
@@ -167,9 +189,11 @@ mod tests {
         let scratch = Scratch::new(None).unwrap();
         let path = scratch.path().to_path_buf();
         fs::write(path.join("keygate.toml"), "[[providers]]\nid = \"default\"\n").unwrap();
-        furnish(&path, &Lab::new(1_790_000_000)).unwrap();
+        furnish(&path, &Lab::new(1_790_000_000), &Verifier::new().unwrap()).unwrap();
         let text = fs::read_to_string(path.join("keygate.toml")).unwrap();
         assert_eq!(text.matches("[[trust_anchors]]").count(), 5);
+        assert_eq!(text.matches("[[issuers]]").count(), 1);
+        assert!(fs::read_to_string(path.join("verifier.jwks")).unwrap().contains("\"keys\""));
         assert!(path.join("endorsements/tdx.json").exists());
         drop(scratch);
         assert!(!path.exists());

@@ -1,4 +1,4 @@
-//! The native door as a client sees it: challenges, attestations, posts. Loopback only.
+//! The doors as a client sees them: challenges, attestations, posts. Loopback only.
 //!
 //! `native-api.md` section 3. Connections are kept; the CA is the only pin.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::Fallible;
@@ -33,7 +34,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Nothing for an answer that was given, else the stable code or that of Azure's dialect, else the status.
+    /// Nothing for an answer that was given, else the stable code or that of an Azure dialect, else the status.
     pub fn code(&self) -> String {
         if self.status == 200 {
             return String::new();
@@ -43,7 +44,8 @@ impl Answer {
         }
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let kind = problem.get("type").and_then(Value::as_str).and_then(|t| t.rsplit('/').next());
-        let kind = kind.or_else(|| problem.get("error")?.get("code")?.as_str());
+        let inner = || problem.pointer("/error/innererror/keygate").and_then(Value::as_str);
+        let kind = kind.or_else(inner).or_else(|| problem.get("error")?.get("code")?.as_str());
         kind.map_or_else(|| format!("http-{}", self.status), str::to_owned)
     }
 }
@@ -66,10 +68,19 @@ impl Door {
         Ok(Self { http, base: format!("https://{host}:{}", address.port()).into(), host: host.into() })
     }
 
-    /// A POST; what goes wrong on the way is an answer of status 0.
-    pub async fn post(&self, path: &str, body: Vec<u8>) -> Answer {
+    /// A POST, with a bearer or without; what goes wrong on the way is an answer of status 0.
+    pub async fn post(&self, path: &str, bearer: Option<&str>, body: Vec<u8>) -> Answer {
+        self.send(Method::POST, path, bearer, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, bearer: Option<&str>, body: Vec<u8>) -> Answer {
         let request =
-            self.http.post(format!("{}{path}", self.base)).header("Content-Type", "application/json").body(body);
+            self.http.request(method, format!("{}{path}", self.base)).header("Content-Type", "application/json");
+        let request = match bearer {
+            Some(bearer) => request.bearer_auth(bearer),
+            None => request,
+        };
+        let request = request.body(body);
         let Ok(response) = request.send().await else { return Answer { status: 0, body: Vec::new() } };
         let status = response.status().as_u16();
         match response.bytes().await {
@@ -80,17 +91,12 @@ impl Door {
 
     /// A POST that must be answered with 200.
     pub async fn ask(&self, path: &str, body: String) -> Fallible<Value> {
-        let answer = self.post(path, body.into_bytes()).await;
-        if answer.status != 200 {
-            return Err(format!(
-                "{path}: {} {}: {}",
-                answer.status,
-                answer.code(),
-                String::from_utf8_lossy(&answer.body)
-            )
-            .into());
-        }
-        Ok(serde_json::from_slice(&answer.body)?)
+        given(path, &self.post(path, None, body.into_bytes()).await)
+    }
+
+    /// A PUT with a bearer that must be answered with 200.
+    pub async fn put(&self, path: &str, bearer: &str, body: String) -> Fallible<Value> {
+        given(path, &self.send(Method::PUT, path, Some(bearer), body.into_bytes()).await)
     }
 
     /// `count` fresh challenges: text and bytes.
@@ -119,4 +125,13 @@ impl Door {
         let bytes = URL_SAFE_NO_PAD.decode(text)?.try_into().map_err(|_| "the challenge is not 32 bytes")?;
         Ok((text.to_owned(), bytes))
     }
+}
+
+/// The body of an answer of 200.
+fn given(path: &str, answer: &Answer) -> Fallible<Value> {
+    if answer.status != 200 {
+        let (code, body) = (answer.code(), String::from_utf8_lossy(&answer.body));
+        return Err(format!("{path}: {} {code}: {body}", answer.status).into());
+    }
+    Ok(serde_json::from_slice(&answer.body)?)
 }
