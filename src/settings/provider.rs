@@ -234,8 +234,7 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
             || (provider.prefix.starts_with('/')
                 && provider.prefix.len() > 1
                 && provider.prefix[1..].bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
-        let first = |place: &&str| provider.prefix == **place;
-        if DOORS.iter().any(|place| first(&place)) {
+        if DOORS.contains(&provider.prefix.as_str()) {
             return Err(SettingsError::new(
                 format!("the prefix `{}` of provider `{}` is a path of a door", provider.prefix, provider.id),
                 "take another word: requests to the door of the provider without a prefix would go to this one",
