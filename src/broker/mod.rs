@@ -30,6 +30,7 @@ mod tend;
 mod turns;
 mod use_key;
 pub mod vault;
+mod weigh;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -13,17 +13,17 @@ use keygate_policies::release::FreshnessShown;
 use keygate_verifier::{CollateralId, RecipientKey, UnixTime};
 use serde_json::{Map, Value, json};
 
+use super::Broker;
 use super::appraise::{Held, Judgement, Shown};
 use super::challenge::{self, correlation};
 use super::decide::{
     Question, Terms, Times, Verdict, authorize, sealing_of, spend_of, use_of, version_of, wrapping_for,
 };
-use super::describe::PRESENTED;
 use super::error::{BrokerError, Code, Fault};
 use super::pool::Permit;
 use super::request::{Answer, IdempotencyKey, KeyRequest, Proof, Seat, Usage};
 use super::turns::Turn;
-use super::{Broker, caller};
+use super::weigh::Weighed;
 use crate::audit::{Event, Field, kind};
 use crate::result::Receipt;
 use crate::telemetry;
@@ -175,18 +175,6 @@ impl Broker {
         let version = version_of(request);
         let look = self.keystore.look_version(provider, &request.key.name, version.wanted().as_ref());
         let look = look.map_err(|e| fail(e.into()))?;
-        // A credential that ended meanwhile decides nothing; one that ends from here on moves the epoch. Threat model P25.
-        caller::still_there(&self.keystore, provider, &request.caller, now.secs()).map_err(fail)?;
-        if let Some(shown) = shown {
-            let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
-            if denied.map_err(fail)? {
-                return Err(fail(Fault::new(Code::Revoked, "deny-list")));
-            }
-        }
-        let appraised =
-            shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
-        let appraised = appraised.flatten();
-        let seen = shown.map(|shown| (shown, appraised.as_ref()));
         let operation = request.usage.operation();
         let question = Question {
             seat: &request.seat,
@@ -198,28 +186,16 @@ impl Broker {
             version,
             times: Times::Kept,
         };
-        let judged = self.judge(&question, seen, &look, now.secs()).map_err(fail)?;
-        let mut event = draft.clone();
-        if let Some(appraised) = &appraised {
-            event = event.digest(Field::Policy, &appraised.policy.digest);
-        }
-        if look.key.is_some() {
-            event = event.digest(Field::Rule, &judged.rules.digest());
-        }
-        if let Some(rule) = judged.decision.as_ref().and_then(|decision| decision.rule) {
-            event = event.word(Field::RuleName, rule.as_str());
-        }
-        let looked = judged.decision.as_ref().map(|decision| event.clone().leaves(&decision.leaves, &PRESENTED));
-        let (target, seen) = match judged.verdict {
-            Verdict::Permit { target, seen } => (target, seen),
+        let weighed = self.weigh(&question, shown, &look, draft, now.secs()).map_err(fail)?;
+        let (target, seen) = match &weighed.judged.verdict {
+            Verdict::Permit { target, seen } => (target.clone(), *seen),
             Verdict::Deny { fault, told } => {
-                // Without the key the leaves are those of a stand-in: made, for the time it takes, and dropped.
-                let event = looked.filter(|_| look.key.is_some()).unwrap_or(event);
-                return Err(Denied { event: Box::new(event), fault, told });
+                return Err(Denied { event: Box::new(weighed.denial()), fault: fault.clone(), told: *told });
             }
         };
-        let permit = looked.unwrap_or_else(|| event.clone());
+        let permit = weighed.with_tests();
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
+        let Weighed { judged, appraised, event, .. } = weighed;
         let until = shown.map_or(now.secs() + 300, |shown| shown.until);
         let repeat = request.idempotency.as_ref().map(|key| repeat_key(request.caller.name(), key, until));
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };

@@ -18,15 +18,15 @@ use super::words::{RawInput, Target, VaultAnswer, VaultRefusal, VaultRequest, Va
 use crate::audit::{Event, Field, kind};
 use crate::broker::Broker;
 use crate::broker::appraise::{Held, Judgement, Shown};
-use crate::broker::caller::{self, Caller};
+use crate::broker::caller::Caller;
 use crate::broker::challenge::{self, Live, correlation};
 use crate::broker::decide::{Question, Terms, Times, Verdict, Version, authorize, sealed_to, spend_of, wrapping_for};
-use crate::broker::describe::PRESENTED;
 use crate::broker::error::{Code, Fault};
 use crate::broker::foreign::result_of_foreign;
 use crate::broker::pool::Permit;
 use crate::broker::request::{Proof, Seat};
 use crate::broker::turns::Turn;
+use crate::broker::weigh::Weighed;
 use crate::telemetry;
 
 /// Times a decision is made, where the store moves meanwhile. Threat model P25.
@@ -278,21 +278,10 @@ impl Broker {
         now: UnixTime,
     ) -> Result<Decided, Denied> {
         let request = &passage.request;
-        let provider = request.seat.provider.id();
         let shown = proven.map(|proven| &proven.shown);
         let fail = |fault: Fault| Denied { event: Box::new(draft.clone()), fault, told: true, misfit: false };
         let version = request.key.version.map_or(Version::Newest, Version::Named);
         let look = self.look_at(request, version).map_err(fail)?;
-        caller::still_there(&self.keystore, provider, &request.caller, now.secs()).map_err(fail)?;
-        if let Some(shown) = shown {
-            let denied = self.denied.holds(&self.keystore, provider, look.epoch, &shown.result.identities);
-            if denied.map_err(fail)? {
-                return Err(fail(Fault::new(Code::Revoked, "deny-list")));
-            }
-        }
-        let appraised =
-            shown.map(|shown| self.under_policy(&request.seat, shown, look.epoch)).transpose().map_err(fail)?;
-        let appraised = appraised.flatten();
         let wrapping = match (request.usage.wrapping(), shown.and_then(|shown| shown.result.recipient.as_ref())) {
             (Some(asked), Some(recipient)) => Some(wrapping_for(recipient, Some(asked)).map_err(fail)?),
             (asked, _) => asked,
@@ -308,43 +297,31 @@ impl Broker {
             version,
             times: Times::LookBack,
         };
-        let seen = shown.map(|shown| (shown, appraised.as_ref()));
-        let judged = self.judge(&question, seen, &look, now.secs()).map_err(fail)?;
-        let mut event = draft.clone();
-        if let Some(appraised) = &appraised {
-            event = event.digest(Field::Policy, &appraised.policy.digest);
-        }
-        if look.key.is_some() {
-            event = event.digest(Field::Rule, &judged.rules.digest());
-        }
-        if let Some(rule) = judged.decision.as_ref().and_then(|decision| decision.rule) {
-            event = event.word(Field::RuleName, rule.as_str());
-        }
-        let looked = judged.decision.as_ref().map(|decision| event.clone().leaves(&decision.leaves, &PRESENTED));
-        let (target, seen) = match judged.verdict {
-            Verdict::Permit { target, seen } => (target, seen),
+        let weighed = self.weigh(&question, shown, &look, draft, now.secs()).map_err(fail)?;
+        let (target, seen) = match &weighed.judged.verdict {
+            Verdict::Permit { target, seen } => (target.clone(), *seen),
             Verdict::Deny { fault, told } => {
-                let event = looked.filter(|_| look.key.is_some()).unwrap_or(event);
-                return Err(Denied { event: Box::new(event), fault, told, misfit: false });
+                let event = Box::new(weighed.denial());
+                return Err(Denied { event, fault: fault.clone(), told: *told, misfit: false });
             }
         };
         if let VaultUsage::Raw(input) = &request.usage {
             let fresh = proven.is_some_and(|proven| proven.fresh);
             let bearing = Bearing { caller: &request.caller, attested: shown.is_some(), fresh };
-            match stands(input, &judged.rules, &request.key, &bearing) {
+            match stands(input, &weighed.judged.rules, &request.key, &bearing) {
                 Ok(()) => {}
                 Err(Obstacle::Nonce) => return Ok(Decided::Nonce),
                 Err(Obstacle::Refused(fault)) => {
                     // Who met the rule, or may know the key, is told which option it is.
-                    let event = looked.unwrap_or(event);
-                    let met = judged.decision.as_ref().is_some_and(|decision| decision.permit);
+                    let met = weighed.judged.decision.as_ref().is_some_and(|decision| decision.permit);
                     let told = met || request.caller.may_know(&request.key.name);
-                    return Err(Denied { event: Box::new(event), fault, told, misfit: false });
+                    return Err(Denied { event: Box::new(weighed.with_tests()), fault, told, misfit: false });
                 }
             }
         }
-        let permit = looked.unwrap_or_else(|| event.clone());
+        let permit = weighed.with_tests();
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
+        let Weighed { judged, event, .. } = weighed;
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told, misfit: false };
         let (usage, sealing) = match (&request.usage, shown, wrapping) {
             (VaultUsage::Raw(input), _, _) => (input.to_use(), sealing_of(input)),
