@@ -32,6 +32,9 @@ const LONGEST_COPY: usize = 720 * 1_024;
 /// Why a rule is set that the linter refuses: clients of this door cannot say it.
 const FORCED: &str = "admitted at the Key Vault door, whose clients cannot give a reason";
 
+/// Rules, and whether they can never change again.
+type NewRules = (RuleDocument, bool);
+
 /// A release policy as it was sent.
 pub struct VaultPolicy {
     /// The document.
@@ -280,12 +283,11 @@ impl Desk<'_> {
     }
 
     /// What a policy in a request changes about the rules of a key that is there.
-    #[allow(clippy::type_complexity)] // the pair is what an update takes
     fn policy_update(
         &self,
         view: &KeyView,
         policy: Option<&VaultPolicy>,
-    ) -> Result<(Option<(RuleDocument, bool)>, Option<String>), Refusal> {
+    ) -> Result<(Option<NewRules>, Option<String>), Refusal> {
         let Some(policy) = policy else { return Ok((None, None)) };
         if !view.exportable {
             return Err(skr(SKR_1005));

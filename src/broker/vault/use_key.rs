@@ -21,7 +21,7 @@ use crate::broker::appraise::{Held, Judgement, Shown};
 use crate::broker::caller::Caller;
 use crate::broker::challenge::{self, Live, correlation};
 use crate::broker::decide::{Question, Terms, Times, Verdict, Version, authorize, sealed_to, spend_of, wrapping_for};
-use crate::broker::error::{Code, Fault};
+use crate::broker::error::{BrokerError, Code, Fault};
 use crate::broker::foreign::result_of_foreign;
 use crate::broker::pool::Permit;
 use crate::broker::request::{Proof, Seat};
@@ -31,6 +31,9 @@ use crate::telemetry;
 
 /// Times a decision is made, where the store moves meanwhile. Threat model P25.
 const DECISIONS: usize = 3;
+
+/// A turn fails as everywhere, and answers in this door's words.
+type Answered = Result<VaultAnswer, VaultRefusal>;
 
 /// One request on its way.
 struct Passage {
@@ -100,14 +103,13 @@ impl Broker {
         self.in_turns(seat, correlation, &passage, turn).await?
     }
 
-    #[allow(clippy::type_complexity)] // a turn fails as a turn, and answers with a refusal of this door's
     fn vault_turn(
         &self,
         passage: &Passage,
         held: Held,
         first: bool,
         permit: Permit,
-    ) -> Result<Turn<Result<VaultAnswer, VaultRefusal>>, crate::broker::BrokerError> {
+    ) -> Result<Turn<Answered>, BrokerError> {
         match self.vault_prove(passage, held, first) {
             Err(fault) => Err(self.refuse_as(&passage.request.seat, &fault, &passage.correlation)),
             Ok((Stage::Wants(ids, held), _)) => Ok(Turn::Wants(ids, held)),
@@ -341,9 +343,7 @@ impl Broker {
                         let parts = (input, proven.key_id.as_str(), view, target.version);
                         self.release_answer(request, parts, &performed.outcome, now.secs()).map(VaultAnswer::Released)
                     }
-                    (VaultUsage::Raw(input), ..) => {
-                        performed_answer(request, input, performed.clear, &performed.outcome)
-                    }
+                    (VaultUsage::Raw(_), ..) => performed_answer(request, performed.clear, &performed.outcome),
                     _ => Err(Fault::new(Code::AuthRequired, "")),
                 };
                 answer.map(Decided::Answer).map_err(|fault| refused(fault, true))
@@ -400,7 +400,6 @@ fn sealing_of(input: &RawInput) -> Sealing {
 
 fn performed_answer(
     request: &VaultRequest,
-    input: &RawInput,
     clear: Option<zeroize::Zeroizing<Vec<u8>>>,
     outcome: &Outcome,
 ) -> Result<VaultAnswer, Fault> {
@@ -414,7 +413,6 @@ fn performed_answer(
         (None, None) => return Err(damaged()),
     };
     let kid = super::bundle::versioned(&request.url, &outcome.kid).ok_or_else(damaged)?;
-    debug_assert!(input.operation != keygate_keystore::Operation::Verify);
     Ok(VaultAnswer::Performed { kid, value, iv: outcome.iv.clone(), tag: outcome.tag.clone() })
 }
 
