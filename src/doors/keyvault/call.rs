@@ -6,24 +6,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderValue};
+use actix_web::http::header::HOST;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::error::{self, CLIENT_REQUEST_ID, Refusal};
+use super::error::{self, Refusal};
 use super::place::{self, NoPlace, Place, Verb};
 use super::version::{self, Query};
 use super::{challenge, manage, use_key};
 use crate::broker::{Broker, BrokerError, Caller, Code, Fault, KeyName, KeySelector, Seat};
+use crate::doors::head;
 use crate::telemetry;
 
 /// Stands for another method on a POST.
 const OVERRIDE: &str = "x-http-method";
-/// Characters of a client's own id.
-const LONGEST_ID: usize = 128;
 
 pub(super) type Body = Result<Bytes, Error>;
 pub(super) type Outcome = Result<HttpResponse, Refusal>;
@@ -73,8 +72,8 @@ pub(super) async fn served(broker: Data<Arc<Broker>>, http: HttpRequest, body: B
             refusal.response()
         }
     };
-    if let Some(id) = client_request_id(&http) {
-        response.headers_mut().insert(CLIENT_REQUEST_ID, id);
+    if let Some(id) = head::client_request_id(&http) {
+        response.headers_mut().insert(head::CLIENT_REQUEST_ID, id);
     }
     response
 }
@@ -83,7 +82,7 @@ impl Call {
     fn new(broker: &Arc<Broker>, http: &HttpRequest, seat: Seat, authority: &str) -> Result<Self, Refusal> {
         let query = version::read(http.uri().query().unwrap_or_default());
         let query = query.map_err(|fault| broker.refuse(&seat, &fault))?;
-        let bearer = bearer(http);
+        let bearer = head::bearer(http);
         let url = format!("https://{authority}{}", seat.provider.prefix());
         let correlation = crate::broker::correlation();
         Ok(Self { broker: Arc::clone(broker), seat, query, url, correlation, bearer })
@@ -182,27 +181,4 @@ fn method(http: &HttpRequest) -> Method {
         },
         _ => http.method().clone(),
     }
-}
-
-/// The token behind the scheme `Bearer`; what is sent in another form is an empty one, which nobody accepts.
-fn bearer(http: &HttpRequest) -> Option<Zeroizing<String>> {
-    let mut values = http.headers().get_all(AUTHORIZATION);
-    let token = match (values.next(), values.next()) {
-        (None, _) => return None,
-        (Some(value), None) => value.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("Bearer").then_some(token)
-        }),
-        (Some(_), Some(_)) => None,
-    };
-    Some(Zeroizing::new(token.unwrap_or_default().to_owned()))
-}
-
-/// The id that the client gave its request, if it is one that may be sent back.
-fn client_request_id(http: &HttpRequest) -> Option<HeaderValue> {
-    let mut values = http.headers().get_all(CLIENT_REQUEST_ID);
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    let bytes = value.as_bytes();
-    let sane = (1..=LONGEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
-    sane.then(|| value.clone())
 }

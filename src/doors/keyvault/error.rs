@@ -17,8 +17,6 @@ use serde_json::{Value, json};
 use crate::broker::vault::VaultRefusal;
 use crate::broker::{BrokerError, Code};
 
-/// The client's own id, sent back.
-pub(super) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-keyvault-service-version");
 const VERSION: &str = concat!("keygate-", env!("CARGO_PKG_VERSION"));

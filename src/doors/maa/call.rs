@@ -6,22 +6,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-use super::error::{self, CLIENT_REQUEST_ID, Refusal};
+use super::error::{self, Refusal};
 use super::version::ApiVersion;
 use crate::broker::admin::Action;
 use crate::broker::{AttestationType, AzureFault, AzureToken, Broker, Caller, Code, Fault, Seat};
+use crate::doors::head;
 use crate::telemetry;
 
 /// Asks for the evaluation beside the token.
 const TRACE: &str = "x-ms-keygate-trace";
-/// Characters of a client's own id.
-const LONGEST_ID: usize = 128;
 
 pub(super) type Body = Result<Bytes, Error>;
 pub(super) type Outcome = Result<HttpResponse, Refusal>;
@@ -63,8 +61,8 @@ pub(super) async fn served(
             refusal.response()
         }
     };
-    if let Some(id) = call.client_request_id() {
-        response.headers_mut().insert(CLIENT_REQUEST_ID, id);
+    if let Some(id) = head::client_request_id(&call.http) {
+        response.headers_mut().insert(head::CLIENT_REQUEST_ID, id);
     }
     response
 }
@@ -113,20 +111,6 @@ impl Call {
         })
     }
 
-    /// The token behind the scheme `Bearer`; what is sent in another form is an empty one, which nobody accepts.
-    fn bearer(&self) -> Option<Zeroizing<String>> {
-        let mut values = self.http.headers().get_all(AUTHORIZATION);
-        let token = match (values.next(), values.next()) {
-            (None, _) => return None,
-            (Some(value), None) => value.to_str().ok().and_then(|text| {
-                let (scheme, token) = text.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("Bearer").then_some(token)
-            }),
-            (Some(_), Some(_)) => None,
-        };
-        Some(Zeroizing::new(token.unwrap_or_default().to_owned()))
-    }
-
     /// Whoever asks, without looking at a bearer: clients send one with every call, ours or not.
     pub(super) fn anybody(&self) -> Result<Caller, Refusal> {
         Ok(self.broker.caller(&self.seat, None)?)
@@ -138,7 +122,7 @@ impl Call {
     }
 
     async fn caller_who_may(&self, action: Action) -> Result<Caller, Refusal> {
-        let bearer = self.bearer();
+        let bearer = head::bearer(&self.http);
         let bearer = bearer.as_ref().map(|token| token.as_str());
         self.broker.prepare_caller(&self.seat, bearer).await;
         let caller = self.broker.caller(&self.seat, bearer)?;
@@ -174,7 +158,7 @@ impl Call {
     where
         W: FnOnce(&Broker, &Seat, Option<&str>) -> Result<AzureToken, AzureFault> + Send + 'static,
     {
-        let (broker, seat, bearer) = (Arc::clone(&self.broker), self.seat.clone(), self.bearer());
+        let (broker, seat, bearer) = (Arc::clone(&self.broker), self.seat.clone(), head::bearer(&self.http));
         broker.prepare_caller(&seat, bearer.as_ref().map(|token| token.as_str())).await;
         let done = web::block(move || work(&broker, &seat, bearer.as_ref().map(|token| token.as_str()))).await;
         let done = done.map_err(|_| self.refuse(&Fault::new(Code::DependencyUnavailable, "")))?;
@@ -185,15 +169,6 @@ impl Call {
     /// An answer with a body.
     pub(super) fn ok(&self, body: &Value) -> HttpResponse {
         error::ok(body, &self.correlation)
-    }
-
-    /// The id that the client gave its request, if it is one that may be sent back.
-    fn client_request_id(&self) -> Option<HeaderValue> {
-        let mut values = self.http.headers().get_all(CLIENT_REQUEST_ID);
-        let (value, None) = (values.next()?, values.next()) else { return None };
-        let bytes = value.as_bytes();
-        let sane = (1..=LONGEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
-        sane.then(|| value.clone())
     }
 }
 

@@ -13,8 +13,6 @@ use crate::broker::{AzureFault, AzureFaultKind, BrokerError};
 
 /// The id of an answer: a W3C traceparent whose trace id is the correlation id of the audit.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
-/// The client's own id, sent back.
-pub(super) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
 const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-maa-service-version");
 
