@@ -5,4 +5,5 @@ pub(crate) mod bytes;
 pub(crate) mod cbor;
 pub(crate) mod cose;
 pub(crate) mod jose;
+pub(crate) mod tcg;
 pub(crate) mod x509;
