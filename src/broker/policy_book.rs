@@ -36,6 +36,7 @@ pub(crate) const fn policy_kind(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Snp => "SevSnpVm",
         EvidenceKind::Nitro => "Nitro",
         EvidenceKind::Tpm => "Tpm",
+        EvidenceKind::AzureVtpm => "AzureGuest",
         EvidenceKind::Software => "Software",
     }
 }

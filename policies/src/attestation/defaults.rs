@@ -28,11 +28,12 @@ const PLAIN: &str = "version=1.0; authorizationrules{=> permit();}; issuancerule
 /// types without a default, such as `Tpm`.
 #[must_use]
 pub fn default_text(attestation_type: &str) -> Option<&'static str> {
-    const TYPES: [(&str, &str); 6] = [
+    const TYPES: [(&str, &str); 7] = [
         ("SgxEnclave", SGX),
         ("OpenEnclave", SGX),
         ("SevSnpVm", PLAIN),
         ("TdxVm", PLAIN),
+        ("AzureGuest", PLAIN),
         ("Nitro", PLAIN),
         ("Software", PLAIN),
     ];

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::error::VerifyError;
 use crate::formats::bytes::Reader;
+use crate::formats::json;
 use crate::signatures::PublicKey;
-use crate::tokens::json;
 
 const PART: &str = "hcl-report";
 const RUNTIME: &str = "hcl-runtime-data";
@@ -111,7 +111,10 @@ impl<'a> HclReport<'a> {
                 _ => return Err(bad("something other than zeros follows the td report".to_owned())),
             },
             other => {
-                return Err(VerifyError::unsupported(PART, format!("hardware {other}, SEV-SNP (2) and TDX (4) are served")));
+                return Err(VerifyError::unsupported(
+                    PART,
+                    format!("hardware {other}, SEV-SNP (2) and TDX (4) are served"),
+                ));
             }
         };
         let claims = json::object(runtime)

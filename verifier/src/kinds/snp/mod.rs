@@ -100,10 +100,7 @@ impl Parsed for Evidence<'_> {
 ///
 /// # Errors
 /// As a report alone would be refused; `malformed` for another length, `too-large` for more certificates.
-pub(crate) fn nested<'a>(
-    report: &'a [u8],
-    certificates: Vec<Vec<u8>>,
-) -> Result<Box<dyn Parsed + 'a>, VerifyError> {
+pub(crate) fn nested<'a>(report: &'a [u8], certificates: Vec<Vec<u8>>) -> Result<Box<dyn Parsed + 'a>, VerifyError> {
     let (report, rest) = Report::parse(report)?;
     if !rest.is_empty() {
         return Err(VerifyError::malformed("report", "something follows the report"));

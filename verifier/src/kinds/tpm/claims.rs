@@ -12,13 +12,13 @@ use crate::formats::tpm::{Attest, Signature, TpmMake};
 pub(super) fn attested(
     document: &Document,
     attest: &Attest<'_>,
+    signature: &Signature<'_>,
     vouched: &Vouched,
     identity: &str,
     resident: Option<&Resident>,
     boot: Map<String, Value>,
 ) -> Map<String, Value> {
     let mut tpm = Map::new();
-    tpm.insert("pcrs".into(), pcrs(&document.pcrs));
     tpm.insert("ak".into(), key(vouched, identity));
     match &vouched.by {
         By::Enrolment { endorsement_key } => {
@@ -26,16 +26,29 @@ pub(super) fn attested(
         }
         By::Certificate { .. } | By::Pin => {}
     }
-    if let Ok(signature) = Signature::parse(&document.signature) {
-        let said = json!({"scheme": signature.scheme.as_str(), "hash": signature.hash.as_str()});
-        tpm.insert("signature".into(), said);
-    }
-    clock(&mut tpm, attest);
+    add_quote(&mut tpm, attest, signature, &document.pcrs);
+    add_recipient(&mut tpm, resident);
+    tpm.extend(boot);
+    claims(tpm)
+}
+
+/// What a quote says: values of registers, how it was signed, clock and counters, firmware.
+pub(in crate::kinds) fn add_quote(
+    tpm: &mut Map<String, Value>,
+    attest: &Attest<'_>,
+    signature: &Signature<'_>,
+    values: &PcrValues,
+) {
+    tpm.insert("pcrs".into(), pcrs(values));
+    tpm.insert("signature".into(), json!({"scheme": signature.scheme.as_str(), "hash": signature.hash.as_str()}));
+    clock(tpm, attest);
+}
+
+/// That the recipient's key lives in the TPM, where that was shown.
+pub(in crate::kinds) fn add_recipient(tpm: &mut Map<String, Value>, resident: Option<&Resident>) {
     if let Some(resident) = resident {
         tpm.insert("recipient".into(), json!({"resident": true, "name": hex::encode(&resident.name)}));
     }
-    tpm.extend(boot);
-    claims(tpm)
 }
 
 /// What a document says, for `keygate inspect`: nothing of it was checked.

@@ -7,7 +7,7 @@ use super::vouch::{By, Vouched, vouch};
 use super::wire::{AttestationKey, Document};
 use crate::binding::{Binding, no_held_data};
 use crate::error::VerifyError;
-use crate::formats::tpm::{Attest, PublicArea, QuoteFacts, Scheme, Signature, verify_quote};
+use crate::formats::tpm::{Attest, PcrSelection, PublicArea, QuoteFacts, Scheme, Signature, verify_quote};
 use crate::kinds::EvidenceKind;
 use crate::scheme::Given;
 use crate::signatures::PublicKey;
@@ -39,14 +39,8 @@ pub(super) fn verify(document: &Document, given: &Given<'_>) -> Result<Genuine, 
     };
     let mut genuine = Genuine::assertion(EvidenceKind::Tpm, &vouched.anchor, bound);
     let identity = identity(&vouched, &key)?;
-    genuine.attested = claims::attested(document, &attest, &vouched, &identity, resident.as_ref(), boot);
-    genuine.sha1 = if !selection.has_strong_bank() {
-        Some(VerifyError::unsupported("pcr-bank", "the quote is over registers of sha1 alone"))
-    } else if !signature.hash.is_strong() {
-        Some(VerifyError::unsupported("tpm-signature", "the quote is signed over sha1"))
-    } else {
-        None
-    };
+    genuine.attested = claims::attested(document, &attest, &signature, &vouched, &identity, resident.as_ref(), boot);
+    genuine.sha1 = sha1_alone(selection, &signature);
     genuine.revocation = vouched.revocation;
     genuine.platforms = platforms(&vouched, &identity, &attest);
     let strong = document.pcrs.iter().filter(|(bank, _)| bank.is_strong());
@@ -61,6 +55,15 @@ pub(super) fn verify(document: &Document, given: &Given<'_>) -> Result<Genuine, 
         safe: attest.clock.safe,
     });
     Ok(genuine)
+}
+
+/// Why a quote counts only where SHA-1 is accepted, if it does.
+pub(in crate::kinds) fn sha1_alone(selection: &PcrSelection, signature: &Signature<'_>) -> Option<VerifyError> {
+    if !selection.has_strong_bank() {
+        return Some(VerifyError::unsupported("pcr-bank", "the quote is over registers of sha1 alone"));
+    }
+    let weak = !signature.hash.is_strong();
+    weak.then(|| VerifyError::unsupported("tpm-signature", "the quote is signed over sha1"))
 }
 
 fn key_of(document: &Document) -> Result<PublicKey, VerifyError> {
