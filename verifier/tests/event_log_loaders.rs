@@ -221,6 +221,14 @@ fn events_stand_in_azures_form() {
     assert!(modules.iter().any(|module| module["EVENT_FILEPATH"] == "\\Windows\\System32\\drivers\\WdBoot.sys"
         || module["EVENT_FILEPATH"].as_str().unwrap().to_lowercase().ends_with("wdboot.sys")));
     assert_eq!(by("EV_SEPARATOR").len(), 7);
+    // One event of Windows that hides its payload: none of them says anything, and a policy finds nothing.
+    let mut hidden = log.clone();
+    let quoted = log.registers(Bank::Sha1);
+    hidden.find(|event| event.register == 12 && event.kind == EVENT_TAG).data.push(0);
+    let bytes = hidden.bytes();
+    let checked = EventLog::parse(&bytes, LogKind::Tpm).unwrap().check(Bank::Sha1, &quoted).unwrap();
+    assert!(!checked.azure_events(0).unwrap().to_string().contains("EVENT_TRUSTBOUNDARY"));
+    assert_eq!(checked.azure_flags().unwrap()["bootDebuggingDisabled"], false);
     // The log of a TDX guest has no such form.
     let Some(_) = case("tdx-v4-00806f050000-00b2526a-a") else { return };
     let bytes = vector("evidence/eventlog/ccel-gcp-cos113.bin");

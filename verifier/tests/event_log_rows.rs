@@ -185,6 +185,21 @@ fn tpm_25_data_that_was_not_measured_is_not_claimed() {
 }
 
 #[test]
+fn firmware_configures_a_handful_of_variables() {
+    let crowd = |before: usize| {
+        let mut log = Log::usual(&[BANK]);
+        for number in 0..before {
+            log.measure(7, VARIABLE, &variable(GLOBAL, &format!("other {number}"), &[1]));
+            let last = log.events.pop().unwrap();
+            log.events.insert(1, last);
+        }
+        log.claims(BANK).unwrap()
+    };
+    assert_eq!(crowd(63)["secure_boot"], true);
+    assert!(!crowd(64).contains_key("secure_boot"));
+}
+
+#[test]
 fn tpm_25_banks_of_one_event_measure_one_payload() {
     let good = Log::usual(&[Bank::Sha1, BANK]);
     assert!(good.claims(BANK).is_ok());

@@ -115,6 +115,13 @@ fn padded_tables_of_tdx_guests_give_the_published_registers() {
         rows += 1;
     }
     assert_eq!(rows, 5);
+    // The log of an attestation agent, which extends RTMR 3: eight bytes of padding, and the registers of the manifest's entry.
+    let bytes = vector("trustee/ccel/CCEL_AAEL_alibabacloud");
+    let trimmed = vector("evidence/eventlog/ccel-aael-alibabacloud.bin");
+    assert_eq!(bytes.len(), trimmed.len() + 8);
+    let replay = |bytes: &[u8]| EventLog::parse(bytes, LogKind::Ccel).unwrap().replay(Bank::Sha384).unwrap();
+    assert_eq!(replay(&bytes), replay(&trimmed));
+    assert_eq!(verdict(&bytes, LogKind::Ccel, Bank::Sha384, &replay(&bytes)), "believed");
     // SM3 alone: nothing that is served can be replayed.
     let bytes = vector("trustee/ccel/CCEL_data_csv");
     let log = EventLog::parse(&bytes, LogKind::Ccel).unwrap();
