@@ -23,10 +23,7 @@ fn verdict(bytes: &[u8], kind: LogKind, bank: Bank, quoted: &Registers) -> Strin
     let checked = EventLog::parse(bytes, kind).and_then(|log| log.check(bank, quoted));
     match checked.and_then(|log| log.claims()) {
         Ok(_) => "believed".into(),
-        Err(refused) => {
-            println!("{refused}");
-            refused.full_code()
-        }
+        Err(refused) => refused.full_code(),
     }
 }
 
@@ -118,24 +115,16 @@ fn padded_tables_of_tdx_guests_give_the_published_registers() {
         rows += 1;
     }
     assert_eq!(rows, 5);
+    // The log of an attestation agent, which extends RTMR 3: eight bytes of padding, and the registers of the manifest's entry.
+    let bytes = vector("trustee/ccel/CCEL_AAEL_alibabacloud");
+    let trimmed = vector("evidence/eventlog/ccel-aael-alibabacloud.bin");
+    assert_eq!(bytes.len(), trimmed.len() + 8);
+    let replay = |bytes: &[u8]| EventLog::parse(bytes, LogKind::Ccel).unwrap().replay(Bank::Sha384).unwrap();
+    assert_eq!(replay(&bytes), replay(&trimmed));
+    assert_eq!(verdict(&bytes, LogKind::Ccel, Bank::Sha384, &replay(&bytes)), "believed");
     // SM3 alone: nothing that is served can be replayed.
     let bytes = vector("trustee/ccel/CCEL_data_csv");
     let log = EventLog::parse(&bytes, LogKind::Ccel).unwrap();
     assert!(log.banks().is_empty());
     assert_eq!(log.replay(Bank::Sha384).unwrap_err().full_code(), "unsupported.event-log-bank");
-}
-
-/// Not a test of ours to keep: prints what is believed, for the eye.
-#[test]
-fn print_claims() {
-    for case in cases(&["eventlog", "ccel"]) {
-        let bytes = case.file("evidence");
-        let kind = if case.kind == "ccel" { LogKind::Ccel } else { LogKind::Tpm };
-        let log = EventLog::parse(&bytes, kind).unwrap();
-        let bank = *log.banks().last().unwrap();
-        let quoted = log.replay(bank).unwrap();
-        if let Ok(log) = log.check(bank, &quoted) {
-            println!("{} {}", case.id, serde_json::to_string(&log.claims().unwrap()).unwrap());
-        }
-    }
 }

@@ -18,6 +18,11 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The bytes of base64url without padding, and of nothing else: one text for the same bytes.
+pub(crate) fn decode_strict(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// The bytes of a text in either alphabet, padded or not. `None` for any other character, wrong padding, or bits left over that
 /// are set.
 pub(crate) fn decode_lenient(text: &str) -> Option<Vec<u8>> {

@@ -71,7 +71,9 @@ impl Replayed<'_> {
         let secure_boot = SecureBoot::of(self);
         let mut events = Vec::with_capacity(self.events.len());
         for ((index, seen), sequence) in self.events.iter().enumerate().zip(first_sequence..) {
-            let (kind, processed) = concluded(seen, tagged.at(index), &secure_boot);
+            // An event that hides its payload may have said that a debugger was there: then none of them says anything.
+            let boundary = tagged.at(index).filter(|_| tagged.is_complete());
+            let (kind, processed) = concluded(seen, boundary, &secure_boot);
             let name = TYPES.iter().find(|(id, _)| *id == kind).map_or("EV_UNKNOWN", |(_, name)| name);
             events.push(json!({
                 "EventSeq": sequence,

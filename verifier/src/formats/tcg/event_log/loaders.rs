@@ -7,6 +7,8 @@
 //! counts as a command line where it says so, *and* where a command that loads a kernel was measured with it. A list is claimed
 //! only where every event of its registers shows its text: an event without one may hide any command.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::measured::{Measured, Seen};
@@ -88,7 +90,7 @@ fn all_texts<'e, 'a: 'e>(events: impl Iterator<Item = &'e Seen<'a>>) -> Option<V
 /// Command lines in measured order: the wide texts, those that the log calls so, and the arguments of every command that loads a
 /// kernel unless they stand among the others.
 fn command_lines(texts: &[Text]) -> Vec<&str> {
-    let called: Vec<&str> = texts.iter().filter(|text| text.labelled).map(|text| text.text.as_str()).collect();
+    let called: BTreeSet<&str> = texts.iter().filter(|text| text.labelled).map(|text| text.text.as_str()).collect();
     texts
         .iter()
         .filter_map(|text| {
@@ -96,7 +98,7 @@ fn command_lines(texts: &[Text]) -> Vec<&str> {
                 return Some(text.text.as_str());
             }
             let arguments = KERNEL_COMMANDS.iter().find_map(|command| text.text.strip_prefix(command))?;
-            (!called.contains(&arguments)).then_some(arguments)
+            (!called.contains(arguments)).then_some(arguments)
         })
         .collect()
 }

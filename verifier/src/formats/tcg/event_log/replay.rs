@@ -78,11 +78,10 @@ pub(super) fn compare(log: &EventLog<'_>, bank: Bank, quoted: &Registers) -> Res
             tail.dynamic_launch |= dynamic;
             continue;
         }
-        if log.kind == LogKind::Tpm && register == PHASES {
-            if let Some(phases) = phases(bank, value, held) {
-                tail.phases = phases;
-                continue;
-            }
+        let phased = log.kind == LogKind::Tpm && register == PHASES;
+        if let Some(phases) = phases(bank, value, held).filter(|_| phased) {
+            tail.phases = phases;
+            continue;
         }
         if dynamic {
             let cold = match &mut cold {

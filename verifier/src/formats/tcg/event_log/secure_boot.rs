@@ -18,6 +18,9 @@ use super::{LogKind, Replayed};
 /// The longest list of entries in a claim. A longer one is claimed by its digest and its count.
 const MAX_CLAIMED: usize = 1_024;
 
+/// The most variables that are taken for configuration.
+const MAX_CONFIGURATION: usize = 64;
+
 /// The lists of keys, by the name in claims.
 const LISTS: [(&str, Guid, &str); 4] =
     [("pk", GLOBAL, "PK"), ("kek", GLOBAL, "KEK"), ("db", SECURITY, "db"), ("dbx", SECURITY, "dbx")];
@@ -52,11 +55,7 @@ impl<'a> SecureBoot<'a> {
             }
             let bytes = seen.measured.bytes();
             match bytes.and_then(Variable::parse) {
-                Some(variable)
-                    if passed == 0 && !configuration.iter().any(|v| v.is(variable.vendor, &variable.name)) =>
-                {
-                    configuration.push(variable);
-                }
+                Some(variable) if passed == 0 && is_new(&configuration, &variable) => configuration.push(variable),
                 Some(variable) => {
                     if let Some(list) = &mut authorities {
                         list.push(variable);
@@ -108,17 +107,22 @@ impl<'a> SecureBoot<'a> {
             }
         }
         claims.insert("secure_boot_variables".into(), Value::Object(variables));
-        if let Some(authorities) = &self.authorities {
+        if let Some(authorities) = self.authorities.as_ref().filter(|list| list.len() <= MAX_CLAIMED) {
             let list: Vec<Value> = authorities.iter().map(authority).collect();
             claims.insert("authorities".into(), json!(list));
         }
         if let (LogKind::Tpm, Some(actions)) = (kind, &self.actions) {
             for (name, text) in WEAKENED {
-                claims.insert(name.into(), json!(actions.iter().any(|action| *action == text)));
+                claims.insert(name.into(), json!(actions.contains(&text)));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a variable's name was not seen yet. Firmware configures a handful; beyond many nothing is configuration.
+fn is_new(configuration: &[Variable<'_>], variable: &Variable<'_>) -> bool {
+    configuration.len() < MAX_CONFIGURATION && !configuration.iter().any(|v| v.is(variable.vendor, &variable.name))
 }
 
 /// One authority: the variable's name, the SHA-256 of what was measured, and of the certificate where it is one.
