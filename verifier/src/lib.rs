@@ -38,6 +38,7 @@ mod scheme;
 mod signatures;
 mod time;
 pub mod tokens;
+pub mod tpm;
 mod verified;
 mod verify;
 

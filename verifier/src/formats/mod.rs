@@ -6,4 +6,5 @@ pub(crate) mod cbor;
 pub(crate) mod cose;
 pub(crate) mod jose;
 pub(crate) mod tcg;
+pub(crate) mod tpm;
 pub(crate) mod x509;
