@@ -193,6 +193,15 @@ impl PublicKey {
         }
     }
 
+    /// SHA-256 of the key's SubjectPublicKeyInfo in DER, in the one form that OpenSSL writes. `None` only if OpenSSL fails.
+    pub fn spki_sha256(&self) -> Option<[u8; 32]> {
+        let der = match self {
+            Self::P256(key, _) | Self::P384(key, _) | Self::P521(key, _) => key.public_key_to_der(),
+            Self::Ed25519(key, _) | Self::Rsa(key, _) => key.public_key_to_der(),
+        };
+        der.ok().map(|der| openssl::sha::sha256(&der))
+    }
+
     /// Whether `signature` over `message` is right. A key of another type than the algorithm's is simply wrong.
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match (algorithm, self) {

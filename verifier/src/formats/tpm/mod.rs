@@ -6,6 +6,7 @@
 mod algorithm;
 mod attest;
 mod attestation_key;
+mod certificate;
 mod credential;
 mod public;
 mod quote;
@@ -14,12 +15,17 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use algorithm::{Curve, SignatureScheme};
+pub(crate) use algorithm::Curve;
 pub use attest::{Attest, Attested, ClockInfo};
 pub(crate) use attestation_key::check_attestation_key;
+pub use certificate::TpmMake;
+pub(crate) use certificate::{
+    ALGORITHMS, INTERMEDIATES, READ_EXTENSIONS, check_attestation_certificate, check_endorsement_certificate,
+    without_padding,
+};
 pub use credential::{Credential, EndorsementRandomness, make_credential};
-pub(crate) use public::Key;
 pub use public::{Attributes, PublicArea};
+pub(crate) use public::{Key, Scheme};
 pub(crate) use quote::{QuoteFacts, check_signature, verify_quote};
 pub use selection::PcrSelection;
 pub(crate) use signature::Signature;
