@@ -3,7 +3,7 @@
 use keygate::broker::*;
 use keygate_forge::binding::{self, Question};
 use keygate_forge::x509::Cert;
-use keygate_keystore::{ALLOWED_EK, Change, FileRoot, KeyType, Keystore};
+use keygate_keystore::{ALLOWED_EK, Change, KeyType};
 use keygate_verifier::{AnchorPurpose, Anchors};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const PERMIT: &str = "version=1.0; authorizationrules{=> permit();}; issuancerul
 pub struct Fleet {
     pub house: House,
     pub maker: Maker,
-    workload: Workload,
+    pub workload: Workload,
 }
 
 pub fn enroller(name: &str) -> Caller {
@@ -45,7 +45,7 @@ impl Fleet {
         fleet
     }
 
-    fn key(&self, name: &str, options: Value) {
+    pub fn key(&self, name: &str, options: Value) {
         let mut options = options;
         options["anchors"] = json!(["fleet", ALLOWED_EK]);
         let rule = json!({"version": "1.0.0", "anyOf": [{"authority": "self", "allOf": [
@@ -53,7 +53,7 @@ impl Fleet {
         self.house.key_with(name, KeyType::Oct256, &json!({"rules": {"default": rule}, "options": options}));
     }
 
-    fn request(&self, machine: &Machine, name: &str) -> EnrolRequest {
+    pub fn request(&self, machine: &Machine, name: &str) -> EnrolRequest {
         EnrolRequest {
             seat: self.house.seat(),
             caller: enroller("ops"),
@@ -65,15 +65,15 @@ impl Fleet {
         }
     }
 
-    fn activation(&self, id: &str, secret: Vec<u8>) -> ActivateRequest {
+    pub fn activation(&self, id: &str, secret: Vec<u8>) -> ActivateRequest {
         ActivateRequest { seat: self.house.seat(), caller: enroller("ops"), id: id.to_owned(), secret: secret.into() }
     }
 
-    async fn begin(&self, machine: &Machine, name: &str) -> Result<Begun, BrokerError> {
+    pub async fn begin(&self, machine: &Machine, name: &str) -> Result<Begun, BrokerError> {
         self.house.broker.enrol(self.request(machine, name)).await
     }
 
-    async fn finish(&self, machine: &Machine, begun: &Begun) -> Result<Activated, BrokerError> {
+    pub async fn finish(&self, machine: &Machine, begun: &Begun) -> Result<Activated, BrokerError> {
         let secret = machine.activate(&begun.credential_blob, &begun.encrypted_secret, &machine.ak_name()).unwrap();
         self.house.broker.activate(self.activation(&begun.id, secret)).await
     }
@@ -98,18 +98,18 @@ impl Fleet {
         }
     }
 
-    fn release(&self, machine: &Machine, key: &str) -> KeyRequest {
+    pub fn release(&self, machine: &Machine, key: &str) -> KeyRequest {
         let question = Question { operation: "release", key, ..Question::default() };
         let proof = self.proof(machine, self.house.challenge(), &question);
         request(&self.house, key, Usage::Release, Proof::Evidence(Box::new(proof)))
     }
 
     /// Releases the key to this machine: the code and part of a refusal, or none.
-    async fn ask(&self, machine: &Machine) -> Option<(Code, String)> {
+    pub async fn ask(&self, machine: &Machine) -> Option<(Code, String)> {
         refused(self.house.broker.use_key(self.release(machine, "db-key")).await)
     }
 
-    async fn token(&self, machine: &Machine) -> Result<String, BrokerError> {
+    pub async fn token(&self, machine: &Machine) -> Result<String, BrokerError> {
         let question = Question { operation: "attest", ..Question::default() };
         let evidence = self.proof(machine, self.house.challenge(), &question);
         let seat = self.house.seat();
@@ -117,11 +117,11 @@ impl Fleet {
         self.house.broker.attest(request).await.map(|answer| answer.token)
     }
 
-    fn clock_of(&self, machine: &Machine) -> Option<keygate_keystore::ClockReading> {
+    pub fn clock_of(&self, machine: &Machine) -> Option<keygate_keystore::ClockReading> {
         self.house.keystore.attestation_key(&self.house.provider, &machine.ak_name()).unwrap().clock
     }
 
-    fn reopened(self, file: &str) -> Self {
+    pub fn reopened(self, file: &str) -> Self {
         Self { house: self.house.reopened(file), ..self }
     }
 }
@@ -139,11 +139,11 @@ fn set_policy(house: &House) {
 }
 
 /// The code, and the part in front of what to do.
-fn refused<T>(done: Result<T, BrokerError>) -> Option<(Code, String)> {
+pub fn refused<T>(done: Result<T, BrokerError>) -> Option<(Code, String)> {
     done.err().map(|error| (error.code, error.detail.split(':').next().unwrap_or_default().to_owned()))
 }
 
-fn is(code: Code, part: &str) -> Option<(Code, String)> {
+pub fn is(code: Code, part: &str) -> Option<(Code, String)> {
     Some((code, part.to_owned()))
 }
 
@@ -185,40 +185,6 @@ async fn an_enrolled_machine_opens_keys_and_every_step_is_recorded() {
     // Another provider has not enrolled it, and no secret is in any record.
     let other = keygate_keystore::ProviderId::parse("other").unwrap();
     assert!(fleet.house.keystore.attestation_key(&other, &name).unwrap().enrolment.is_none());
-}
-
-#[tokio::test]
-async fn a_record_outlives_a_restart_and_a_restore() {
-    let (fleet, machine) = (Fleet::new(), Machine::new());
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    let fleet = fleet.reopened("store.db");
-    assert_eq!(fleet.ask(&machine).await, None);
-    let (backup, root) =
-        (fleet.house.dir.path().join("backup"), FileRoot::new(fleet.house.dir.path().join("root.key")));
-    fleet.house.keystore.backup(&backup, NOW).unwrap();
-    Keystore::restore(&backup, &fleet.house.dir.path().join("restored.db"), &root, NOW).unwrap();
-    let fleet = fleet.reopened("restored.db");
-    assert_eq!(fleet.ask(&machine).await, None);
-    assert_eq!(fleet.ask(&Machine::new()).await, is(Code::ChainUntrusted, "attestation-key"));
-}
-
-#[tokio::test]
-async fn a_record_is_over_with_its_time_and_a_session_of_it_too() {
-    let (fleet, machine) = (Fleet::new(), Machine::new());
-    fleet.key("session", json!({"freshness": "session"}));
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    let end = NOW + 365 * 86_400;
-    fleet.house.clock.set(end - 60);
-    assert_eq!(fleet.ask(&machine).await, None);
-    let token = fleet.token(&machine).await.unwrap();
-    let by_token = || fleet.house.broker.use_key(fleet.workload.release_by_token(&fleet.house, "session", &token));
-    assert_eq!(refused(by_token().await), None);
-    fleet.house.clock.set(end);
-    assert_eq!(fleet.ask(&machine).await, is(Code::ChainUntrusted, "attestation-key"));
-    assert!(by_token().await.is_err());
-    // Enrolled again, it counts again.
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    assert_eq!(fleet.ask(&machine).await, None);
 }
 
 /// Whether the certificate is what it must be, is the verifier's; here is that its word counts.
@@ -415,87 +381,6 @@ async fn a_credential_that_ended_meanwhile_enrols_nothing() {
     fleet.house.change(Change::RevokeCredential { name: "ops".to_owned() });
     assert_eq!(refused(fleet.finish(&machine, &begun).await).map(|(code, _)| code), Some(Code::CredentialInvalid));
     assert_eq!(fleet.house.keystore.enrolments(&fleet.house.provider, None, 10).unwrap(), []);
-}
-
-#[tokio::test]
-async fn tpm_20_a_removed_record_counts_no_more_with_the_next_use_of_evidence_and_of_sessions() {
-    let (fleet, machine) = (Fleet::new(), Machine::new());
-    fleet.key("session", json!({"freshness": "session"}));
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    let token = fleet.token(&machine).await.unwrap();
-    let by_token = || fleet.house.broker.use_key(fleet.workload.release_by_token(&fleet.house, "session", &token));
-    assert_eq!((fleet.ask(&machine).await, refused(by_token().await)), (None, None));
-    fleet.house.change(Change::RemoveEnrolment { machine: "web-1".to_owned() });
-    assert_eq!(fleet.ask(&machine).await, is(Code::ChainUntrusted, "attestation-key"));
-    assert_eq!(refused(by_token().await), is(Code::ChainUntrusted, "enrolment"));
-    assert_eq!(fleet.token(&machine).await.unwrap_err().code, Code::ChainUntrusted);
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    assert_eq!((fleet.ask(&machine).await, refused(by_token().await)), (None, None));
-}
-
-#[tokio::test]
-async fn tpm_19_a_record_that_cannot_be_read_is_no_record() {
-    let (fleet, machine) = (Fleet::new(), Machine::new());
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    assert_eq!(fleet.ask(&machine).await, None);
-    let file = rusqlite::Connection::open(fleet.house.dir.path().join("store.db")).unwrap();
-    file.execute_batch("UPDATE enrolments SET expires = expires + 1").unwrap();
-    assert_eq!(fleet.ask(&machine).await.map(|(code, _)| code), Some(Code::StoreCorrupt));
-    file.execute_batch("UPDATE enrolments SET expires = expires - 1").unwrap();
-    assert_eq!(fleet.ask(&machine).await, None);
-}
-
-#[tokio::test]
-async fn tpm_09_a_tpm_that_says_an_older_time_is_refused_after_a_restart_too() {
-    let (fleet, mut machine) = (Fleet::new(), Machine::new());
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    assert_eq!(fleet.clock_of(&machine), None);
-    assert_eq!(fleet.ask(&machine).await, None);
-    let seen = fleet.clock_of(&machine);
-    let (clock, restarts, resets) = (machine.clock, machine.restart_count, machine.reset_count);
-    let older = [
-        (clock - 1, restarts, resets, "clock"),
-        (clock + 9, restarts - 1, resets, "restart-count"),
-        (clock + 9, restarts + 9, resets - 1, "reset-count"),
-    ];
-    let fleet = {
-        for (clock, restarts, resets, part) in older {
-            (machine.clock, machine.restart_count, machine.reset_count) = (clock, restarts, resets);
-            assert_eq!(fleet.ask(&machine).await, is(Code::FreshnessFailed, part));
-            assert_eq!(fleet.token(&machine).await.unwrap_err().code, Code::FreshnessFailed, "{part}");
-        }
-        assert_eq!(fleet.clock_of(&machine), seen, "a refused use changes nothing");
-        fleet.reopened("store.db")
-    };
-    for (clock, restarts, resets, part) in older {
-        (machine.clock, machine.restart_count, machine.reset_count) = (clock, restarts, resets);
-        assert_eq!(fleet.ask(&machine).await, is(Code::FreshnessFailed, part), "after a restart");
-    }
-    for (clock, restarts, resets) in
-        [(clock, restarts, resets), (clock + 1, restarts, resets), (0, restarts + 1, resets), (0, 0, resets + 1)]
-    {
-        (machine.clock, machine.restart_count, machine.reset_count) = (clock, restarts, resets);
-        assert_eq!(fleet.ask(&machine).await, None);
-    }
-    // A cleared TPM begins anew: an operator ends the record, and it is enrolled again.
-    (machine.clock, machine.restart_count, machine.reset_count) = (0, 0, 0);
-    assert_eq!(fleet.ask(&machine).await, is(Code::FreshnessFailed, "reset-count"));
-}
-
-#[tokio::test]
-async fn a_use_that_is_denied_moves_no_clock() {
-    let (fleet, mut machine) = (Fleet::new(), Machine::new());
-    fleet.enrol(&machine, "web-1").await.unwrap();
-    machine.pcr = [1; 32];
-    assert_eq!(fleet.ask(&machine).await.map(|(code, _)| code), Some(Code::NotReleased));
-    assert_eq!(fleet.clock_of(&machine), None);
-    machine.pcr = [0x7a; 32];
-    machine.clock -= 1;
-    assert_eq!(fleet.ask(&machine).await, None);
-    // A token moves it, as a release does.
-    machine.clock += 5;
-    fleet.token(&machine).await.unwrap();
-    assert_eq!(fleet.clock_of(&machine).map(|seen| seen.clock), Some(machine.clock));
 }
 
 #[tokio::test]
