@@ -177,7 +177,7 @@ fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
         let kind = EvidenceKind::parse(&anchor.kind).ok_or_else(|| {
             invalid(
                 what(format!("`{}` is no kind of evidence", anchor.kind)),
-                "one of sgx, tdx, snp, nitro, tpm, software",
+                "one of sgx, tdx, snp, nitro, tpm, software; azure-vtpm hangs on those of snp and tdx",
             )
         })?;
         let bytes = std::fs::read(&path).map_err(|e| {
@@ -189,6 +189,12 @@ fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
             let help = "an anchor is a self-signed CA certificate, PEM or DER, or for tpm a public key; give its kind as `kind`";
             invalid(what(format!("`{}`: {e}", path.display())), help)
         })?;
+    }
+    for text in &settings.azure_vtpm.paravisors {
+        let launch = hex::decode(text).ok().and_then(|bytes| <[u8; 48]>::try_from(bytes).ok()).ok_or_else(|| {
+            invalid(format!("`azure_vtpm.paravisors`: `{text}` is no measurement"), "give 96 hex digits each")
+        })?;
+        anchors.add_paravisor(launch);
     }
     Ok(anchors)
 }

@@ -48,6 +48,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// Confidential machines on Azure.
+    pub azure_vtpm: AzureVtpmSettings,
     /// What one caller may take.
     pub limits: LimitSettings,
     /// Signing keys of the attestation door.
@@ -95,6 +97,14 @@ pub struct StoreSettings {
 pub struct RootKeySettings {
     /// A file of 32 bytes.
     pub file: PathBuf,
+}
+
+/// `[azure_vtpm]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzureVtpmSettings {
+    /// Launches known to be a paravisor's, 96 hex digits each.
+    pub paravisors: Vec<String>,
 }
 
 /// `[audit]`.
