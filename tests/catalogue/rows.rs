@@ -3,6 +3,10 @@
 use super::Row::{self, Covered, Excused};
 
 const POSTGRESQL: &str = "later: PostgreSQL as a store";
+const COUNTERS: &str = "later: the broker holds counters of keys against those seen last";
+const ENROLMENT: &str = "later: the enrolment of machines in the store";
+const REFERENCES: &str = "later: reference values for logs";
+const VTPM: &str = "later: the vTPM behind a paravisor";
 const LOGS: &str = "later: event logs of run-time measurements";
 const NO_SINKS: &str = "the audit is part of the store: it has no file and no sink of its own";
 
@@ -223,6 +227,45 @@ pub const ROWS: &[(&str, &str, Row)] = &[
     ("NIT-16", "digests from examples", Covered),
     ("NIT-17", "registers twice", Covered),
     ("NIT-18", "the other profile of documents", Covered),
+    ("TPM-01", "a structure that no TPM made", Covered),
+    ("TPM-02", "attestations of another type", Covered),
+    ("TPM-03", "other registers than asked", Covered),
+    ("TPM-04", "values beyond the quote", Covered),
+    ("TPM-05", "selections that say nothing, or twice", Covered),
+    ("TPM-06", "SHA-1 alone", Covered),
+    ("TPM-07", "a digest by another hash", Covered),
+    ("TPM-08", "another challenge", Covered),
+    ("TPM-09", "a quote from before a restart", Excused(COUNTERS)),
+    ("TPM-10", "keys that sign anything", Covered),
+    ("TPM-11", "odd curves", Covered),
+    ("TPM-12", "schemes and hashes", Covered),
+    ("TPM-13", "sizes beyond the end", Covered),
+    ("TPM-14", "certificates of endorsement keys", Covered),
+    ("TPM-15", "no certificate", Covered),
+    ("TPM-16", "answers to other credentials", Covered),
+    ("TPM-17", "a machine enrolled twice", Excused(ENROLMENT)),
+    ("TPM-18", "enrolment by strangers", Excused(ENROLMENT)),
+    ("TPM-19", "a failure that leaves trust", Excused(ENROLMENT)),
+    ("TPM-20", "two looks at one record", Excused(ENROLMENT)),
+    ("TPM-21", "no reference values", Excused(REFERENCES)),
+    ("TPM-22", "events of another type", Excused(LOGS)),
+    ("TPM-23", "separators", Excused(LOGS)),
+    ("TPM-24", "events after the boot", Excused(LOGS)),
+    ("TPM-25", "data that were not measured", Excused(LOGS)),
+    ("TPM-26", "the header of a log", Excused(LOGS)),
+    ("TPM-27", "events and logs too large", Excused(LOGS)),
+    ("TPM-28", "lists of signatures", Excused(LOGS)),
+    ("TPM-29", "events in events", Excused(LOGS)),
+    ("TPM-30", "localities", Excused(LOGS)),
+    ("TPM-31", "IMA lists", Excused(LOGS)),
+    ("TPM-32", "the paravisor's blob", Excused(VTPM)),
+    ("TPM-33", "its digest", Excused(VTPM)),
+    ("TPM-34", "its keys", Excused(VTPM)),
+    ("TPM-35", "another key than its own", Excused(VTPM)),
+    ("TPM-36", "a recipient's key in the TPM", Covered),
+    ("TPM-37", "a vTPM without its TEE", Excused(VTPM)),
+    ("TPM-38", "keys and firmware known to be bad", Covered),
+    ("TPM-39", "long numbers in signatures", Covered),
     ("KEY-01", "rules that the grammar does not know", Covered),
     ("KEY-02", "a rule that names no workload", Covered),
     ("KEY-03", "an absent claim", Covered),

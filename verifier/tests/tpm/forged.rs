@@ -3,6 +3,7 @@
 use keygate_forge::keys;
 use keygate_forge::tpm::{Signs, Tpm, TpmFault, TpmQuote};
 use keygate_verifier::{Binding, BoundKey, Options};
+use openssl::bn::BigNum;
 use serde_json::{Value, json};
 
 use crate::{NOW, SIGNS, asked, binding, judge, under};
@@ -114,6 +115,39 @@ fn each_check_of_a_quote_has_a_refusal_of_its_own() {
     ] {
         assert_eq!(refusal(&tpm, fault), code, "{fault:?}");
     }
+}
+
+/// A modulus of 2048 bits that is a power of 65537 modulo every prime up to 167.
+fn factorable() -> Vec<u8> {
+    let number = |word: u32| BigNum::from_u32(word).unwrap();
+    let primes = (3..=167u32).filter(|n| (2..*n).all(|divisor| n % divisor != 0));
+    let product = primes.fold(number(1), |product, prime| &product * &number(prime));
+    let power = &(&number(65_537) * &number(65_537)) % &product;
+    let mut n = BigNum::from_slice(&[&[0xc0][..], &[0x11; 255]].concat()).unwrap();
+    n = &(&n - &(&n % &product)) + &power;
+    if !n.is_bit_set(0) {
+        n = &n + &product;
+    }
+    n.to_vec()
+}
+
+#[test]
+fn tpm_38_keys_that_can_be_factored_are_revoked() {
+    let tpm = Tpm::new(NOW, Signs::Rsassa);
+    let (document, bound) = crate::sound(&tpm);
+    let mut object = tpm.ak_object();
+    object.unique = [&[1, 0][..], &factorable()].concat();
+    let mut members: Value = serde_json::from_slice(&document).unwrap();
+    members["ak"] = json!(keygate_forge::base64::url(&object.area()));
+    let judge = |members: &Value| judge(&under(&tpm), members.to_string().as_bytes(), &bound, &Options::show_all());
+    assert_eq!(judge(&members).unwrap_err().full_code(), "revoked.tpm-public");
+    let key = openssl::rsa::Rsa::from_public_components(
+        BigNum::from_slice(&factorable()).unwrap(),
+        BigNum::from_u32(65_537).unwrap(),
+    );
+    members.as_object_mut().unwrap().remove("ak");
+    members["ak_key"] = json!(keygate_forge::base64::url(&key.unwrap().public_key_to_der().unwrap()));
+    assert_eq!(judge(&members).unwrap_err().full_code(), "revoked.tpm-public");
 }
 
 #[test]

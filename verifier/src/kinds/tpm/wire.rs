@@ -14,7 +14,7 @@ use crate::formats::json::{self, JsonFault};
 use crate::formats::tcg::{Bank, PcrValues};
 use crate::formats::tpm::{Attest, PublicArea, Signature};
 use crate::formats::x509::key_of_spki;
-use crate::signatures::PublicKey;
+use crate::signatures::{PublicKey, has_roca_fingerprint};
 
 pub(super) const PART: &str = "tpm-document";
 /// The most certificates in `ak_chain`.
@@ -143,7 +143,13 @@ fn decode(text: &str, name: &str) -> Result<Vec<u8>, VerifyError> {
 fn read_key(members: &mut Members) -> Result<AttestationKey, VerifyError> {
     match (members.bytes("ak")?, members.bytes("ak_key")?) {
         (Some(area), None) => Ok(AttestationKey::Area(Box::new(PublicArea::parse(&area)?))),
-        (None, Some(key)) => Ok(AttestationKey::Bare(key_of_spki(&key)?)),
+        (None, Some(key)) => {
+            let key = key_of_spki(&key)?;
+            if key.modulus().is_some_and(|n| has_roca_fingerprint(&n)) {
+                return Err(VerifyError::revoked("tpm-public", "the key can be factored: CVE-2017-15361"));
+            }
+            Ok(AttestationKey::Bare(key))
+        }
         (None, None) => Err(VerifyError::malformed(PART, "member `ak` is missing")),
         (Some(_), Some(_)) => Err(VerifyError::malformed(PART, "of `ak` and `ak_key` one stands, not both")),
     }
