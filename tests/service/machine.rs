@@ -85,7 +85,7 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat()
 }
 
-fn take<'a>(bytes: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+fn take(bytes: &[u8]) -> (&[u8], &[u8]) {
     let length = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
     bytes[2..].split_at(length)
 }
