@@ -95,6 +95,8 @@ impl Broker {
         let bound = NativeBinding::new(proof.challenge, host, request, proof.recipient.clone(), runtime_data);
         let binding = Binding::Native(Box::new(bound.clone()));
         let mut options = Options::show_all();
+        // A quote that only SHA-1 speaks for opens nothing, and makes no token that does.
+        options.allow_sha1 = false;
         options.require_amd_crl = seat.provider.setup().require_amd_crl;
         // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
         options.nothing_more = !proof.endorsements.is_empty();

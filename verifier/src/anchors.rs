@@ -7,9 +7,31 @@ use std::sync::Arc;
 
 use crate::endorsements::AmdProduct;
 use crate::error::VerifyError;
-use crate::formats::x509::Certificate;
+use crate::formats::x509::{Certificate, key_of_spki};
 use crate::kinds::EvidenceKind;
 use crate::roots;
+use crate::signatures::PublicKey;
+use crate::tpm::PublicArea;
+
+/// What an operator's anchor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnchorPurpose {
+    /// Evidence hangs on it.
+    Attestation,
+    /// Endorsement keys hang on it, by which machines are enrolled: TPMs alone. No evidence is believed for it.
+    Endorsement,
+}
+
+impl AnchorPurpose {
+    /// Reads the word of the settings, exactly.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "attestation" => Some(Self::Attestation),
+            "endorsement" => Some(Self::Endorsement),
+            _ => None,
+        }
+    }
+}
 
 /// What an anchor may vouch for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +44,10 @@ pub enum AnchorScope {
     Nitro,
     /// The software attester; no built-in anchor exists.
     Software,
+    /// Certificates of TPM attestation keys; no built-in anchor exists.
+    TpmAttestation,
+    /// Certificates of TPM endorsement keys, at enrolment; no built-in anchor exists.
+    TpmEndorsement,
     /// Endorsements of a utility VM: the root that a trusted did:x509 names by its fingerprint. Never among a verifier's own.
     UvmIssuer,
     /// Tokens that bring a certificate chain: a root pinned for one issuer. Never among a verifier's own.
@@ -71,6 +97,7 @@ impl Anchor {
 #[derive(Debug, Clone)]
 pub struct Anchors {
     list: Vec<Anchor>,
+    pins: Vec<PinnedKey>,
 }
 
 impl Anchors {
@@ -96,15 +123,16 @@ impl Anchors {
                 });
             }
         }
-        Ok(Self { list })
+        Ok(Self { list, pins: Vec::new() })
     }
 
     /// No anchors at all.
     pub fn none() -> Self {
-        Self { list: Vec::new() }
+        Self { list: Vec::new(), pins: Vec::new() }
     }
 
-    /// Adds an operator's anchor: a self-signed CA certificate in DER for one kind of evidence. Adds an anchor, removes no check.
+    /// Adds an operator's anchor for attestation: a self-signed CA certificate in DER for one kind of evidence. Adds an anchor,
+    /// removes no check.
     ///
     /// For `snp` the product is read from the subject's common name (`ARK-Milan`, `ARK-Genoa`, `ARK-Turin`).
     ///
@@ -112,15 +140,33 @@ impl Anchors {
     /// `malformed` or `unsupported`: not a certificate, not a CA, not self-signed, a weak key, an unknown product, the reserved
     /// name `vendor`, or a duplicate.
     pub fn add(&mut self, name: &str, kind: EvidenceKind, der: &[u8]) -> Result<(), VerifyError> {
-        if name.is_empty() || name == Self::VENDOR {
-            return Err(VerifyError::unsupported("anchor", format!("`{name}` is a reserved name")));
-        }
+        self.add_for(name, kind, AnchorPurpose::Attestation, der)
+    }
+
+    /// The same for a purpose.
+    ///
+    /// # Errors
+    /// As [`Anchors::add`]; `unsupported` for a purpose that the kind has not.
+    pub fn add_for(
+        &mut self,
+        name: &str,
+        kind: EvidenceKind,
+        purpose: AnchorPurpose,
+        der: &[u8],
+    ) -> Result<(), VerifyError> {
+        not_reserved(name)?;
         let certificate = own_ca(der)?;
-        let scope = match kind {
-            EvidenceKind::Sgx | EvidenceKind::Tdx => AnchorScope::Intel(kind),
-            EvidenceKind::Nitro => AnchorScope::Nitro,
-            EvidenceKind::Software => AnchorScope::Software,
-            EvidenceKind::Snp => {
+        let scope = match (kind, purpose) {
+            (EvidenceKind::Tpm, AnchorPurpose::Attestation) => AnchorScope::TpmAttestation,
+            (EvidenceKind::Tpm, AnchorPurpose::Endorsement) => AnchorScope::TpmEndorsement,
+            (_, AnchorPurpose::Endorsement) => {
+                let detail = format!("kind `{}` has no anchors for enrolment", kind.as_str());
+                return Err(VerifyError::unsupported("anchor", detail));
+            }
+            (EvidenceKind::Sgx | EvidenceKind::Tdx, _) => AnchorScope::Intel(kind),
+            (EvidenceKind::Nitro, _) => AnchorScope::Nitro,
+            (EvidenceKind::Software, _) => AnchorScope::Software,
+            (EvidenceKind::Snp, _) => {
                 let product = certificate.common_name().as_deref().and_then(AmdProduct::from_ark_name);
                 AnchorScope::Amd(product.ok_or_else(|| {
                     VerifyError::unsupported("anchor", "the common name names no known product, such as `ARK-Milan`")
@@ -135,10 +181,68 @@ impl Anchors {
         Ok(())
     }
 
+    /// Pins one attestation key of a TPM: its SubjectPublicKeyInfo in DER, its TPMT_PUBLIC or its TPM2B_PUBLIC. An operator who pins
+    /// a bare public key vouches for its attributes too; a public area is held against what makes an attestation key.
+    ///
+    /// # Errors
+    /// `unsupported`: a kind other than `tpm`, a reserved name, a duplicate, a key of another type or size; `malformed`: no public
+    /// key; `chain-untrusted.attestation-key`: a public area that is no attestation key's.
+    pub fn pin(&mut self, name: &str, kind: EvidenceKind, key: &[u8]) -> Result<(), VerifyError> {
+        not_reserved(name)?;
+        if kind != EvidenceKind::Tpm {
+            let detail = format!("kind `{}` has no pinned keys", kind.as_str());
+            return Err(VerifyError::unsupported("anchor", detail));
+        }
+        let pin = PinnedKey::read(name, key)?;
+        if self.pins.iter().any(|known| known.key.digest() == pin.key.digest()) {
+            return Err(VerifyError::unsupported("anchor", "this key is pinned already"));
+        }
+        self.pins.push(pin);
+        Ok(())
+    }
+
+    /// The pin of a key with these numbers.
+    pub(crate) fn pinned(&self, key: &PublicKey) -> Option<&PinnedKey> {
+        self.pins.iter().find(|pin| pin.key.digest() == key.digest())
+    }
+
     /// The anchors of one scope.
     pub fn of(&self, scope: AnchorScope) -> impl Iterator<Item = &Anchor> + Clone {
         self.list.iter().filter(move |a| a.scope == scope)
     }
+}
+
+/// A key that an operator pinned.
+#[derive(Debug, Clone)]
+pub(crate) struct PinnedKey {
+    /// The operator's name for it.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// Its public area, where the operator gave that.
+    pub area: Option<PublicArea>,
+}
+
+impl PinnedKey {
+    fn read(name: &str, bytes: &[u8]) -> Result<Self, VerifyError> {
+        // A public area begins with its size or with type 1 or 35, a key in DER with a sequence.
+        if bytes.first() == Some(&0x30) {
+            return Ok(Self { name: name.to_owned(), key: key_of_spki(bytes)?, area: None });
+        }
+        let area = PublicArea::parse(bytes)?;
+        area.check_attestation_key()?;
+        let key = area
+            .public_key()
+            .ok_or_else(|| VerifyError::unsupported("anchor", "the key is none that signatures are checked with"))?;
+        Ok(Self { name: name.to_owned(), key, area: Some(area) })
+    }
+}
+
+fn not_reserved(name: &str) -> Result<(), VerifyError> {
+    if name.is_empty() || name == Anchors::VENDOR {
+        return Err(VerifyError::unsupported("anchor", format!("`{name}` is a reserved name")));
+    }
+    Ok(())
 }
 
 /// A CA certificate that is issued and signed by itself.

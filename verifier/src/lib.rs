@@ -38,12 +38,15 @@ mod scheme;
 mod signatures;
 mod time;
 pub mod tokens;
+pub mod tpm;
 mod verified;
 mod verify;
 
-pub use anchors::{Anchor, AnchorScope, Anchors};
+pub use anchors::{Anchor, AnchorPurpose, AnchorScope, Anchors};
 pub use binding::{Binding, NativeBinding, NativeRequest, native_bind, request_digest};
-pub use endorsements::{AmdProduct, AmdSigner, AmdTcb, CollateralId, Endorsements, IntelTee, PckCa, SignedDocument};
+pub use endorsements::{
+    AmdProduct, AmdSigner, AmdTcb, CollateralId, Endorsements, EnrolledKey, IntelTee, PckCa, SignedDocument,
+};
 pub use error::{Code, VerifyError};
 pub use kinds::EvidenceKind;
 pub use kinds::sgx::baselines::{AZURE_DEFAULT, Baseline, UnknownBaseline, meets_baseline, tcb_baselines};
@@ -52,5 +55,5 @@ pub use memo::Counts;
 pub use options::Options;
 pub use recipient::{RecipientCurve, RecipientKey};
 pub use time::UnixTime;
-pub use verified::{BoundKey, Genuine, InitDataSlot, Revocation, Tcb, TcbStatus, UsedCollateral, Verified};
+pub use verified::{BoundKey, Genuine, InitDataSlot, Revocation, Tcb, TcbStatus, TpmState, UsedCollateral, Verified};
 pub use verify::{Evidence, Outcome, Verifier};

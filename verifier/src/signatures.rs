@@ -15,6 +15,7 @@ use openssl::pkey::{Id, PKey, Public};
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
+use crate::formats::tcg::Bank;
 use crate::formats::x509::Certificate;
 
 /// The groups, made once: making one costs a good part of a signature check.
@@ -89,6 +90,12 @@ pub(crate) enum Algorithm {
     Pkcs1Sha512,
     /// Ed25519, 64 bytes; tokens only. RFC 8032 section 5.1.
     Ed25519,
+    /// A TPM's RSASSA-PKCS1-v1_5 with this hash.
+    TpmRsassa(Bank),
+    /// A TPM's RSASSA-PSS, MGF1 with the same hash, a salt of the TPM's choice. TPM library, part 1, B.7.
+    TpmRsapss(Bank),
+    /// A TPM's ECDSA on the key's curve with this hash, r ‖ s big-endian, each as long as the order.
+    TpmEcdsa(Bank),
 }
 
 impl Algorithm {
@@ -106,6 +113,9 @@ impl Algorithm {
             Algorithm::Pkcs1Sha384 => 10,
             Algorithm::Pkcs1Sha512 => 11,
             Algorithm::Ed25519 => 12,
+            Algorithm::TpmRsassa(hash) => 0x20 + hash as u8,
+            Algorithm::TpmRsapss(hash) => 0x28 + hash as u8,
+            Algorithm::TpmEcdsa(hash) => 0x30 + hash as u8,
         }
     }
 }
@@ -183,6 +193,15 @@ impl PublicKey {
         }
     }
 
+    /// SHA-256 of the key's SubjectPublicKeyInfo in DER, in the one form that OpenSSL writes. `None` only if OpenSSL fails.
+    pub fn spki_sha256(&self) -> Option<[u8; 32]> {
+        let der = match self {
+            Self::P256(key, _) | Self::P384(key, _) | Self::P521(key, _) => key.public_key_to_der(),
+            Self::Ed25519(key, _) | Self::Rsa(key, _) => key.public_key_to_der(),
+        };
+        der.ok().map(|der| openssl::sha::sha256(&der))
+    }
+
     /// Whether `signature` over `message` is right. A key of another type than the algorithm's is simply wrong.
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match (algorithm, self) {
@@ -200,6 +219,12 @@ impl PublicKey {
             }
             (Algorithm::P521Raw, Self::P521(key, _)) => {
                 ecdsa(key, &openssl::sha::sha512(message), raw_signature(signature, 66))
+            }
+            (Algorithm::TpmEcdsa(hash), Self::P256(key, _)) => {
+                ecdsa(key, &hash.digest(&[message]), raw_signature(signature, 32))
+            }
+            (Algorithm::TpmEcdsa(hash), Self::P384(key, _)) => {
+                ecdsa(key, &hash.digest(&[message]), raw_signature(signature, 48))
             }
             (Algorithm::Ed25519, Self::Ed25519(key, _)) => ed25519(key, message, signature).unwrap_or(false),
             (_, Self::Rsa(key, _)) => rsa(algorithm, key, message, signature).unwrap_or(false),
@@ -256,13 +281,16 @@ fn rsa(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, openssl::error::ErrorStack> {
+    let fixed = RsaPssSaltlen::custom;
     let (digest, salt) = match algorithm {
         Algorithm::Pkcs1Sha256 => (MessageDigest::sha256(), None),
         Algorithm::Pkcs1Sha384 => (MessageDigest::sha384(), None),
         Algorithm::Pkcs1Sha512 => (MessageDigest::sha512(), None),
-        Algorithm::PssSha256 => (MessageDigest::sha256(), Some(32)),
-        Algorithm::PssSha384 => (MessageDigest::sha384(), Some(48)),
-        Algorithm::PssSha512 => (MessageDigest::sha512(), Some(64)),
+        Algorithm::PssSha256 => (MessageDigest::sha256(), Some(fixed(32))),
+        Algorithm::PssSha384 => (MessageDigest::sha384(), Some(fixed(48))),
+        Algorithm::PssSha512 => (MessageDigest::sha512(), Some(fixed(64))),
+        Algorithm::TpmRsassa(hash) => (digest_of(hash), None),
+        Algorithm::TpmRsapss(hash) => (digest_of(hash), Some(ANY_SALT)),
         _ => return Ok(false),
     };
     let mut verifier = Verifier::new(digest, key)?;
@@ -271,10 +299,22 @@ fn rsa(
         Some(salt) => {
             verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
             verifier.set_rsa_mgf1_md(digest)?;
-            verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt))?;
+            verifier.set_rsa_pss_saltlen(salt)?;
         }
     }
     verifier.verify_oneshot(signature, message)
+}
+
+/// The salt is as long as the signature says: RSA_PSS_SALTLEN_AUTO when checking.
+const ANY_SALT: RsaPssSaltlen = RsaPssSaltlen::MAXIMUM_LENGTH;
+
+fn digest_of(hash: Bank) -> MessageDigest {
+    match hash {
+        Bank::Sha1 => MessageDigest::sha1(),
+        Bank::Sha256 => MessageDigest::sha256(),
+        Bank::Sha384 => MessageDigest::sha384(),
+        Bank::Sha512 => MessageDigest::sha512(),
+    }
 }
 
 #[cfg(test)]

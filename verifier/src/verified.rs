@@ -137,6 +137,22 @@ pub struct UsedCollateral {
     pub not_after: UnixTime,
 }
 
+/// How far a TPM is, by its own word under its attestation key. Counters may be shifted by a constant of the key: only two states of
+/// one key compare, modulo 2^32.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmState {
+    /// The attestation key: its name in hex, or the SHA-256 of its SubjectPublicKeyInfo where only that is known.
+    pub key: String,
+    /// Resets of the TPM.
+    pub reset_count: u32,
+    /// Resumes since the last reset.
+    pub restart_count: u32,
+    /// Milliseconds that it was powered.
+    pub clock: u64,
+    /// No greater clock was ever shown.
+    pub safe: bool,
+}
+
 /// Genuine evidence: signatures, chains, dates, revocation and binding hold. Whether it is *accepted* is another question.
 #[derive(Debug, Clone)]
 pub struct Genuine {
@@ -154,6 +170,8 @@ pub struct Genuine {
     pub(crate) init_data: InitDataSlot,
     pub(crate) bound: BoundKey,
     pub(crate) signed: Option<[u8; 32]>,
+    pub(crate) sha1: Option<VerifyError>,
+    pub(crate) tpm: Option<TpmState>,
 }
 
 impl Genuine {
@@ -174,6 +192,8 @@ impl Genuine {
             init_data: InitDataSlot::None,
             bound,
             signed: None,
+            sha1: None,
+            tpm: None,
         }
     }
 
@@ -213,6 +233,10 @@ impl Genuine {
     /// chain, a table. The same evidence has it in any wrapping, and no other has it.
     pub fn signed_sha256(&self) -> Option<&[u8; 32]> {
         self.signed.as_ref()
+    }
+    /// Clock and counters of a TPM, to be held against those seen last of the same key.
+    pub fn tpm(&self) -> Option<&TpmState> {
+        self.tpm.as_ref()
     }
     /// The key in the evidence.
     pub fn bound_key(&self) -> &BoundKey {
@@ -263,8 +287,13 @@ impl Genuine {
         claims
     }
 
-    /// Why the options do not accept this, if they do not: the only two grounds are debug and TCB status.
+    /// Why the options do not accept this, if they do not: the only grounds are debug, SHA-1 and TCB status.
     pub(crate) fn refused_by(&self, options: &Options) -> Option<VerifyError> {
+        if let Some(why) = &self.sha1
+            && !options.allow_sha1
+        {
+            return Some(why.clone());
+        }
         if self.debug && !options.allow_debug {
             return Some(VerifyError::debug(
                 "evidence",

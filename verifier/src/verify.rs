@@ -15,15 +15,12 @@ use crate::scheme::Given;
 use crate::time::UnixTime;
 use crate::verified::{Genuine, Verified};
 
-/// The largest piece of evidence that is looked at, in bytes.
-const MAX_EVIDENCE: usize = 1 << 20;
-
 /// Evidence as it arrived: nothing about it is known yet. RFC 9334 section 2.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// What the sender says it is.
     pub kind: EvidenceKind,
-    /// The bytes as the hardware gave them, at most 1 MiB.
+    /// The bytes as the hardware gave them, at most [`EvidenceKind::max_bytes`].
     pub bytes: &'a [u8],
 }
 
@@ -34,10 +31,10 @@ pub enum Outcome {
     Wants(Vec<CollateralId>),
     /// Genuine, bound and accepted.
     Verified(Verified),
-    /// Genuine and bound, but its debug bit or TCB status is not accepted by the options: refused with `why`; the claims may
+    /// Genuine and bound, but its debug bit, TCB status or hashes are not accepted by the options: refused with `why`; the claims may
     /// still be shown.
     NotAccepted {
-        /// The refusal: `debug-rejected` or `tcb-rejected`.
+        /// The refusal: `debug-rejected`, `tcb-rejected`, or `unsupported` for SHA-1.
         why: VerifyError,
         /// What the evidence says; cannot be used to release anything.
         shown: Box<Genuine>,
@@ -87,7 +84,7 @@ impl Verifier {
         options: &Options,
         now: UnixTime,
     ) -> Result<Outcome, VerifyError> {
-        bounded(evidence.bytes)?;
+        bounded(evidence.kind, evidence.bytes)?;
         let parsed = evidence.kind.scheme().parse(evidence.bytes)?;
         let given = Given { anchors: &self.anchors, binding, held, options, now, memo: &self.memo };
         let wants = parsed.wants(&given)?;
@@ -106,14 +103,15 @@ impl Verifier {
     /// # Errors
     /// Bytes that do not parse as `evidence.kind`.
     pub fn inspect(evidence: &Evidence<'_>) -> Result<Map<String, Value>, VerifyError> {
-        bounded(evidence.bytes)?;
+        bounded(evidence.kind, evidence.bytes)?;
         Ok(evidence.kind.scheme().parse(evidence.bytes)?.inspect())
     }
 }
 
-pub(crate) fn bounded(bytes: &[u8]) -> Result<(), VerifyError> {
-    if bytes.len() > MAX_EVIDENCE {
-        return Err(VerifyError::too_large("evidence", format!("{} bytes, at most {MAX_EVIDENCE}", bytes.len())));
+pub(crate) fn bounded(kind: EvidenceKind, bytes: &[u8]) -> Result<(), VerifyError> {
+    let most = kind.max_bytes();
+    if bytes.len() > most {
+        return Err(VerifyError::too_large("evidence", format!("{} bytes, at most {most}", bytes.len())));
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ fn check_vendor(quote: &Quote<'_>) -> Result<(), VerifyError> {
 }
 
 fn rules(part: &'static str, intermediates: usize, now: UnixTime) -> ChainRules {
-    ChainRules { part, algorithms: &[Algorithm::P256Der], intermediates, now }
+    ChainRules { part, algorithms: &[Algorithm::P256Der], intermediates, now, leaf_extensions: &[] }
 }
 
 /// The quote's chain, read once for both questions that are asked of a quote.

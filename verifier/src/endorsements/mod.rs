@@ -4,6 +4,7 @@
 //! are only hints until a verification has checked their signatures, dates and fit.
 
 mod archive;
+mod enrolled;
 mod id;
 mod recognise;
 
@@ -14,6 +15,7 @@ use crate::error::VerifyError;
 use crate::formats::x509::Crl;
 use crate::memo::Memo;
 
+pub use enrolled::EnrolledKey;
 pub use id::{AmdProduct, AmdSigner, AmdTcb, CollateralId, IntelTee, PckCa};
 
 /// A document that Intel signs as text: TCB info or QE identity, with its signature and the certificates of its signer.
@@ -73,6 +75,7 @@ pub struct Endorsements {
     qe_identities: Vec<Arc<SignedDocument>>,
     certificates: Vec<Arc<Bytes>>,
     crls: Vec<Arc<Bytes>>,
+    enrolled: Vec<Arc<EnrolledKey>>,
 }
 
 /// The most pieces of one sort that a set may hold.
@@ -109,6 +112,9 @@ impl Endorsements {
         for b in &other.crls {
             share(&mut self.crls, b);
         }
+        for key in &other.enrolled {
+            self.add_enrolled(Arc::clone(key));
+        }
     }
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
@@ -116,15 +122,30 @@ impl Endorsements {
             && self.qe_identities.is_empty()
             && self.certificates.is_empty()
             && self.crls.is_empty()
+            && self.enrolled.is_empty()
     }
     /// How many pieces are held.
     pub fn len(&self) -> usize {
-        [self.tcb_infos.len(), self.qe_identities.len(), self.certificates.len(), self.crls.len()].iter().sum()
+        [self.tcb_infos.len(), self.qe_identities.len(), self.certificates.len(), self.crls.len(), self.enrolled.len()]
+            .iter()
+            .sum()
     }
     /// Whether the same TCB info, QE identity, certificate or list is held already, by the SHA-256 of its bytes.
     pub fn holds(&self, digest: &[u8; 32]) -> bool {
         self.tcb_infos.iter().chain(&self.qe_identities).any(|d| d.digest == *digest)
             || self.certificates.iter().chain(&self.crls).any(|b| b.digest == *digest)
+    }
+
+    /// Adds a key of a machine that was enrolled; the last of a name counts.
+    pub fn add_enrolled(&mut self, key: Arc<EnrolledKey>) {
+        self.enrolled.retain(|known| known.public.name() != key.public.name());
+        if self.enrolled.len() < MAX_PIECES {
+            self.enrolled.push(key);
+        }
+    }
+    /// The enrolled key with this name.
+    pub(crate) fn enrolled(&self, name: &[u8]) -> Option<&EnrolledKey> {
+        self.enrolled.iter().map(Arc::as_ref).find(|key| key.public.name() == name)
     }
 
     pub(crate) fn tcb_infos(&self) -> &[Arc<SignedDocument>] {

@@ -56,6 +56,33 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(*self.array(field)?))
     }
 
+    /// One byte.
+    pub fn u8(&mut self, field: &str) -> Result<u8, VerifyError> {
+        Ok(u8::from_be_bytes(*self.array(field)?))
+    }
+    /// A big-endian 16-bit number.
+    pub fn u16_be(&mut self, field: &str) -> Result<u16, VerifyError> {
+        Ok(u16::from_be_bytes(*self.array(field)?))
+    }
+    /// A big-endian 32-bit number.
+    pub fn u32_be(&mut self, field: &str) -> Result<u32, VerifyError> {
+        Ok(u32::from_be_bytes(*self.array(field)?))
+    }
+    /// A big-endian 64-bit number.
+    pub fn u64_be(&mut self, field: &str) -> Result<u64, VerifyError> {
+        Ok(u64::from_be_bytes(*self.array(field)?))
+    }
+
+    /// Bytes behind their length in 16 bits big-endian, at most `most` of them: a TPM2B.
+    pub fn sized_be(&mut self, field: &str, most: usize) -> Result<&'a [u8], VerifyError> {
+        let length = usize::from(self.u16_be(field)?);
+        if length > most {
+            let detail = format!("`{field}` has {length} bytes, at most {most}");
+            return Err(VerifyError::malformed(self.part, detail));
+        }
+        self.take(length, field)
+    }
+
     /// What is left.
     pub fn rest(&self) -> &'a [u8] {
         self.rest

@@ -5,5 +5,7 @@ pub(crate) mod bytes;
 pub(crate) mod cbor;
 pub(crate) mod cose;
 pub(crate) mod jose;
+pub(crate) mod json;
 pub(crate) mod tcg;
+pub(crate) mod tpm;
 pub(crate) mod x509;

@@ -5,6 +5,7 @@ pub(crate) mod sgx;
 pub(crate) mod snp;
 pub(crate) mod software;
 pub(crate) mod tdx;
+pub(crate) mod tpm;
 
 use crate::error::VerifyError;
 use crate::scheme::Scheme;
@@ -20,13 +21,15 @@ pub enum EvidenceKind {
     Snp,
     /// AWS Nitro Enclaves attestation document.
     Nitro,
+    /// Quote of a TPM 2.0, whose attestation key an enrolment, a certificate or a pin vouches for.
+    Tpm,
     /// The software attester: no hardware, for demonstrations and tests; no built-in anchor.
     Software,
 }
 
 impl EvidenceKind {
     /// Every kind.
-    pub const ALL: &'static [EvidenceKind] = &[Self::Sgx, Self::Tdx, Self::Snp, Self::Nitro, Self::Software];
+    pub const ALL: &'static [EvidenceKind] = &[Self::Sgx, Self::Tdx, Self::Snp, Self::Nitro, Self::Tpm, Self::Software];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -35,7 +38,16 @@ impl EvidenceKind {
             Self::Tdx => "tdx",
             Self::Snp => "snp",
             Self::Nitro => "nitro",
+            Self::Tpm => "tpm",
             Self::Software => "software",
+        }
+    }
+
+    /// The largest piece of evidence that is looked at, in bytes: a TPM's comes with its event logs.
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::Tpm => 8 << 20,
+            Self::Sgx | Self::Tdx | Self::Snp | Self::Nitro | Self::Software => 1 << 20,
         }
     }
 
@@ -56,7 +68,7 @@ impl EvidenceKind {
     /// # Errors
     /// `malformed`, `unsupported` or `too-large`, as [`crate::Verifier::verify`] would refuse them.
     pub fn check_layout(self, bytes: &[u8]) -> Result<(), VerifyError> {
-        crate::verify::bounded(bytes)?;
+        crate::verify::bounded(self, bytes)?;
         self.scheme().parse(bytes).map(drop)
     }
 
@@ -66,6 +78,7 @@ impl EvidenceKind {
             Self::Tdx => &tdx::Tdx,
             Self::Snp => &snp::Snp,
             Self::Nitro => &nitro::Nitro,
+            Self::Tpm => &tpm::Tpm,
             Self::Software => &software::Software,
         }
     }

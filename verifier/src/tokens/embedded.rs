@@ -12,8 +12,8 @@ use base64::{DecodeError, Engine as _};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::json;
 use crate::formats::jose;
+use crate::formats::json;
 use crate::formats::x509::{Certificate, subject_public_key_info};
 use crate::signatures::{Algorithm, PublicKey, certificate_signed_by};
 

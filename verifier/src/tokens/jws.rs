@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::algorithm::JwsAlgorithm;
 use super::fault::TokenFault;
-use super::json::{self, JsonFault};
 use super::jwk::{Key, sound_kid};
 use super::keys::KeySet;
 use crate::formats::jose::Compact;
+use crate::formats::json::{self, JsonFault};
 
 /// The most bytes of a token.
 pub const MAX_TOKEN: usize = 64 * 1024;

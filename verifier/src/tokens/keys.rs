@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::algorithm::JwsAlgorithm;
 use super::fault::TokenFault;
-use super::json::{self, JsonFault};
 use super::jwk::{Entry, Key};
 use crate::error::VerifyError;
+use crate::formats::json::{self, JsonFault};
 use crate::signatures::PublicKey;
 
 const PART: &str = "key-set";

@@ -31,7 +31,6 @@
 mod algorithm;
 mod embedded;
 mod fault;
-mod json;
 mod jwk;
 mod jws;
 mod jwt;

@@ -6,7 +6,9 @@ use der::asn1::ObjectIdentifier;
 use der::oid::AssociatedOid;
 use der::{AnyRef, Decode, Encode, SliceReader};
 use x509_cert::Certificate as Parsed;
-use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
+};
 
 use crate::error::VerifyError;
 use crate::signatures::{Algorithm, PublicKey};
@@ -17,6 +19,8 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// Keys that only decrypt: some makers of TPMs write their endorsement keys so. RFC 4055 section 4.
+const RSAES_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -192,6 +196,22 @@ impl Certificate {
     pub fn may_sign_data(&self) -> bool {
         self.usage.as_ref().is_none_or(KeyUsage::digital_signature)
     }
+    /// Whether its key may protect other keys: key usage, where present, says key encipherment or key agreement.
+    pub fn may_protect_keys(&self) -> bool {
+        self.usage.as_ref().is_none_or(|usage| usage.key_encipherment() || usage.key_agreement())
+    }
+    /// Whether there is a key usage.
+    pub fn has_key_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+    /// What the extended key usage says; `None`: there is none, or it does not parse.
+    pub fn extended_usages(&self) -> Option<Vec<ObjectIdentifier>> {
+        known::<ExtendedKeyUsage>(&self.extensions).ok()?.map(|usage| usage.0)
+    }
+    /// Whether there is an extended key usage at all.
+    pub fn has_extended_usage(&self) -> bool {
+        self.extension(&ExtendedKeyUsage::OID).is_some()
+    }
     /// How many CA certificates may stand below it; `None`: no limit.
     pub fn path_length(&self) -> Option<u8> {
         self.basic.as_ref().and_then(|b| b.path_len_constraint)
@@ -260,7 +280,7 @@ fn public_key(info: &x509_cert::spki::SubjectPublicKeyInfoOwned) -> Result<Publi
         }
         return PublicKey::from_point(bytes).ok_or_else(|| unsupported("the point is not on the curve"));
     }
-    if info.algorithm.oid == RSA || info.algorithm.oid == RSASSA_PSS {
+    if [RSA, RSASSA_PSS, RSAES_OAEP].contains(&info.algorithm.oid) {
         let (n, e) = rsa_numbers(bytes).map_err(|_| unsupported("the rsa key does not parse"))?;
         return PublicKey::from_rsa(n, e).ok_or_else(|| unsupported("the rsa key is outside 2048 to 4096 bits"));
     }
@@ -275,6 +295,16 @@ pub(crate) fn rsa_numbers(bytes: &[u8]) -> Result<(&[u8], &[u8]), der::Error> {
         let e = der::asn1::UintRef::decode(reader)?;
         Ok((n.as_bytes(), e.as_bytes()))
     })
+}
+
+/// A key of its SubjectPublicKeyInfo in DER, with nothing after it.
+///
+/// # Errors
+/// `malformed.certificate-key`; `unsupported.certificate-key` as in a certificate.
+pub(crate) fn key_of_spki(der: &[u8]) -> Result<PublicKey, VerifyError> {
+    let info = x509_cert::spki::SubjectPublicKeyInfoOwned::from_der(der)
+        .map_err(|_| VerifyError::malformed("certificate-key", "not a public key in der"))?;
+    public_key(&info)
 }
 
 /// The SubjectPublicKeyInfo of a certificate, as it stands in it. RFC 5280 section 4.1.
@@ -293,7 +323,7 @@ pub(crate) fn only_common_name(name: &[u8]) -> Option<String> {
 
 /// RSASSA-PKCS1-v1_5 as it stands on certificates of token and policy signers. No technology of attestation uses it: each fixes
 /// its own list.
-fn pkcs1(id: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Algorithm> {
+pub(super) fn pkcs1(id: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Algorithm> {
     match id.oid {
         RSA_SHA256 => Some(Algorithm::Pkcs1Sha256),
         RSA_SHA384 => Some(Algorithm::Pkcs1Sha384),

@@ -30,6 +30,8 @@ pub(crate) struct ChainRules {
     pub intermediates: usize,
     /// Whether dates are judged at all: AMD and AWS and Intel all do.
     pub now: UnixTime,
+    /// Extensions that may be critical on the leaf, because the caller reads them.
+    pub leaf_extensions: &'static [ObjectIdentifier],
 }
 
 /// A chain that holds: every signature, date and constraint, from the leaf to the anchor.
@@ -69,7 +71,7 @@ pub(crate) fn verify_chain<'a>(
 ) -> Result<VerifiedChain, VerifyError> {
     let mut links = vec![Arc::clone(leaf)];
     let mut current = Arc::clone(leaf);
-    in_force(&current, rules)?;
+    in_force(&current, rules.leaf_extensions, rules)?;
     loop {
         let mut named = anchors.clone().filter(|a| a.certificate().subject() == current.issuer());
         // Two anchors may share a name: the certificate says which key it means.
@@ -77,7 +79,7 @@ pub(crate) fn verify_chain<'a>(
         if let Some(anchor) = keyed.or_else(|| named.next()) {
             let root = anchor.certificate();
             issued_by(&current, root, links.len().saturating_sub(1), rules, memo)?;
-            in_force(root, rules)?;
+            in_force(root, &[], rules)?;
             links.push(Arc::clone(root));
             return Ok(VerifiedChain::assertion(links, anchor));
         }
@@ -89,13 +91,13 @@ pub(crate) fn verify_chain<'a>(
             .find(|c| c.subject() == current.issuer() && links.iter().all(|l| l.digest() != c.digest()))
             .ok_or_else(|| VerifyError::chain(rules.part, "no path leads to a configured trust anchor"))?;
         issued_by(&current, issuer, links.len().saturating_sub(1), rules, memo)?;
-        in_force(issuer, rules)?;
+        in_force(issuer, &[], rules)?;
         links.push(Arc::clone(issuer));
         current = Arc::clone(issuer);
     }
 }
 
-fn in_force(certificate: &Certificate, rules: &ChainRules) -> Result<(), VerifyError> {
+fn in_force(certificate: &Certificate, read: &[ObjectIdentifier], rules: &ChainRules) -> Result<(), VerifyError> {
     let name = certificate.common_name().unwrap_or_default();
     if rules.now < certificate.not_before() {
         let from = certificate.not_before();
@@ -105,7 +107,8 @@ fn in_force(certificate: &Certificate, rules: &ChainRules) -> Result<(), VerifyE
         let until = certificate.not_after();
         return Err(VerifyError::chain(rules.part, format!("certificate `{name}` ended on {until}")));
     }
-    match certificate.extensions().iter().find(|e| e.critical && !UNDERSTOOD.contains(&e.id)) {
+    let understood = |id| UNDERSTOOD.contains(id) || read.contains(id);
+    match certificate.extensions().iter().find(|e| e.critical && !understood(&e.id)) {
         None => Ok(()),
         Some(e) => Err(VerifyError::chain(
             rules.part,

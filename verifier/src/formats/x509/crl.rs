@@ -6,12 +6,14 @@ use der::asn1::ObjectIdentifier;
 use der::{AnyRef, Decode, Encode, SliceReader};
 use x509_cert::crl::CertificateList;
 
-use super::Certificate;
-use super::certificate::algorithm;
-use crate::error::VerifyError;
+use super::certificate::{algorithm, pkcs1};
+use super::{Certificate, VerifiedChain};
+use crate::endorsements::Endorsements;
+use crate::error::{Code, VerifyError};
 use crate::memo::Memo;
 use crate::signatures::Algorithm;
 use crate::time::UnixTime;
+use crate::verified::Revocation;
 
 const MAX_CRL: usize = 4 * 1024 * 1024;
 const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
@@ -76,7 +78,7 @@ impl Crl {
             number,
             serials,
             unknown_critical,
-            algorithm: algorithm(&parsed.signature_algorithm),
+            algorithm: algorithm(&parsed.signature_algorithm).or_else(|| pkcs1(&parsed.signature_algorithm)),
             signature: parsed.signature.as_bytes().map(<[u8]>::to_vec).unwrap_or_default(),
         })
     }
@@ -159,4 +161,50 @@ fn signed_bytes(der: &[u8]) -> Result<Vec<u8>, der::Error> {
     AnyRef::decode(&mut inside)?;
     let length = usize::try_from(der::Reader::position(&inside))?;
     Ok(outer.value().get(..length).unwrap_or_default().to_vec())
+}
+
+/// What the look at held revocation lists gave.
+pub(crate) struct Listed {
+    /// Whether every link that is no root was looked up.
+    pub revocation: Revocation,
+    /// The earliest end of the lists that counted.
+    pub not_after: UnixTime,
+}
+
+/// The most revocation lists of one issuer that are looked at.
+const MAX_LISTS: usize = 8;
+
+/// Looks every link of a chain up on the lists that are held of its issuer. Where none is held of some issuer, the chain is
+/// `NotChecked` as a whole.
+///
+/// # Errors
+/// `revoked` with this part where any list in force says so; else the fault of the first list of an issuer of which none can be used.
+pub(crate) fn check_listed(
+    chain: &VerifiedChain,
+    held: &Endorsements,
+    part: &'static str,
+    now: UnixTime,
+    memo: &Memo,
+) -> Result<Listed, VerifyError> {
+    let mut looked = Listed { revocation: Revocation::Checked, not_after: UnixTime::FOREVER };
+    let lists: Vec<_> = held.crls().iter().filter_map(|bytes| bytes.crl(memo).ok()).collect();
+    let mut refused = None;
+    for (certificate, issuer) in chain.issued() {
+        let (mut used, mut fault) = (false, None);
+        for list in lists.iter().filter(|list| list.issuer() == issuer.subject()).take(MAX_LISTS) {
+            match check_crl(certificate, issuer, list, part, now, memo) {
+                Ok(()) => {
+                    used = true;
+                    looked.not_after = looked.not_after.min(list.next_update().unwrap_or(UnixTime::FOREVER));
+                }
+                Err(why) if why.kind() == Code::Revoked => return Err(why),
+                Err(why) => drop(fault.get_or_insert(why)),
+            }
+        }
+        if !used {
+            looked.revocation = Revocation::NotChecked;
+            refused = refused.or(fault);
+        }
+    }
+    refused.map_or(Ok(looked), Err)
 }

@@ -5,6 +5,6 @@ mod chain;
 mod crl;
 pub(crate) mod pem;
 
-pub(crate) use certificate::{Certificate, only_common_name, rsa_numbers, subject_public_key_info};
+pub(crate) use certificate::{Certificate, key_of_spki, only_common_name, rsa_numbers, subject_public_key_info};
 pub(crate) use chain::{ChainRules, VerifiedChain, verify_chain};
-pub(crate) use crl::{Crl, check_crl};
+pub(crate) use crl::{Crl, check_crl, check_listed};

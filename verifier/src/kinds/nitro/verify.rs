@@ -75,8 +75,13 @@ fn check_chain(document: &Document<'_>, given: &Given<'_>) -> Result<VerifiedCha
         upwards.push(given.memo.certificate(der)?);
     }
     in_order(&leaf, &upwards, &root)?;
-    let rules =
-        ChainRules { part: CHAIN, algorithms: &[Algorithm::P384Der], intermediates: INTERMEDIATES, now: given.now };
+    let rules = ChainRules {
+        part: CHAIN,
+        algorithms: &[Algorithm::P384Der],
+        intermediates: INTERMEDIATES,
+        now: given.now,
+        leaf_extensions: &[],
+    };
     let chain = verify_chain(&leaf, &upwards, pinned.into_iter(), &rules, given.memo)?;
     if chain.links.len() != upwards.len().saturating_add(2) {
         return Err(VerifyError::chain(CHAIN, "a certificate of `cabundle` is not on the path"));

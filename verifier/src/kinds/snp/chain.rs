@@ -27,7 +27,13 @@ pub(super) fn verify(
     given: &Given<'_>,
 ) -> Result<VerifiedChain, VerifyError> {
     let product = candidate.vek.product;
-    let rules = ChainRules { part: PART, algorithms: &[Algorithm::PssSha384], intermediates: 1, now: given.now };
+    let rules = ChainRules {
+        part: PART,
+        algorithms: &[Algorithm::PssSha384],
+        intermediates: 1,
+        now: given.now,
+        leaf_extensions: &[],
+    };
     let mut refused = None;
     let held = certificates.issuers(candidate).into_iter();
     let embedded = std::iter::once_with(|| certificates.embedded_issuer(candidate, given)).flatten();

@@ -74,6 +74,7 @@ fn check_chain(statement: &Statement<'_>, given: &Given<'_>) -> Result<VerifiedC
         algorithms: &[Algorithm::P256Der, Algorithm::P384Der],
         intermediates: MAX_CHAIN,
         now: given.now,
+        leaf_extensions: &[],
     };
     let chain = verify_chain(leaf, issuers, anchors.into_iter(), &rules, given.memo)?;
     // All but the anchor must be what was sent, in the order in which it was sent.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::Issuer;
 use super::judge::{self, Checked, Rules, text};
 use super::reading::{Reading, dbgstat, debug};
+use crate::formats::json::{self, JsonFault};
 use crate::time::UnixTime;
 use crate::tokens::algorithm::JwsAlgorithm;
 use crate::tokens::fault::TokenFault;
-use crate::tokens::json::{self, JsonFault};
 
 /// ES384 alone, an hour, no `typ`, no audience.
 pub(super) const RULES: Rules = Rules {

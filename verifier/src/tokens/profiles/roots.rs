@@ -86,7 +86,13 @@ impl TokenRoots {
         let given: Result<Vec<_>, _> = given.iter().map(|der| Certificate::parse(der).map(Arc::new)).collect();
         let given = given.map_err(|_| refused("a certificate of `x5c` does not parse"))?;
         let (leaf, above) = given.split_first().ok_or_else(|| refused("`x5c` is empty"))?;
-        let rules = ChainRules { part: PART, algorithms: ALGORITHMS, intermediates: MAX_INTERMEDIATES, now };
+        let rules = ChainRules {
+            part: PART,
+            algorithms: ALGORITHMS,
+            intermediates: MAX_INTERMEDIATES,
+            now,
+            leaf_extensions: &[],
+        };
         let chain = verify_chain(leaf, above, pinned.anchors.iter(), &rules, &pinned.memo)
             .map_err(|_| refused("its chain does not hold now under a root pinned for the issuer"))?;
         let path: Vec<_> = chain.links.iter().map(|link| link.digest()).collect();

@@ -122,7 +122,8 @@ fn check_chain(header: &Header<'_>, now: UnixTime, memo: &Memo) -> Result<(Verif
         None => now,
     };
     let anchor = Anchor::of_issuer(header.issuer, Arc::clone(root));
-    let rules = ChainRules { part: CHAIN, algorithms: ALGORITHMS, intermediates: MAX_CHAIN, now: at };
+    let rules =
+        ChainRules { part: CHAIN, algorithms: ALGORITHMS, intermediates: MAX_CHAIN, now: at, leaf_extensions: &[] };
     let chain = verify_chain(signer, between, std::iter::once(&anchor), &rules, memo)?;
     if !chain.links.iter().map(|link| link.digest()).eq(links.iter().map(|link| link.digest())) {
         return Err(VerifyError::chain(CHAIN, "`x5chain` is not the path in order, the signer first"));

@@ -15,7 +15,7 @@ const MAX_MEMBERS: usize = 4_096;
 
 /// Why a text is no strict JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JsonFault {
+pub(crate) enum JsonFault {
     /// Not JSON, or not strictly.
     Malformed,
     /// Too deep or too many.
@@ -25,7 +25,7 @@ pub(super) enum JsonFault {
 }
 
 /// Reads one object.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
     match value(bytes)? {
         Value::Object(members) => Ok(members),
         _ => Err(JsonFault::Malformed),
@@ -33,7 +33,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
 }
 
 /// Reads one text of any kind, as strictly.
-pub(super) fn value(bytes: &[u8]) -> Result<Value, JsonFault> {
+pub(crate) fn value(bytes: &[u8]) -> Result<Value, JsonFault> {
     let budget = Budget { left: Cell::new(MAX_MEMBERS), spent: Cell::new(false) };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = Strict { budget: &budget, depth: 0 }.deserialize(&mut reader).and_then(|value| {
