@@ -36,5 +36,6 @@ pub mod intel;
 pub mod keys;
 pub mod nitro;
 pub mod software;
+pub mod tcg;
 pub mod uvm;
 pub mod x509;
