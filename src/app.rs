@@ -1,6 +1,7 @@
 //! The composition root: settings in, a broker with its store, verifier and library out. The only file that names every concrete
 //! type.
 
+pub mod anchors;
 mod identity;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
-use keygate_verifier::{Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
+use keygate_verifier::{AnchorPurpose, Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
 use crate::broker::{Broker, Code, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
 use crate::clock::{Clock as _, SystemClock};
@@ -79,7 +80,7 @@ impl App {
         })?;
         let file = settings.path(&settings.store.file);
         let keystore = Keystore::open(&file, &root, now.secs()).map_err(|e| store_error(&file, &e))?;
-        let verifier = Verifier::new(anchors(&settings)?);
+        let verifier = Verifier::new(trusted(&settings)?);
         let library = Arc::new(Library::new(library(&settings)?));
         let identity = Arc::new(identity::identity(&settings)?);
         let newest = keystore.status().newest_time;
@@ -164,7 +165,7 @@ pub fn store_error(file: &Path, error: &KeystoreError) -> AppError {
 }
 
 /// The vendors' anchors and the operator's.
-fn anchors(settings: &Settings) -> Result<Anchors, AppError> {
+fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
     let invalid = |what: String, help: &str| AppError::Config(SettingsError::new(what, help));
     let mut anchors =
         Anchors::vendor().map_err(|e| invalid(e.to_string(), "this binary is damaged: install it again"))?;
@@ -172,22 +173,20 @@ fn anchors(settings: &Settings) -> Result<Anchors, AppError> {
         let path = settings.path(&anchor.file);
         let what = |why: String| format!("trust anchor `{}`: {why}", anchor.name);
         let kind = EvidenceKind::parse(&anchor.kind).ok_or_else(|| {
-            invalid(what(format!("`{}` is no kind of evidence", anchor.kind)), "one of sgx, tdx, snp, nitro, software")
+            invalid(
+                what(format!("`{}` is no kind of evidence", anchor.kind)),
+                "one of sgx, tdx, snp, nitro, tpm, software",
+            )
         })?;
         let bytes = std::fs::read(&path).map_err(|e| {
             invalid(what(format!("cannot read `{}`: {e}", path.display())), "mend `trust_anchors.file`")
         })?;
-        let ders = certificates(&bytes).ok_or_else(|| {
-            invalid(what(format!("`{}` holds no certificate", path.display())), "give a PEM or DER file")
+        // Looked at when the settings were read.
+        let purpose = AnchorPurpose::parse(&anchor.purpose).unwrap_or(AnchorPurpose::Attestation);
+        anchors::add_file(&mut anchors, &anchor.name, kind, purpose, &bytes).map_err(|e| {
+            let help = "an anchor is a self-signed CA certificate, PEM or DER, or for tpm a public key; give its kind as `kind`";
+            invalid(what(format!("`{}`: {e}", path.display())), help)
         })?;
-        for der in ders {
-            anchors.add(&anchor.name, kind, &der).map_err(|e| {
-                invalid(
-                    what(e.detail().to_owned()),
-                    "an anchor is a self-signed CA certificate; give its kind as `kind`",
-                )
-            })?;
-        }
     }
     Ok(anchors)
 }

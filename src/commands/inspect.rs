@@ -22,7 +22,7 @@ type Members = Map<String, Value>;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  keygate inspect quote.bin\n  keygate inspect --kind token attestation.jwt")]
 pub struct InspectArgs {
-    /// What it is: sgx, tdx, snp, nitro, software, token, release, or auto.
+    /// What it is: sgx, tdx, snp, nitro, tpm, software, token, release, or auto.
     #[arg(long, default_value = "auto")]
     kind: String,
     /// The evidence, token or answer, or `-` for standard input.

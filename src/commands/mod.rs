@@ -10,6 +10,7 @@ mod connect;
 mod credential;
 mod demo;
 mod deny;
+mod document;
 mod identity;
 mod init;
 mod inspect;

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keygate_verifier::{
-    Anchors, Binding, Endorsements, Evidence, EvidenceKind, Genuine, Options, Outcome, TcbStatus, UnixTime, Verifier,
-    VerifyError,
+    AnchorPurpose, Anchors, Binding, Endorsements, Evidence, EvidenceKind, Genuine, Options, Outcome, TcbStatus,
+    UnixTime, Verifier, VerifyError,
 };
 use serde_json::{Map, Value, json};
 
+use super::document::with_files;
 use super::exit::{Exit, Failure, complain};
 use super::output::{Format, Output};
-use crate::app::certificates;
+use crate::app::anchors;
 use crate::clock::{Clock, SystemClock};
 use crate::collateral::read_path;
 
-/// The most bytes of evidence that are read.
-pub(super) const MAX_EVIDENCE: u64 = 1 << 20;
+/// The most bytes of evidence that are read; a kind may allow less.
+pub(super) const MAX_EVIDENCE: u64 = 8 << 20;
 
 /// Arguments of `keygate verify`.
 #[derive(Debug, Args)]
@@ -40,7 +41,7 @@ pub struct VerifyArgs {
 /// What evidence is judged with.
 #[derive(Debug, Clone, Args)]
 pub struct JudgingArgs {
-    /// Kind of evidence: sgx, tdx, snp, nitro, software, or auto.
+    /// Kind of evidence: sgx, tdx, snp, nitro, tpm, software, or auto.
     #[arg(long, default_value = "auto")]
     kind: String,
     /// Endorsements: a file or a folder, recognised by content. May be given more than once.
@@ -49,7 +50,7 @@ pub struct JudgingArgs {
     /// Judge at this time (RFC 3339) instead of now.
     #[arg(long, value_name = "RFC3339")]
     at: Option<String>,
-    /// A trust anchor beside the vendors': KIND=FILE. May be given more than once.
+    /// A trust anchor beside the vendors': KIND=FILE, a CA certificate or, for tpm, a public key. May be given more than once.
     #[arg(long, value_name = "KIND=FILE")]
     trust_anchor: Vec<String>,
 }
@@ -59,6 +60,8 @@ pub fn verify(args: &VerifyArgs, format: Format) -> Result<Exit, Failure> {
     let bytes = read_evidence(&args.file)?;
     let mut options = Options::strict();
     options.allow_debug = args.allow_debug;
+    // Which bank and hash a quote is of, the claims show; keys are opened by the service alone.
+    options.allow_sha1 = true;
     for status in &args.accept_tcb {
         let status = TcbStatus::parse(status).filter(|s| *s != TcbStatus::Revoked).ok_or_else(|| {
             let known: Vec<_> =
@@ -129,16 +132,14 @@ impl JudgingArgs {
     }
 }
 
-fn add_anchor(anchors: &mut Anchors, text: &str, index: usize) -> Result<(), Failure> {
+fn add_anchor(added: &mut Anchors, text: &str, index: usize) -> Result<(), Failure> {
     let usage = |what: String| Failure::usage(what, "write it like --trust-anchor snp=lab-ark.pem");
     let (kind, file) = text.split_once('=').ok_or_else(|| usage(format!("`{text}` names no kind")))?;
     let kind = EvidenceKind::parse(kind).ok_or_else(|| usage(format!("`{kind}` is no kind of evidence")))?;
     let bytes = std::fs::read(file).map_err(|e| usage(format!("cannot read `{file}`: {e}")))?;
     let name = format!("command-line-{}", index.saturating_add(1));
-    for der in certificates(&bytes).ok_or_else(|| usage(format!("`{file}` holds no certificate")))? {
-        anchors.add(&name, kind, &der).map_err(|e| usage(format!("`{file}`: {}", e.detail())))?;
-    }
-    Ok(())
+    anchors::add_file(added, &name, kind, AnchorPurpose::Attestation, &bytes)
+        .map_err(|e| usage(format!("`{file}`: {e}")))
 }
 
 pub(super) fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -155,7 +156,7 @@ pub(super) fn read_evidence(file: &Path) -> Result<Vec<u8>, Failure> {
             format!("the evidence is larger than {MAX_EVIDENCE} bytes"),
         ));
     }
-    Ok(bytes)
+    with_files(bytes, file.parent().unwrap_or(Path::new("")))
 }
 
 pub(super) fn kind_of(word: &str, bytes: &[u8]) -> Result<EvidenceKind, VerifyError> {

@@ -161,9 +161,9 @@ pub struct TrustAnchorSettings {
     pub name: String,
     /// Kind of evidence.
     pub kind: String,
-    /// `attestation`.
+    /// `attestation`, or of kind `tpm` `endorsement`.
     pub purpose: String,
-    /// PEM or DER.
+    /// PEM or DER; of kind `tpm` a public key too, which is pinned.
     pub file: PathBuf,
     /// Whether the attestation door makes tokens of evidence under it, as of the vendors'.
     #[serde(default)]
@@ -293,10 +293,11 @@ pub(super) fn check(providers: &[ProviderSettings], anchors: &[TrustAnchorSettin
         }
     }
     for anchor in anchors {
-        if anchor.purpose != "attestation" {
+        let enrols = anchor.kind == "tpm" && anchor.purpose == "endorsement";
+        if anchor.purpose != "attestation" && !enrols {
             return Err(SettingsError::new(
                 format!("trust anchor `{}` has the purpose `{}`", anchor.name, anchor.purpose),
-                "the one purpose is `attestation`",
+                "the purpose is `attestation`, or of kind tpm `endorsement`: roots of endorsement keys, for enrolment",
             ));
         }
     }

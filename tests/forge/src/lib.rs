@@ -37,5 +37,6 @@ pub mod keys;
 pub mod nitro;
 pub mod software;
 pub mod tcg;
+pub mod tpm;
 pub mod uvm;
 pub mod x509;

@@ -63,7 +63,7 @@ pub(crate) fn check_attestation_certificate(
     part: &'static str,
 ) -> Result<TpmMake, VerifyError> {
     let untrusted = |why| Err(VerifyError::chain(part, why));
-    if certificate.is_ca() || !certificate.may_sign_data() {
+    if certificate.says_ca() || !certificate.may_sign_data() {
         return untrusted("the certificate is not one for signatures of a tpm");
     }
     if certificate.has_extended_usage() {
@@ -86,7 +86,7 @@ pub(crate) fn check_endorsement_certificate(
     part: &'static str,
 ) -> Result<TpmMake, VerifyError> {
     let untrusted = |why| Err(VerifyError::chain(part, why));
-    if certificate.is_ca() || !certificate.may_protect_keys() {
+    if certificate.says_ca() || !certificate.may_protect_keys() {
         return untrusted("the certificate is not one for a key that protects others");
     }
     if !certificate.extended_usages().is_some_and(|usages| usages.contains(&ENDORSEMENT)) {

@@ -188,6 +188,10 @@ impl Certificate {
     pub fn is_ca(&self) -> bool {
         self.basic.as_ref().is_some_and(|b| b.ca) && self.usage.as_ref().is_none_or(KeyUsage::key_cert_sign)
     }
+    /// Whether basic constraints say CA, whatever the key usage allows.
+    pub fn says_ca(&self) -> bool {
+        self.basic.as_ref().is_some_and(|b| b.ca)
+    }
     /// Whether it may sign revocation lists.
     pub fn may_sign_crl(&self) -> bool {
         self.is_ca() && self.usage.as_ref().is_none_or(KeyUsage::crl_sign)
