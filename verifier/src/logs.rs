@@ -4,4 +4,7 @@
 //! one check it on the way; this door is for whoever replays a log by itself.
 
 pub use crate::formats::tcg::event_log::{EventLog, LogKind, MAX_EVENTS, MAX_LOG, Registers, Replayed};
+pub use crate::formats::tcg::ima::{
+    AllowList, ImaLog, MAX_ENTRIES as MAX_IMA_ENTRIES, MAX_LOG as MAX_IMA_LOG, MeasuredFiles,
+};
 pub use crate::formats::tcg::{Bank, PcrValues};

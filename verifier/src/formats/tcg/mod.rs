@@ -4,5 +4,6 @@
 
 mod bank;
 pub(crate) mod event_log;
+pub(crate) mod ima;
 
 pub use bank::{Bank, PcrValues};

@@ -7,8 +7,8 @@
 //! enclave turned that report into a signature; its key is vouched for by the platform's PCK, as for SGX. The module itself is
 //! identified (MRSEAM, its signer and SVN) and judged by Intel's levels.
 //!
-//! What it does not promise: that what the RTMRs stand for is good (an event log must be replayed, and its text is not
-//! authenticated), that no service TD may migrate it away (MR_SERVICETD and the attribute MIGRATABLE are claims, a rule decides),
+//! What it does not promise: that what the RTMRs stand for is good (the CC event log, where it comes with the quote, is replayed
+//! and becomes the claim `tdx_boot`, as far as it was measured), that no service TD may migrate it away (MR_SERVICETD and the attribute MIGRATABLE are claims, a rule decides),
 //! that pending pages cannot be swapped under it (SEPT_VE_DISABLE is a claim as well). A TD with any bit of the debug group set
 //! promises nothing at all.
 //!
@@ -32,6 +32,6 @@ impl Scheme for Tdx {
         Ok(Box::new(wire::TdxQuote::parse(bytes)?))
     }
     fn looks_like(&self, bytes: &[u8]) -> bool {
-        Quote::looks_like(bytes, IntelTee::Tdx)
+        Quote::looks_like(bytes, IntelTee::Tdx) || bytes.starts_with(br#"{"kind":"tdx""#)
     }
 }

@@ -8,7 +8,8 @@ use crate::error::VerifyError;
 use crate::formats::tcg::Bank;
 
 use super::EventLog;
-use super::replay::digest;
+use super::efi::utf16;
+use super::replay::{Separators, digest};
 use super::wire::Event;
 
 /// EV_IPL: boot loaders.
@@ -25,6 +26,9 @@ const ELSEWHERE: [u32; 7] = [0x8000_0003, 0x8000_0004, 0x8000_0005, 0x8000_0008,
 /// What GRUB writes before the text it measured: GRUB 2.06 `grub_tpm_measure`, and the older patches of distributions.
 const GRUB_PREFIXES: [&[u8]; 5] =
     [b"grub_cmd: ", b"kernel_cmdline: ", b"module_cmdline: ", b"grub_cmd ", b"grub_kernel_cmdline "];
+
+/// Those of them that say command line.
+const COMMAND_LINES: [&[u8]; 2] = [b"kernel_cmdline: ", b"grub_kernel_cmdline "];
 
 /// The bytes that an event measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,23 @@ impl<'a> Measured<'a> {
         }
     }
 
+    /// The text that was measured, in UTF-8 or UTF-16, without the zero at its end. `None` where it is no text or not known.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Self::Unknown => None,
+            Self::Bytes(bytes) if is_wide(bytes) => utf16(bytes),
+            Self::Bytes(bytes) => {
+                let text = std::str::from_utf8(bytes).ok()?;
+                let text = text.strip_suffix('\0').unwrap_or(text);
+                (!text.contains('\0')).then(|| text.to_owned())
+            }
+            Self::Terminated(bytes) => {
+                utf16(bytes.strip_suffix(&[0]).filter(|b| b.len().is_multiple_of(2)).unwrap_or(bytes))
+            }
+            Self::Narrowed(wide) => utf16(wide),
+        }
+    }
+
     /// The digest of these bytes in a bank.
     fn digest(self, bank: Bank) -> Option<Vec<u8>> {
         match self {
@@ -62,8 +83,24 @@ impl<'a> Measured<'a> {
     }
 }
 
+/// One event of a log that was compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub register: u32,
+    /// The declared type: a hint, never a fact.
+    pub declared: u32,
+    /// The digest in the compared bank.
+    pub digest: &'a [u8],
+    pub measured: Measured<'a>,
+    /// The digest is that of a separator.
+    pub separator: bool,
+    /// The log calls it a kernel's command line: a hint, never a fact.
+    pub labelled: bool,
+}
+
 /// What each event of the log measured.
-pub(super) fn of_events<'a>(log: &EventLog<'a>, bank: Bank) -> Result<Vec<Measured<'a>>, VerifyError> {
+pub(super) fn of_events<'a>(log: &EventLog<'a>, bank: Bank) -> Result<Vec<Seen<'a>>, VerifyError> {
+    let separators = Separators::new(bank);
     let others: Vec<Bank> = log.banks().into_iter().filter(|other| *other != bank).collect();
     let mut found = Vec::with_capacity(log.wire.events.len());
     for event in &log.wire.events {
@@ -79,7 +116,14 @@ pub(super) fn of_events<'a>(log: &EventLog<'a>, bank: Bank) -> Result<Vec<Measur
                 ));
             }
         }
-        found.push(measured);
+        found.push(Seen {
+            register: event.register,
+            declared: event.declared,
+            digest: held,
+            measured,
+            separator: separators.is_fine(held),
+            labelled: COMMAND_LINES.iter().any(|label| event.data.starts_with(label)),
+        });
     }
     Ok(found)
 }
@@ -99,7 +143,7 @@ fn candidates<'a>(event: &Event<'a>) -> [Option<Measured<'a>>; 3] {
     let whole = Some(Measured::Bytes(data));
     match event.declared {
         EV_IPL => match GRUB_PREFIXES.iter().find_map(|prefix| data.strip_prefix(*prefix)) {
-            Some(text) => [Some(Measured::Bytes(until_nul(text))), whole, None],
+            Some(text) => [Some(Measured::Bytes(until_nul(text))), Some(Measured::Bytes(through_nul(text))), whole],
             None if is_wide(data) => {
                 [whole, Some(Measured::Terminated(data)), is_ascii_wide(data).then_some(Measured::Narrowed(data))]
             }
@@ -114,6 +158,11 @@ fn candidates<'a>(event: &Event<'a>) -> [Option<Measured<'a>>; 3] {
 /// The bytes before the first zero byte.
 fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or(text)
+}
+
+/// The bytes up to the first zero byte, with it: older patches measure it, and some log one byte more.
+fn through_nul(text: &[u8]) -> &[u8] {
+    text.split_inclusive(|byte| *byte == 0).next().unwrap_or(text)
 }
 
 /// Text of two bytes a character, as far as its beginning shows.

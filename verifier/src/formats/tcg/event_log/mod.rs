@@ -8,8 +8,15 @@
 //! nothing else is claimed; and lists are whole or absent, since an event that hides its payload hides nothing else. The type of
 //! an event is measured by nobody and decides nothing: where two meanings are possible, the one that a rule would refuse is taken.
 
+mod applications;
+mod azure;
+mod claims;
+mod efi;
+mod loaders;
 mod measured;
 mod replay;
+mod secure_boot;
+mod windows;
 mod wire;
 
 pub use wire::{MAX_EVENTS, MAX_LOG};
@@ -20,7 +27,7 @@ use std::ops::RangeInclusive;
 use crate::error::VerifyError;
 use crate::formats::tcg::Bank;
 
-use measured::Measured;
+use measured::Seen;
 use wire::Wire;
 
 /// Whose registers a log explains.
@@ -38,6 +45,17 @@ impl LogKind {
         match self {
             Self::Tpm => 0..=23,
             Self::Ccel => 1..=4,
+        }
+    }
+
+    /// The register that holds what a PC's firmware and loaders measure into a PCR. UEFI 2.10, table 38-4 for TDX.
+    pub(super) const fn of_pcr(self, pcr: u32) -> Option<u32> {
+        match (self, pcr) {
+            (Self::Tpm, _) => Some(pcr),
+            (Self::Ccel, 1 | 7) => Some(1),
+            (Self::Ccel, 2..=6) => Some(2),
+            (Self::Ccel, 8..=15) => Some(3),
+            (Self::Ccel, _) => None,
         }
     }
 
@@ -105,8 +123,8 @@ impl<'a> EventLog<'a> {
     pub fn check(self, bank: Bank, quoted: &Registers) -> Result<Replayed<'a>, VerifyError> {
         let tail = replay::compare(&self, bank, quoted)?;
         replay::separators(&self, bank)?;
-        let measured = measured::of_events(&self, bank)?;
-        Ok(Replayed { log: self, bank, measured, tail })
+        let events = measured::of_events(&self, bank)?;
+        Ok(Replayed { kind: self.kind, bank, events, tail })
     }
 }
 
@@ -122,16 +140,25 @@ struct Tail {
 /// A log that the quoted registers bear out. Made by [`EventLog::check`] alone.
 #[derive(Debug, Clone)]
 pub struct Replayed<'a> {
-    log: EventLog<'a>,
+    kind: LogKind,
     bank: Bank,
-    /// One for each event.
-    measured: Vec<Measured<'a>>,
+    events: Vec<Seen<'a>>,
     tail: Tail,
 }
 
-impl Replayed<'_> {
+impl<'a> Replayed<'a> {
+    /// Whose registers were compared.
+    pub fn kind(&self) -> LogKind {
+        self.kind
+    }
+
     /// The bank that was compared.
     pub fn bank(&self) -> Bank {
         self.bank
+    }
+
+    /// The events of one register, in measured order; none where the kind has no such register.
+    fn in_register(&self, register: Option<u32>) -> impl Iterator<Item = &Seen<'a>> {
+        self.events.iter().filter(move |seen| Some(seen.register) == register)
     }
 }
