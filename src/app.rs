@@ -12,7 +12,9 @@ use std::time::Duration;
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
 use keygate_verifier::{AnchorPurpose, Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
-use crate::broker::{Broker, Code, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
+use crate::broker::{
+    Broker, Code, EnrolmentSetup, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup,
+};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::identity::Identity;
@@ -289,6 +291,10 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 azure_anchors: azure_anchors.clone(),
                 recovery_days: p.recovery_days.unwrap_or(settings.store.retention_days),
                 purge_protection: p.purge_protection.unwrap_or(settings.store.purge_protection),
+                enrolment: EnrolmentSetup {
+                    days: settings.enrolment.days,
+                    challenge_seconds: settings.enrolment.challenge_seconds,
+                },
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),

@@ -95,7 +95,8 @@ impl Keystore {
         Self::start(path, identity, ring, (head, now), conn, lock)
     }
 
-    /// Opens a store. Nothing is written before the root key proved to be the right one.
+    /// Opens a store. Nothing is written before the root key proved to be the right one and every row was looked at; then a
+    /// store of an earlier version gets the tables that it lacks.
     ///
     /// Errors: [`KeystoreError::Busy`] while another process has it; [`KeystoreError::WrongRootKey`];
     /// `config-invalid` for a file that others can reach; `store-corrupt` for a schema, page, row,
@@ -106,14 +107,17 @@ impl Keystore {
         // Before the lock file is made: a path without a store stays untouched.
         drop(files::open_private(&path, files::Access::Write)?);
         let lock = Lock::take(&path)?;
-        let conn = database::open_untouched(&path)?;
-        schema::compare(&conn)?;
+        let mut conn = database::open_untouched(&path)?;
+        let age = schema::compare(&conn)?;
         let (identity, ring) = Identity::read(&conn, &secret)?;
         drop(secret);
         let mut head = verified(&conn, &ring, &path)?;
         let seen_before = head.newest_time;
         head.newest_time = head.newest_time.max(now);
         database::prepare_writing(&conn)?;
+        if age == schema::Age::Older {
+            schema::migrate(&mut conn)?;
+        }
         Self::start(path, identity, ring, (head, seen_before), conn, lock)
     }
 

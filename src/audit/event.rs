@@ -37,6 +37,8 @@ pub mod kind {
     pub const NODE: &str = "node";
     /// An operator changed something, or was refused to.
     pub const ADMIN: &str = "admin";
+    /// A machine was enrolled, or a step on the way was done or refused.
+    pub const ENROLMENT: &str = "enrolment";
     /// Something that an operator must look at.
     pub const ALARM: &str = "alarm";
 }
@@ -47,6 +49,7 @@ pub mod kind {
 pub enum Field {
     After,
     Anchor,
+    AttestationKey,
     Audience,
     Before,
     Code,
@@ -55,6 +58,7 @@ pub enum Field {
     Decision,
     Detail,
     Door,
+    EndorsementKey,
     Endorsements,
     Evidence,
     ExchangeKey,
@@ -90,6 +94,7 @@ impl Field {
         match self {
             Self::After => "after_digest",
             Self::Anchor => "anchor",
+            Self::AttestationKey => "attestation_key",
             Self::Audience => "audience",
             Self::Before => "before_digest",
             Self::Caller => "caller",
@@ -99,6 +104,7 @@ impl Field {
             Self::Decision => "decision",
             Self::Detail => "detail",
             Self::Door => "door",
+            Self::EndorsementKey => "endorsement_key",
             Self::Endorsements => "endorsements",
             Self::Evidence => "evidence_digest",
             Self::ExchangeKey => "exchange_key",

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::Broker;
 use super::challenge::{self, Live};
+use super::enrol::standing::Standing;
 use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
 use super::request::{EvidenceProof, Seat, TokenProof};
@@ -48,6 +49,13 @@ impl Held {
         &self.all
     }
 
+    /// All of it and the record of an attestation key beside it, which is no piece of this set: it counts for one judgement.
+    fn with(&self, record: &Endorsements) -> Endorsements {
+        let mut all = self.all.clone();
+        all.extend(record);
+        all
+    }
+
     /// Adds what came with the request: for this request only.
     pub(crate) fn add_request(&mut self, pieces: &[Vec<u8>]) -> Result<(), Fault> {
         for piece in pieces {
@@ -67,6 +75,8 @@ pub(crate) struct Shown {
     pub(crate) challenge: Option<([u8; 32], Live)>,
     /// Unix seconds until which an answer is kept for repeats.
     pub(crate) until: i64,
+    /// The machine, where it has a TPM that vouches for it.
+    pub(crate) standing: Option<Standing>,
     /// The policy that a token of ours was issued under.
     pub(crate) under: Option<[u8; 32]>,
 }
@@ -101,12 +111,17 @@ impl Broker {
         // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
         options.nothing_more = !proof.endorsements.is_empty();
         let evidence = Evidence { kind: proof.kind, bytes: &proof.data };
-        let verified = match self.verifier.verify(&evidence, &binding, &held.all, &options, now)? {
+        let provider = seat.provider.id();
+        let enrolled = self.enrolled(provider, proof.kind, &proof.data, now)?;
+        let with_record = enrolled.as_ref().map(|(found, _)| held.with(found));
+        let endorsements = with_record.as_ref().unwrap_or(&held.all);
+        let verified = match self.verifier.verify(&evidence, &binding, endorsements, &options, now)? {
             Outcome::Wants(ids) => return Ok(Judgement::Wants(ids)),
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(verified) => verified,
         };
         self.hold_against_marks(verified.used(), verified.anchor(), held)?;
+        let standing = self.standing(provider, &verified, enrolled.as_ref().map(|(_, recorded)| recorded))?;
         let mut result = conclude(&verified, proof)?;
         if let Some(tokens) = &proof.beside {
             result = self.beside_evidence(&seat.provider, (&verified, &bound), result, tokens, now)?;
@@ -116,6 +131,7 @@ impl Broker {
             freshness: FreshnessShown::Once,
             challenge: Some((proof.challenge, live)),
             until: live.expires_at,
+            standing,
             under: None,
         })))
     }
@@ -169,6 +185,7 @@ impl Broker {
                 recipient: Some(proof.recipient.clone()),
                 not_after: UnixTime::from_secs(token.expires),
             },
+            standing: None,
             under: Some(token.policy_digest),
             freshness: FreshnessShown::Session { age },
             challenge,

@@ -183,6 +183,7 @@ impl Broker {
             freshness: FreshnessShown::Once,
             challenge: Some((proof.challenge, live)),
             until: live.expires_at,
+            standing: None,
             under: None,
         })
     }

@@ -217,6 +217,8 @@ impl From<KeystoreError> for Fault {
             | KeystoreError::OperationNotAllowed(part)
             | KeystoreError::Conflict(part)
             | KeystoreError::Forbidden(part) => part,
+            KeystoreError::NotEnrolled => "enrolment",
+            KeystoreError::WentBack(what) => what.as_str(),
             _ => "",
         };
         Self::new(code, part).because(error.to_string())

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod challenge;
 pub mod composite;
 pub mod endorser;
+pub mod enrol;
 pub mod error;
 pub mod node;
 pub mod pool;
@@ -46,6 +47,7 @@ pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
 pub use composite::{Composite, RawPart, Tokens, TokensProof};
 pub use endorser::{Endorser, NoEndorser};
+pub use enrol::{ActivateRequest, Activated, Begun, EnrolRequest, EnrolmentSetup};
 pub use error::{BrokerError, Code, Fault};
 pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};
 pub use keygate_policies::{Limits as JsonLimits, json};
@@ -106,6 +108,7 @@ pub struct Broker {
     marks: Marks,
     heads: journal::Heads,
     noted: journal::Noted,
+    pending: enrol::Pending,
     pace: admin::Pace,
     rounds: tend::Rounds,
     stopping: AtomicBool,
@@ -149,6 +152,7 @@ impl Broker {
             marks: Marks::default(),
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),
+            pending: enrol::Pending::default(),
             pace: admin::Pace::default(),
             rounds: tend::Rounds::default(),
             stopping: AtomicBool::new(false),

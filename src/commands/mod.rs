@@ -11,6 +11,7 @@ mod credential;
 mod demo;
 mod deny;
 mod document;
+mod enrolment;
 mod identity;
 mod init;
 mod inspect;
@@ -80,6 +81,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Machines, measurements and issuers' keys that open nothing.
     Deny(deny::DenyArgs),
+    /// Machines with a TPM whose attestation keys count: list, show, remove; endorsement keys that are vouched for.
+    Enrolment(enrolment::EnrolmentArgs),
     /// Bearer tokens with roles.
     Credential(credential::CredentialArgs),
     /// The audit journal: list, show, verify, export.
@@ -129,6 +132,7 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::SigningKey(args) => wait(signing_key::run(args, format)),
         Command::Apply(args) => wait(apply::run(args, format)),
         Command::Deny(args) => wait(deny::run(args, format)),
+        Command::Enrolment(args) => wait(enrolment::run(args, format)),
         Command::Credential(args) => wait(credential::run(args, format)),
         Command::Audit(args) => wait(audit::run(args, format)),
         Command::Tpm(args) => wait(tpm::run(args, format)),

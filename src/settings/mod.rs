@@ -5,6 +5,7 @@
 
 mod check;
 mod collateral;
+mod enrolment;
 mod identity;
 mod issuers;
 mod limits;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use check::SettingsError;
 pub use collateral::CollateralSettings;
+pub use enrolment::EnrolmentSettings;
 pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
 pub use issuers::VerifierSettings;
 pub use limits::LimitSettings;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Signing keys of the attestation door.
     pub signing: SigningSettings,
+    /// How machines with a TPM are enrolled.
+    pub enrolment: EnrolmentSettings,
     /// Tenants.
     #[serde(default)]
     pub providers: Vec<ProviderSettings>,
@@ -187,6 +191,7 @@ impl Settings {
         self.limits.check()?;
         self.collateral.check()?;
         self.signing.check()?;
+        self.enrolment.check(&self.trust_anchors)?;
         issuers::check(&self.issuers, &self.providers)?;
         provider::check(&self.providers, &self.trust_anchors)?;
         let range = |name: &str, value: u64, low: u64, high: u64| {
@@ -221,6 +226,27 @@ mod tests {
         let settings = read("").unwrap();
         assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8443");
         assert_eq!(settings.path(&settings.store.file), PathBuf::from("/etc/keygate/keygate.db"));
+    }
+
+    #[test]
+    fn enrolments_have_a_time_and_anchors_a_purpose() {
+        let settings = read("[enrolment]\ndays = 30\n").unwrap();
+        assert_eq!((settings.enrolment.days, settings.enrolment.challenge_seconds), (30, 300));
+        for text in ["days = 0", "days = 3651", "challenge_seconds = 29", "challenge_seconds = 3601"] {
+            let out = read(&format!("[enrolment]\n{text}\n")).unwrap_err();
+            assert!(out.to_string().contains("enrolment"), "{out}");
+        }
+        let anchor = |name: &str, kind: &str, purpose: &str| {
+            read(&format!(
+                "[[trust_anchors]]\nname = \"{name}\"\nkind = \"{kind}\"\npurpose = \"{purpose}\"\nfile = \"a.pem\"\n"
+            ))
+        };
+        assert!(anchor("fleet", "tpm", "endorsement").is_ok() && anchor("fleet", "tpm", "attestation").is_ok());
+        for (name, kind, purpose) in
+            [("fleet", "tpm", "enrolment"), ("fleet", "snp", "endorsement"), ("allowed-ek", "tpm", "endorsement")]
+        {
+            assert!(anchor(name, kind, purpose).is_err(), "{name} {kind} {purpose}");
+        }
     }
 
     #[test]

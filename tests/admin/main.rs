@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod broker;
 mod credentials;
+mod enrolments;
 mod journal;
 mod keys;
 mod office;

@@ -351,6 +351,7 @@ fn sister(issuer: &str) -> Ward {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            enrolment: EnrolmentSetup::default(),
             vault: VaultSetup::default(),
             recovery_days: 7,
             purge_protection: true,

@@ -225,6 +225,7 @@ pub fn parts(
         // At `other` nobody has said that the attestation door may.
         azure_anchors: if id == "other" { Vec::new() } else { vec!["forge".to_owned()] },
         schedule: Schedule::default(),
+        enrolment: keygate::broker::EnrolmentSetup::default(),
         vault: keygate::broker::VaultSetup::default(),
         recovery_days: 7,
         // The harsher of the two settings.

@@ -113,6 +113,7 @@ impl House {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            enrolment: keygate::broker::EnrolmentSetup::default(),
             vault: keygate::broker::VaultSetup::default(),
             recovery_days: 7,
             purge_protection: false,

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod credentials;
 pub mod deny;
+pub mod enrolments;
 pub mod keys;
 pub mod lines;
 mod pace;

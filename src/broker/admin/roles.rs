@@ -42,6 +42,8 @@ words! {
         PurgeOfficer = "purge-officer",
         /// Anchors, deny list, marks.
         TrustOfficer = "trust-officer",
+        /// Enrols machines with a TPM, on the data listener.
+        MachineEnroller = "machine-enroller",
         /// Health, metrics and checks of the store; no keys.
         Operator = "operator",
         /// Reads everything that is recorded.
@@ -100,6 +102,12 @@ words! {
         DenyList = "deny.list",
         DenyAdd = "deny.add",
         DenyRemove = "deny.remove",
+        EnrolmentList = "enrolment.list",
+        EnrolmentShow = "enrolment.show",
+        EnrolmentRemove = "enrolment.remove",
+        EndorsementKeyList = "endorsement-key.list",
+        EndorsementKeyAllow = "endorsement-key.allow",
+        EndorsementKeyDisallow = "endorsement-key.disallow",
         CredentialList = "credential.list",
         CredentialShow = "credential.show",
         CredentialCreate = "credential.create",
@@ -147,6 +155,8 @@ impl Action {
             Self::SigningKeyRotate => &[TrustOfficer],
             Self::DenyList => &[TrustOfficer, Auditor],
             Self::DenyAdd | Self::DenyRemove => &[TrustOfficer],
+            Self::EnrolmentList | Self::EnrolmentShow | Self::EndorsementKeyList => &[TrustOfficer, Auditor],
+            Self::EnrolmentRemove | Self::EndorsementKeyAllow | Self::EndorsementKeyDisallow => &[TrustOfficer],
             Self::CredentialList | Self::CredentialShow => &[Admin, Auditor],
             Self::CredentialCreate | Self::CredentialRevoke => &[Admin],
             Self::AuditList | Self::AuditShow | Self::AuditVerify => &[Auditor],
@@ -171,6 +181,9 @@ impl Action {
                 | Self::SignerList
                 | Self::SigningKeyList
                 | Self::DenyList
+                | Self::EnrolmentList
+                | Self::EnrolmentShow
+                | Self::EndorsementKeyList
                 | Self::CredentialList
                 | Self::CredentialShow
                 | Self::AuditList

@@ -5,6 +5,7 @@
 
 mod audit;
 mod call;
+mod enrolments;
 mod keys;
 mod openapi;
 mod pages;
@@ -54,6 +55,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(only("/admin/v1/deny", get().to(trust::list_denied)))
         .service(only("/admin/v1/deny/add", post().to(trust::deny)))
         .service(only("/admin/v1/deny/remove", post().to(trust::allow)))
+        .service(only("/admin/v1/enrolments", get().to(enrolments::list)))
+        .service(only("/admin/v1/enrolments/{name}", get().to(enrolments::show)))
+        .service(only("/admin/v1/enrolments/{name}/remove", post().to(enrolments::remove)))
+        .service(only("/admin/v1/endorsement-keys", get().to(enrolments::list_keys)))
+        .service(only("/admin/v1/endorsement-keys/allow", post().to(enrolments::allow)))
+        .service(only("/admin/v1/endorsement-keys/disallow", post().to(enrolments::disallow)))
         .service(only("/admin/v1/credentials", get().to(trust::list_credentials)))
         .service(only("/admin/v1/credentials/{name}", get().to(trust::show_credential)))
         .service(only("/admin/v1/credentials/{name}/create", post().to(trust::create_credential)))

@@ -4,6 +4,7 @@
 //! schema can say.
 #![allow(dead_code)] // read by the derive alone
 
+pub(super) mod machines;
 pub(super) mod policies;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::trust::list_denied,
         super::trust::deny,
         super::trust::allow,
+        super::enrolments::list,
+        super::enrolments::show,
+        super::enrolments::remove,
+        super::enrolments::list_keys,
+        super::enrolments::allow,
+        super::enrolments::disallow,
         super::trust::list_credentials,
         super::trust::show_credential,
         super::trust::create_credential,

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::broker::admin::credentials::NewCredential;
 use crate::broker::admin::deny::Denial;
+use crate::broker::admin::enrolments::EndorsementKey;
 use crate::broker::admin::keys::{Brought, KeyChanges, NewKey};
 use crate::broker::admin::policies::NewPolicy;
 use crate::broker::admin::{Reason, Role};
@@ -131,6 +132,12 @@ pub(super) fn read_denial(bytes: &[u8]) -> Result<(Denial, Reason), Fault> {
     let body = Body::read(bytes, &["kind", "value", "reason"])?;
     let (kind, value) = (body.text("kind")?, body.text("value")?);
     Ok((Denial::parse(kind.unwrap_or_default(), value.unwrap_or_default())?, body.reason()?))
+}
+
+/// An endorsement key.
+pub(super) fn read_endorsement_key(bytes: &[u8]) -> Result<(EndorsementKey, Reason), Fault> {
+    let body = Body::read(bytes, &["ek", "reason"])?;
+    Ok((EndorsementKey::parse(body.text("ek")?.unwrap_or_default())?, body.reason()?))
 }
 
 /// A credential.
