@@ -4,5 +4,9 @@ mod answers;
 mod attester;
 mod enrolment;
 mod quoted;
+mod release;
+#[path = "../running/mod.rs"]
+mod running;
+mod stage;
 #[path = "../tpm_stage/mod.rs"]
 mod tpm_stage;

@@ -27,6 +27,11 @@ impl SoftTpm {
     /// Makes a TPM with an RSA and a P-384 endorsement key and their certificates, banks SHA-256 and SHA-384, and starts it. `None`
     /// after a loud line where there is no swtpm; under `CI` that is a failure.
     pub fn start() -> Option<Self> {
+        Self::with_banks("sha256,sha384")
+    }
+
+    /// The same with these banks.
+    pub fn with_banks(banks: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         for name in ["tpm", "ca", "conf"] {

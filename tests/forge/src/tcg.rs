@@ -114,8 +114,8 @@ impl Log {
         for name in ["PK", "KEK", "db", "dbx"] {
             events.push(Event::variable(name, &[]));
         }
-        events.extend((0..8).map(|register| Event::of(register, event::SEPARATOR, &[0; 4])));
         events.push(Event::of(4, event::ACTION, b"Calling EFI Application from Boot Option"));
+        events.extend((0..8).map(|register| Event::of(register, event::SEPARATOR, &[0; 4])));
         events.push(Event::application("\\EFI\\BOOT\\BOOTX64.EFI", APPLICATION));
         events.push(Event::command_line(COMMAND_LINE));
         Self { events }
