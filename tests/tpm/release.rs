@@ -163,7 +163,8 @@ fn a_key_that_is_not_restricted_is_not_enrolled() {
     let mut unrestricted = body.clone();
     unrestricted["ak_public"] = json!(URL_SAFE_NO_PAD.encode(area));
     let refused = ask(&unrestricted).unwrap_err();
-    assert_eq!(refused.code, "chain-untrusted", "{refused}");
+    let is_of_the_key = refused.what.starts_with("attestation-key: ");
+    assert_eq!((refused.code.as_str(), is_of_the_key), ("chain-untrusted", true), "{refused}");
 
     // A secret that the TPM did not give back ends the attempt.
     let begun = ask(&body).unwrap();
@@ -185,7 +186,11 @@ fn a_reset_counter_that_went_back_is_refused() {
     stage.tpm.roll_back(&before);
     stage.tpm.extend_log(&stage.log);
     let refused = ask(&stage).unwrap_err();
-    assert_eq!((refused.code.as_str(), refused.what.ends_with("reset-count")), ("freshness-failed", true), "{refused}");
+    assert_eq!(
+        (refused.code.as_str(), refused.what.starts_with("reset-count: ")),
+        ("freshness-failed", true),
+        "{refused}"
+    );
     // Two more starts, and the counter is ahead of where it was seen last.
     stage.restart();
     stage.restart();
