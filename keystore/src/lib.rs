@@ -64,6 +64,7 @@ pub use material::{KeyMaterial, PublicPart};
 pub use memory::lock_memory;
 pub use names::{KeyName, ProviderId, VersionId};
 pub use perform::{ALARMING_GCM_USES, MOST_GCM_USES};
+pub use primitives::hash::Hash;
 pub use recovery::Recovery;
 pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
@@ -73,4 +74,4 @@ pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
     KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
 };
-pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Unsealer, Wrapped, Wrapping, unwrap_with, wrap};

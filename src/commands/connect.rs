@@ -104,6 +104,7 @@ pub fn failure(error: ClientError) -> Failure {
         "unreachable" => {
             Failure::unavailable("unreachable", what, "check that the server runs and that --server and --ca are right")
         }
+        "attester" => Failure::unavailable("attester", what, ""),
         code if error.unavailable => {
             Failure::unavailable(code, what, "try again later; `readyz` tells what is missing")
         }

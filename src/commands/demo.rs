@@ -17,7 +17,7 @@ use super::serve::Serving;
 use super::{identity, init};
 use crate::app::App;
 use crate::attester::{self, Attester};
-use crate::client::{Ask, ClientError, Connection, Workload};
+use crate::client::{Ask, ClientError, Connection, RecipientPlace, Workload};
 use crate::clock::{Clock, SystemClock};
 use crate::settings::Settings;
 
@@ -183,7 +183,7 @@ fn now() -> Result<i64, Failure> {
 
 /// What our own verifier says of this machine's evidence.
 async fn attested(data: &Connection, attester: &dyn Attester) -> Result<Value, Failure> {
-    let workload = Workload::new(data, attester, false).map_err(failure)?;
+    let workload = Workload::new(data, attester, RecipientPlace::Ec).map_err(failure)?;
     let answer = workload.attest("", now()?).await.map_err(failure)?;
     Ok(answer.get("claims").cloned().unwrap_or_default())
 }
@@ -224,7 +224,7 @@ async fn create_key(admin: &Connection, key: &str, claims: &Value, claim: &str, 
 async fn release(data: &Connection, attester: &dyn Attester, key: &str) -> Result<crate::client::Given, ClientError> {
     let ask = Ask { operation: "release", key: key.to_owned(), ..Ask::default() };
     let time = now().map_err(|f| ClientError::clock(f.what()))?;
-    Workload::new(data, attester, false)?.use_key(&ask, time).await
+    Workload::new(data, attester, RecipientPlace::Ec)?.use_key(&ask, time).await
 }
 
 /// Encrypts and decrypts with the released key: it is the real one, or nothing.

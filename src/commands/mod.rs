@@ -30,6 +30,7 @@ mod serve;
 mod signing_key;
 mod store;
 mod time;
+mod tpm;
 mod verify;
 mod workload;
 
@@ -90,6 +91,8 @@ enum Command {
     SigningKey(signing_key::SigningKeyArgs),
     /// Copies and checks of the store.
     Store(store::StoreArgs),
+    /// This machine's TPM: enrol its attestation key, show what it has.
+    Tpm(tpm::TpmCommandArgs),
     /// Make an identity for the software attester, for machines without hardware.
     SoftwareIdentity(identity::IdentityArgs),
 }
@@ -132,6 +135,7 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::Enrolment(args) => wait(enrolment::run(args, format)),
         Command::Credential(args) => wait(credential::run(args, format)),
         Command::Audit(args) => wait(audit::run(args, format)),
+        Command::Tpm(args) => wait(tpm::run(args, format)),
         Command::Store(args) => wait(store::run(args, format)),
         Command::Release(args) => wait(workload::release(args, format)),
         Command::Unwrap(args) => wait(workload::unwrap(args, format)),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::VerifyError;
 use crate::formats::json::{self, JsonFault};
-use crate::formats::tcg::{Bank, PcrValues};
+use crate::formats::tcg::{Bank, PcrValues, event_log, ima};
 use crate::formats::tpm::{Attest, PublicArea, Signature};
 use crate::formats::x509::key_of_spki;
 use crate::signatures::{PublicKey, has_roca_fingerprint};
@@ -56,6 +56,10 @@ pub(super) struct Document {
     /// Certificates above it, DER, in any order.
     pub chain: Vec<Vec<u8>>,
     pub pcrs: PcrValues,
+    /// As the firmware wrote it.
+    pub event_log: Option<Vec<u8>>,
+    /// As the kernel wrote it.
+    pub ima_log: Option<Vec<u8>>,
     pub resident: Option<ResidentKey>,
 }
 
@@ -81,14 +85,11 @@ impl Document {
             return Err(VerifyError::malformed(PART, "`ak_chain` stands without `ak_certificate`"));
         }
         let pcrs = read_pcrs(members.take("pcrs"))?;
-        for log in ["event_log", "ima_log"] {
-            if members.take(log).is_some() {
-                return Err(VerifyError::unsupported(PART, format!("`{log}` is not read yet")));
-            }
-        }
+        let event_log = members.log("event_log", event_log::MAX_LOG)?;
+        let ima_log = members.log("ima_log", ima::MAX_LOG)?;
         let resident = members.take("recipient_key").map(read_resident).transpose()?;
         members.finish()?;
-        Ok(Self { quote, signature, key, certificate, chain, pcrs, resident })
+        Ok(Self { quote, signature, key, certificate, chain, pcrs, event_log, ima_log, resident })
     }
 }
 
@@ -129,6 +130,12 @@ impl Members {
         self.text(name)?.map(|text| decode(&text, name, part)).transpose()
     }
 
+    /// A log, which has its own bound.
+    pub fn log(&mut self, name: &str, most: usize) -> Result<Option<Vec<u8>>, VerifyError> {
+        let part = self.part;
+        self.text(name)?.map(|text| decode_bounded(&text, name, part, most)).transpose()
+    }
+
     pub fn required(&mut self, name: &str) -> Result<Vec<u8>, VerifyError> {
         self.bytes(name)?.ok_or_else(|| VerifyError::malformed(self.part, format!("member `{name}` is missing")))
     }
@@ -160,8 +167,12 @@ impl Members {
 }
 
 fn decode(text: &str, name: &str, part: &'static str) -> Result<Vec<u8>, VerifyError> {
-    if text.len() > MAX_MEMBER / 3 * 4 {
-        return Err(VerifyError::too_large(part, format!("`{name}` has more than {MAX_MEMBER} bytes")));
+    decode_bounded(text, name, part, MAX_MEMBER)
+}
+
+fn decode_bounded(text: &str, name: &str, part: &'static str, most: usize) -> Result<Vec<u8>, VerifyError> {
+    if text.len() > most / 3 * 4 {
+        return Err(VerifyError::too_large(part, format!("`{name}` has more than {most} bytes")));
     }
     URL_SAFE_NO_PAD
         .decode(text)
