@@ -111,7 +111,7 @@ impl Broker {
         if self.denied.holds(&self.keystore, provider.id(), epoch, &shown.result.identities)? {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
-        let appraised = self.under_policy(&request.seat, shown, epoch)?;
+        let appraised = self.under_policy(&request.seat, shown, epoch, now.secs())?;
         let appraised = appraised.ok_or_else(|| Fault::new(Code::PolicyDenied, "attestation-policy"))?;
         let event = &event.clone().digest(Field::Policy, &appraised.policy.digest);
         let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;

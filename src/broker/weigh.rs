@@ -56,7 +56,8 @@ impl Broker {
         {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
-        let appraised = shown.map(|shown| self.under_policy(question.seat, shown, look.epoch)).transpose()?.flatten();
+        let appraised =
+            shown.map(|shown| self.under_policy(question.seat, shown, look.epoch, now)).transpose()?.flatten();
         let judged = self.judge(question, shown.map(|shown| (shown, appraised.as_ref())), look, now)?;
         let mut event = draft.clone();
         if let Some(appraised) = &appraised {

@@ -98,7 +98,7 @@ pub struct UnwrapArgs {
 }
 
 impl AttesterArgs {
-    fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
+    pub(super) fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
         let options = attester::Options {
             root: PathBuf::from("/"),
             software_identity: self.software_identity.clone(),
@@ -108,7 +108,7 @@ impl AttesterArgs {
         attester::choose(&self.attester, &options)
             .map_err(|e| Failure::unavailable("attester", e.to_string(), e.help()))
     }
-    fn rsa(&self) -> bool {
+    pub(super) fn rsa(&self) -> bool {
         self.recipient == "rsa"
     }
 }

@@ -10,6 +10,7 @@ mod journal;
 mod keys;
 mod office;
 mod policies;
+mod references;
 mod roles;
 mod rules;
 mod states;

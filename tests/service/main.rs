@@ -13,6 +13,7 @@ mod isolated;
 mod maa_door;
 mod maa_flow;
 mod policies_on_keys;
+mod references;
 mod refusals;
 mod replay;
 mod restart;
