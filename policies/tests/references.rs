@@ -78,6 +78,17 @@ fn a_test_holds_while_the_values_count_and_says_why_it_does_not() {
 }
 
 #[test]
+fn tpm_21_an_empty_reference_state_denies() {
+    let test = json!({"claim": "nitro.pcrs.0", "reference": "fleet"});
+    let mut empty = References::default();
+    assert!(told(&test, &empty).is_err());
+    empty.insert("fleet", Standing::InForce(Vec::new()));
+    assert!(told(&test, &empty).is_err());
+    empty.insert("fleet", Standing::InForce(vec![document(7, json!({"nitro.pcrs.0": ["aa"]}))]));
+    assert_eq!(told(&test, &empty), Ok(7));
+}
+
+#[test]
 fn key_01_a_test_names_one_reference_in_its_one_form() {
     let good = json!({"claim": "nitro.pcrs.0", "reference": "fleet"});
     let parsed = rules(&good).unwrap();

@@ -106,3 +106,43 @@ fn signature(key: &PKey<Private>, alg: &str, message: &[u8]) -> Result<Vec<u8>, 
     let (r, s) = (both.r().to_vec_padded(size)?, both.s().to_vec_padded(size)?);
     Ok([r, s].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use keygate_verifier::tokens::{KeySet, verify_jws};
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::nid::Nid;
+    use openssl::rsa::Rsa;
+
+    use super::*;
+    use crate::broker::reference::ALGORITHMS;
+
+    #[test]
+    fn what_each_type_of_key_signs_is_good_under_that_key_and_no_other() {
+        let ec =
+            |curve| PKey::from_ec_key(EcKey::generate(&EcGroup::from_curve_name(curve).unwrap()).unwrap()).unwrap();
+        let keys = [
+            ("ES256", ec(Nid::X9_62_PRIME256V1)),
+            ("ES384", ec(Nid::SECP384R1)),
+            ("EdDSA", PKey::generate_ed25519().unwrap()),
+            ("PS256", PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap()),
+        ];
+        let sets = keys.each_ref().map(|(_, key)| {
+            let public = PKey::public_key_from_der(&key.public_key_to_der().unwrap()).unwrap();
+            let mut jwk = public_jwk(&public).unwrap();
+            jwk["kid"] = json!(thumbprint(&jwk));
+            KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap()
+        });
+        for (n, (alg, key)) in keys.iter().enumerate() {
+            let jws = signed(key, "{}").unwrap();
+            for (m, set) in sets.iter().enumerate() {
+                match verify_jws(&jws, set, &ALGORITHMS) {
+                    Ok(read) => assert_eq!((n, read.header["alg"].as_str()), (m, Some(*alg))),
+                    Err(why) => assert_ne!(n, m, "{alg}: {why}"),
+                }
+            }
+        }
+        assert!(signed(&ec(Nid::SECP521R1), "{}").is_none());
+        assert!(signed(&PKey::from_rsa(Rsa::generate(1_024).unwrap()).unwrap(), "{}").is_none());
+    }
+}

@@ -242,6 +242,45 @@ async fn who_imports_does_not_approve_by_that_role_and_each_step_is_recorded() {
 }
 
 #[actix_web::test]
+async fn a_proposal_is_held_against_time_once_more_when_it_is_approved() {
+    let office = Office::staffed().await;
+    let mut soon = document(1, &[&good()]);
+    soon["exp"] = json!(NOW + 100);
+    import(&office, Role::KeyOfficer, "fleet", &reference(&soon)).await.ok();
+    office.house.clock.set(NOW + 100);
+    let late = approve(&office, 1).await;
+    late.is(422, "reference-invalid");
+    assert_eq!(late.body["reasons"][0]["code"], "reference-invalid.expired");
+    let review = office.by(Role::RuleOfficer, Ask::get("/admin/v1/references/fleet/review")).await.ok().body;
+    assert_eq!(review["proposed"]["state"], "expired");
+    change(&office, Role::RuleOfficer, "retire", json!({"what": "proposed"})).await.ok();
+    approve(&office, 1).await.is(404, "not-found");
+    change(&office, Role::RuleOfficer, "retire", json!({"what": "both"})).await.is(400, "malformed");
+}
+
+#[actix_web::test]
+async fn adm_18_there_is_an_end_to_names() {
+    let office = Office::staffed().await;
+    let jws = |name: &str| {
+        let mut document = document(1, &[&good()]);
+        document["name"] = json!(name);
+        reference(&document)
+    };
+    for n in 0..256 {
+        let text = json!({"highest": 1}).to_string();
+        let digest = openssl::sha::sha256(text.as_bytes());
+        let change = keygate_keystore::Change::SetPolicy { kind: format!("Reference:n-{n}"), document: text, digest };
+        office.house.change(change);
+    }
+    import(&office, Role::KeyOfficer, "one-more", &jws("one-more")).await.is(413, "too-large");
+    let known = import(&office, Role::KeyOfficer, "n-7", &jws("n-7")).await;
+    known.is(422, "reference-invalid");
+    let mut next = document(2, &[&good()]);
+    next["name"] = json!("n-7");
+    import(&office, Role::KeyOfficer, "n-7", &reference(&next)).await.ok();
+}
+
+#[actix_web::test]
 async fn a_change_names_the_state_it_rests_on_and_a_trial_writes_nothing() {
     let office = Office::staffed().await;
     let jws = reference(&document(1, &[&good()]));

@@ -87,53 +87,60 @@ async fn a_policy_and_its_tokens_follow_an_approval_and_an_expiry() {
     assert_eq!(attest().await.unwrap_err().code, Code::PolicyDenied);
 }
 
+/// A certificate over the key of `build` that ends at this time.
+fn certificate(until: i64) -> Vec<u8> {
+    let key = &SIGNERS[0].1;
+    let mut builder = openssl::x509::X509Builder::new().unwrap();
+    let time = |at| openssl::asn1::Asn1Time::from_unix(at).unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_not_before(&time(NOW - 100)).unwrap();
+    builder.set_not_after(&time(until)).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.sign(key, openssl::hash::MessageDigest::sha256()).unwrap();
+    builder.build().to_pem().unwrap()
+}
+
+/// Signers of a configuration, and whether what `build` signed counts under it.
+fn configurations() -> Vec<(Vec<ReferenceSigner>, bool)> {
+    let bare = SIGNERS[0].1.public_key_to_pem().unwrap();
+    let signer = |provider: Option<&str>, names: &[&str], pem: &[u8]| {
+        let provider = provider.map(|id| ProviderId::parse(id).unwrap());
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        vec![ReferenceSigner::read("build", provider, names, pem).unwrap()]
+    };
+    vec![
+        (reference_signers(), true),
+        (Vec::new(), false),
+        (reference_signers().split_off(1), false),
+        (signer(None, &["fleet"], &bare), true),
+        (signer(None, &["fleet-*"], &bare), false),
+        (signer(Some("default"), &[], &bare), true),
+        (signer(Some("other"), &[], &bare), false),
+        (signer(None, &[], &certificate(NOW + 1)), true),
+        (signer(None, &[], &certificate(NOW)), false),
+    ]
+}
+
 #[tokio::test]
-async fn a_signer_that_is_gone_takes_its_values_along() {
-    let house = House::new();
+async fn what_the_configuration_says_of_signers_counts_for_what_is_in_force() {
+    let mut house = House::new();
     house.key_with("db-key", KeyType::Oct256, &rule());
     fleet(&house, 1, &[&hex::encode(GOOD)]);
-    assert!(released(&house).await);
-    let House { broker, keystore, clock, software, nitro, provider, dir } = house;
-    drop(broker);
-    for (signers, wanted) in
-        [(Vec::new(), false), (reference_signers().split_off(1), false), (reference_signers(), true)]
-    {
+    for (n, (signers, wanted)) in configurations().into_iter().enumerate() {
         let mut anchors = Anchors::none();
-        anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
-        let made = parts(&keystore, &clock, Arc::new(NoEndorser), Arc::default(), anchors, Limits::default());
-        let broker = Broker::open(Parts { reference_signers: signers, ..made }).unwrap();
-        let seat = Seat {
-            provider: broker.provider_for(HOST, "/v1/challenges").unwrap(),
-            source: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-            peer: None,
-        };
-        let challenge = broker.challenge(&seat).unwrap().bytes;
-        let workload = Workload::new();
-        let question = keygate_forge::binding::Question { operation: "release", key: "db-key", ..Default::default() };
-        let input = workload.recipient.recipient().thumbprint_input();
-        let report_data = keygate_forge::binding::bind(&challenge, HOST, &question, &input, b"");
-        let evidence = keygate_forge::software::SoftwareEvidence { report_data, ..workload.evidence.clone() };
-        let request = KeyRequest {
-            seat,
-            key: KeySelector::parse("db-key", None).unwrap(),
-            usage: Usage::Release,
-            proof: Proof::Evidence(Box::new(EvidenceProof {
-                kind: EvidenceKind::Software,
-                data: software.evidence(&evidence).into_bytes(),
-                challenge,
-                recipient: workload.public(),
-                runtime_data: None,
-                init_data: None,
-                endorsements: Vec::new(),
-                beside: None,
-            })),
-            wrapping: None,
-            caller: Caller::Anonymous,
-            idempotency: None,
-        };
-        assert_eq!(broker.use_key(request).await.is_ok(), wanted);
+        anchors.add("forge", EvidenceKind::Software, &house.software.root_der()).unwrap();
+        let (keystore, clock) = (&house.keystore, &house.clock);
+        let made = parts(keystore, clock, Arc::new(NoEndorser), Arc::default(), anchors, Limits::default());
+        house.broker = Broker::open(Parts { reference_signers: signers, ..made }).unwrap();
+        assert_eq!(released(&house).await, wanted, "configuration {n}");
+        let reason = house.newest("key.use")["leaves"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find_map(|leaf| leaf["reason"].as_str().map(str::to_owned));
+        let told = if n == 8 { "reference-expired" } else { "reference-missing" };
+        assert_eq!(reason.as_deref(), (!wanted).then_some(told), "configuration {n}");
     }
-    drop((nitro, provider, dir));
 }
 
 #[tokio::test]

@@ -131,3 +131,30 @@ pub(super) fn options_alone(options: &str) -> Result<KeyRules, Refusal> {
     let text = format!(r#"{{"rules":{{}},"options":{options}}}"#);
     KeyRules::parse(text.as_bytes()).map_err(|_| Fault::new(Code::DependencyUnavailable, "").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(test: &str) -> VaultPolicy {
+        let document =
+            format!(r#"{{"version":"1.0.0","anyOf":[{{"authority":"https://x.example","allOf":[{test}]}}]}}"#);
+        VaultPolicy { document: document.into_bytes(), immutable: false }
+    }
+
+    #[test]
+    fn a_release_policy_names_no_reference_values_but_comes_back_as_an_officer_set_it() {
+        let (plain, named) = (policy(r#"{"claim":"a","equals":"b"}"#), policy(r#"{"claim":"a","reference":"fleet"}"#));
+        let refused = |policy: &VaultPolicy, present: Option<&RuleDocument>| {
+            with_policy(policy, present).err().map(|refusal| refusal.into_fault().code)
+        };
+        assert_eq!(refused(&plain, None), None);
+        assert_eq!(refused(&named, None), Some(Code::Malformed));
+        let bare = KeyRules::parse(&named.document).unwrap();
+        let present = document_of(&bare);
+        assert_eq!(with_policy(&named, Some(&present)).ok().map(|rules| rules.digest()), Some(bare.digest()));
+        let other = policy(r#"{"claim":"a","reference":"other"}"#);
+        assert_eq!(refused(&other, Some(&present)), Some(Code::Malformed));
+        assert_eq!(refused(&plain, Some(&present)), None);
+    }
+}
