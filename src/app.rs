@@ -13,7 +13,8 @@ use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as
 use keygate_verifier::{AnchorPurpose, Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
 use crate::broker::{
-    Broker, Code, EnrolmentSetup, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup,
+    Broker, Code, EnrolmentSetup, Limits, Parts, ProviderSetup, ReferenceSigner, ReleaseBearer, Schedule, TrustModel,
+    VaultSetup,
 };
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
@@ -94,6 +95,7 @@ impl App {
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
+            reference_signers: reference_signers(&settings)?,
         })
         .map_err(|e| {
             if e.code == Code::ConfigInvalid {
@@ -197,6 +199,25 @@ fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
         anchors.add_paravisor(launch);
     }
     Ok(anchors)
+}
+
+/// Who may sign reference values.
+fn reference_signers(settings: &Settings) -> Result<Vec<ReferenceSigner>, AppError> {
+    let mut signers = Vec::new();
+    for entry in &settings.reference_signers {
+        let path = settings.path(&entry.file);
+        let help = "name a PEM file with one certificate or one public key in `file`";
+        let pem =
+            std::fs::read(&path).map_err(|e| entry.wrong(format!("cannot read `{}`: {e}", path.display()), help))?;
+        let provider = match entry.provider.as_str() {
+            "" => None,
+            id => Some(ProviderId::parse(id).map_err(|e| entry.wrong(e, "name the `id` of a provider"))?),
+        };
+        let signer = ReferenceSigner::read(&entry.name, provider, entry.names.clone(), &pem)
+            .map_err(|fault| entry.wrong(format!("`{}`: {}", path.display(), fault.inner), help))?;
+        signers.push(signer);
+    }
+    Ok(signers)
 }
 
 /// The certificates that may sign the policies of a provider from the beginning.

@@ -328,6 +328,24 @@ impl Keystore {
         })
     }
 
+    /// The policies in force whose kind begins with `prefix`, in the order of their kinds; at most `limit`.
+    pub fn policies_under(
+        &self,
+        provider: &ProviderId,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<PolicyVersion>, KeystoreError> {
+        let condition = "AS one WHERE provider = ?1 AND substr(kind, 1, ?2) = ?3 AND number = (SELECT max(number) \
+            FROM policies AS other WHERE other.provider = one.provider AND other.kind = one.kind) ORDER BY kind LIMIT ?4";
+        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|conn| {
+            let rows: Vec<PolicyRow> =
+                select(conn, self.ring(), condition, &[&provider.as_str(), &length, &prefix, &limit])?;
+            Ok(rows.into_iter().map(PolicyRow::view).collect())
+        })
+    }
+
     /// When the attestation with this token identifier was recorded, unix seconds.
     pub fn session(&self, jti: &str) -> Result<Option<i64>, KeystoreError> {
         let digest = self.ring().index("jti", &[jti.as_bytes()]);

@@ -22,6 +22,7 @@ use super::challenge::{self, Live};
 use super::enrol::standing::Standing;
 use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
+use super::reference::stamp;
 use super::request::{EvidenceProof, Seat, TokenProof};
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
 use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
@@ -77,8 +78,16 @@ pub(crate) struct Shown {
     pub(crate) until: i64,
     /// The machine, where it has a TPM that vouches for it.
     pub(crate) standing: Option<Standing>,
-    /// The policy that a token of ours was issued under.
-    pub(crate) under: Option<[u8; 32]>,
+    /// What a token of ours was issued under.
+    pub(crate) under: Option<Under>,
+}
+
+/// Under what a token of ours was issued.
+pub(crate) struct Under {
+    /// The policy.
+    policy: [u8; 32],
+    /// The reference values that it was applied with; none where it names none.
+    references: Option<[u8; 32]>,
 }
 
 /// What came of a round.
@@ -186,7 +195,7 @@ impl Broker {
                 not_after: UnixTime::from_secs(token.expires),
             },
             standing: None,
-            under: Some(token.policy_digest),
+            under: Some(Under { policy: token.policy_digest, references: token.reference_digest }),
             freshness: FreshnessShown::Session { age },
             challenge,
             until: token.expires,
@@ -264,10 +273,16 @@ pub(crate) fn result_of(
 
 impl Broker {
     /// What the provider's attestation policy, as it is at `epoch`, makes of what was shown. A token of ours carries what the
-    /// policy made of its evidence; where another policy is in force by now, it counts for nothing.
+    /// policy made of its evidence; where another policy is in force by now, or other reference values that it names, it counts for nothing.
     ///
     /// None for what a verifier of somebody else's says: that one has appraised the evidence under policies of its own.
-    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Option<Appraised>, Fault> {
+    pub(crate) fn under_policy(
+        &self,
+        seat: &Seat,
+        shown: &Shown,
+        epoch: Epoch,
+        now: i64,
+    ) -> Result<Option<Appraised>, Fault> {
         let Source::Own(kind) = shown.result.source else { return Ok(None) };
         let kind = policy_kind(kind);
         let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
@@ -275,12 +290,18 @@ impl Broker {
             Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
         };
         let in_force = in_force.ok_or_else(missing)?;
-        match shown.under {
-            Some(under) if under != in_force.facts.digest => {
-                Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"))
+        let names = &in_force.references;
+        let references = self.references.of(&self.keystore, seat.provider.id(), names, epoch, now)?;
+        let superseded = |why: &str| Err(Fault::new(Code::FreshnessFailed, "token-superseded").because(why));
+        let stamp = stamp(names, &references);
+        match &shown.under {
+            Some(under) if under.policy != in_force.facts.digest => superseded("the appraisal policy changed"),
+            Some(under) if under.references != stamp => superseded("the reference values of the policy changed"),
+            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new(), references: stamp })),
+            None => {
+                let baseline = seat.provider.default_baseline();
+                apply(&in_force, &shown.result, &references, baseline, Tracing::Off).verdict.map(Some)
             }
-            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new() })),
-            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict.map(Some),
         }
     }
 }

@@ -112,7 +112,7 @@ impl Broker {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
         let machine = self.still_standing(provider.id(), &shown.result, shown.standing.as_ref(), now.secs())?;
-        let appraised = self.under_policy(&request.seat, shown, epoch)?;
+        let appraised = self.under_policy(&request.seat, shown, epoch, now.secs())?;
         let appraised = appraised.ok_or_else(|| Fault::new(Code::PolicyDenied, "attestation-policy"))?;
         let event = &event.clone().digest(Field::Policy, &appraised.policy.digest);
         let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;

@@ -26,6 +26,7 @@ mod journal;
 mod knowledge;
 mod policy_book;
 mod recovery;
+pub mod reference;
 mod signers;
 mod tend;
 mod turns;
@@ -55,6 +56,7 @@ pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
 pub use pool::Limits;
 pub use providers::{ProviderRef, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
+pub use reference::ReferenceSigner;
 pub use request::{
     Answer, AttestAnswer, AttestRequest, EvidenceProof, IdempotencyKey, KeyRequest, KeySelector, Proof, Seat,
     TokenProof, Usage,
@@ -68,6 +70,7 @@ use crate::telemetry;
 use knowledge::{Denied, Marks, Rules, Sessions, StandIns};
 use policy_book::PolicyBook;
 use providers::{Provider, Providers};
+use reference::ReferenceBook;
 use signers::Signers;
 
 /// What a broker is made of.
@@ -86,6 +89,8 @@ pub struct Parts {
     pub providers: Vec<ProviderSetup>,
     /// How much may run at once.
     pub limits: Limits,
+    /// Who may sign reference values.
+    pub reference_signers: Vec<ReferenceSigner>,
 }
 
 /// The service behind all doors.
@@ -102,6 +107,7 @@ pub struct Broker {
     rules: Rules,
     sessions: Sessions,
     policies: PolicyBook,
+    references: ReferenceBook,
     stand_ins: StandIns,
     denied: Denied,
     denials: denials::Denials,
@@ -146,6 +152,7 @@ impl Broker {
             rules: Rules::new(),
             sessions: Sessions::new(),
             policies: PolicyBook::new(),
+            references: ReferenceBook::new(parts.reference_signers),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
             denials: denials::Denials::default(),

@@ -60,7 +60,8 @@ impl Broker {
         }
         let machine = shown.map(|shown| self.still_standing(provider, &shown.result, shown.standing.as_ref(), now));
         let machine = machine.transpose()?.flatten();
-        let appraised = shown.map(|shown| self.under_policy(question.seat, shown, look.epoch)).transpose()?.flatten();
+        let appraised =
+            shown.map(|shown| self.under_policy(question.seat, shown, look.epoch, now)).transpose()?.flatten();
         let judged = self.judge(question, shown.map(|shown| (shown, appraised.as_ref())), look, now)?;
         let mut event = draft.clone();
         if let Some(appraised) = &appraised {

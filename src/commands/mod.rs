@@ -24,6 +24,10 @@ mod policy_against;
 mod policy_trace;
 mod policy_try;
 mod progress;
+mod reference;
+mod reference_learn;
+mod reference_sign;
+mod references;
 mod rule;
 mod rules;
 mod serve;
@@ -75,6 +79,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Release rules: check and try offline, history, diff and restore in a service.
     Rule(rule::RuleArgs),
+    /// Reference values that rules and policies name: learn, sign, import, review, approve, retire.
+    Reference(reference::ReferenceArgs),
     /// Attestation policies: check and try offline; set, get, reset, history, diff and restore in a service.
     Policy(policy::PolicyArgs),
     /// Set policies, and rules and options of keys, from files; prints the difference first.
@@ -128,6 +134,7 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::Attest(args) => wait(workload::attest(args, format)),
         Command::Key(args) => wait(key::run(args, format)),
         Command::Rule(args) => wait(rule::run(args, format)),
+        Command::Reference(args) => wait(reference::run(args, format)),
         Command::Policy(args) => wait(policy::run(args, format)),
         Command::SigningKey(args) => wait(signing_key::run(args, format)),
         Command::Apply(args) => wait(apply::run(args, format)),

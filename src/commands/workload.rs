@@ -101,7 +101,7 @@ pub struct UnwrapArgs {
 }
 
 impl AttesterArgs {
-    fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
+    pub(super) fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
         let options = attester::Options {
             root: PathBuf::from("/"),
             software_identity: self.software_identity.clone(),
@@ -112,7 +112,7 @@ impl AttesterArgs {
         attester::choose(&self.attester, &options)
             .map_err(|e| Failure::unavailable("attester", e.to_string(), e.help()))
     }
-    fn recipient(&self) -> RecipientPlace {
+    pub(super) fn recipient(&self) -> RecipientPlace {
         match self.recipient.as_str() {
             "rsa" => RecipientPlace::Rsa,
             "tpm" => RecipientPlace::Hardware,

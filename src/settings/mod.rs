@@ -10,6 +10,7 @@ mod identity;
 mod issuers;
 mod limits;
 mod provider;
+mod reference;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
 pub use issuers::VerifierSettings;
 pub use limits::LimitSettings;
 pub use provider::{KeyVaultSettings, ProviderSettings, SigningSettings, TrustAnchorSettings};
+pub use reference::ReferenceSignerSettings;
 pub use server::ServerSettings;
 
 /// The compiled-in defaults, as text.
@@ -71,6 +73,9 @@ pub struct Settings {
     /// Verifiers of others, whose tokens count as evidence.
     #[serde(default)]
     pub issuers: Vec<VerifierSettings>,
+    /// Who may sign reference values.
+    #[serde(default)]
+    pub reference_signers: Vec<ReferenceSignerSettings>,
     /// The folder that paths are relative to.
     #[serde(skip)]
     pub base: PathBuf,
@@ -179,6 +184,9 @@ impl Settings {
         for (entry, line) in settings.issuers.iter_mut().zip(check::lines(text, "issuers")) {
             entry.line = line;
         }
+        for (entry, line) in settings.reference_signers.iter_mut().zip(check::lines(text, "reference_signers")) {
+            entry.line = line;
+        }
         for (entry, line) in settings.client_certificates.iter_mut().zip(check::lines(text, "client_certificates")) {
             entry.line = line;
         }
@@ -204,6 +212,7 @@ impl Settings {
         self.enrolment.check(&self.trust_anchors)?;
         issuers::check(&self.issuers, &self.providers)?;
         provider::check(&self.providers, &self.trust_anchors)?;
+        reference::check(&self.reference_signers, &self.providers)?;
         let range = |name: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 return Ok(());

@@ -11,6 +11,7 @@ mod journal;
 mod keys;
 mod office;
 mod policies;
+mod references;
 mod roles;
 mod rules;
 mod states;

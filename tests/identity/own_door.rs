@@ -356,6 +356,7 @@ fn sister(issuer: &str) -> Ward {
             recovery_days: 7,
             purge_protection: true,
         }],
+        reference_signers: Vec::new(),
         limits: Limits::default(),
     });
     Ward { house: House { broker: broker.unwrap(), ..ward.house }, ..ward }

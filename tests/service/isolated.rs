@@ -152,6 +152,7 @@ impl House {
             providers,
             identity: Arc::default(),
             limits: Limits::default(),
+            reference_signers: Vec::new(),
         };
         Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }

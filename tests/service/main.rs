@@ -17,6 +17,7 @@ mod maa_door;
 mod maa_flow;
 mod machine;
 mod policies_on_keys;
+mod references;
 mod refusals;
 mod replay;
 mod restart;

@@ -171,7 +171,7 @@ pub struct Genuine {
     pub(crate) bound: BoundKey,
     pub(crate) signed: Option<[u8; 32]>,
     pub(crate) sha1: Option<VerifyError>,
-    pub(crate) unproven: Option<&'static str>,
+    pub(crate) unproven: Option<(&'static str, &'static str)>,
     pub(crate) tpm: Option<TpmState>,
 }
 
@@ -302,10 +302,10 @@ impl Genuine {
                 "the workload runs in debug mode, its memory can be read from outside",
             ));
         }
-        if let Some(why) = self.unproven
+        if let Some((part, why)) = self.unproven
             && !options.allow_debug
         {
-            return Some(VerifyError::debug("paravisor", why));
+            return Some(VerifyError::debug(part, why));
         }
         let status = self.tcb.as_ref()?.status;
         if status == TcbStatus::Revoked || !options.accept_tcb.contains(&status) {

@@ -94,6 +94,12 @@ words! {
         PolicySet = "policy.set",
         PolicyReset = "policy.reset",
         PolicyRestore = "policy.restore",
+        ReferenceList = "reference.list",
+        ReferenceShow = "reference.show",
+        ReferenceReview = "reference.review",
+        ReferenceImport = "reference.import",
+        ReferenceApprove = "reference.approve",
+        ReferenceRetire = "reference.retire",
         SignerList = "signer.list",
         SignerAdd = "signer.add",
         SignerRemove = "signer.remove",
@@ -144,7 +150,9 @@ impl Action {
             Self::KeyRotationShow => &[KeyOfficer, Auditor],
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
-            Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
+            Self::RuleSet | Self::RuleRestore | Self::ReferenceApprove | Self::ReferenceRetire => &[RuleOfficer],
+            Self::ReferenceList | Self::ReferenceShow | Self::ReferenceReview => &[RuleOfficer, KeyOfficer, Auditor],
+            Self::ReferenceImport => &[KeyOfficer, RuleOfficer],
             Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
                 &[AttestationReader, AttestationContributor, Auditor]
             }
@@ -174,6 +182,9 @@ impl Action {
                 | Self::RuleShow
                 | Self::RuleHistory
                 | Self::RuleDiff
+                | Self::ReferenceList
+                | Self::ReferenceShow
+                | Self::ReferenceReview
                 | Self::PolicyList
                 | Self::PolicyShow
                 | Self::PolicyHistory

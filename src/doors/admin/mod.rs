@@ -10,6 +10,7 @@ mod keys;
 mod openapi;
 mod pages;
 mod policies;
+mod references;
 mod trust;
 mod wire;
 
@@ -50,6 +51,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(only("/admin/v1/policies/{type}/set", post().to(policies::set)))
         .service(only("/admin/v1/policies/{type}/reset", post().to(policies::reset)))
         .service(only("/admin/v1/policies/{type}/restore", post().to(policies::restore)))
+        .service(only("/admin/v1/references", get().to(references::list)))
+        .service(only("/admin/v1/references/{name}", get().to(references::show)))
+        .service(only("/admin/v1/references/{name}/review", get().to(references::review)))
+        .service(only("/admin/v1/references/{name}/import", post().to(references::import)))
+        .service(only("/admin/v1/references/{name}/approve", post().to(references::approve)))
+        .service(only("/admin/v1/references/{name}/retire", post().to(references::retire)))
         .service(only("/admin/v1/signing-keys", get().to(policies::list_signing_keys)))
         .service(only("/admin/v1/signing-keys/rotate", post().to(policies::rotate_signing_key)))
         .service(only("/admin/v1/deny", get().to(trust::list_denied)))

@@ -6,6 +6,7 @@
 
 pub(super) mod machines;
 pub(super) mod policies;
+pub(super) mod references;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::policies::set,
         super::policies::reset,
         super::policies::restore,
+        super::references::list,
+        super::references::show,
+        super::references::review,
+        super::references::import,
+        super::references::approve,
+        super::references::retire,
         super::policies::list_signing_keys,
         super::policies::rotate_signing_key,
         super::trust::list_denied,

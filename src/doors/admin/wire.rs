@@ -15,6 +15,7 @@ use crate::broker::admin::deny::Denial;
 use crate::broker::admin::enrolments::EndorsementKey;
 use crate::broker::admin::keys::{Brought, KeyChanges, NewKey};
 use crate::broker::admin::policies::NewPolicy;
+use crate::broker::admin::references::Retired;
 use crate::broker::admin::{Reason, Role};
 use crate::broker::json::{self, Kind, Node};
 use crate::broker::{Code, Fault, JsonLimits, KeyType, Operation, ProviderId};
@@ -125,6 +126,27 @@ pub(super) fn read_policy_reset(bytes: &[u8]) -> Result<(Option<String>, Reason)
 pub(super) fn read_policy_restore(bytes: &[u8]) -> Result<(u64, Reason), Fault> {
     let body = Body::read(bytes, &["number", "reason"])?;
     Ok((body.number()?, body.reason()?))
+}
+
+/// Signed reference values.
+pub(super) fn read_reference(bytes: &[u8]) -> Result<(String, Reason), Fault> {
+    let body = Body::read(bytes, &["jws", "reason"])?;
+    let jws = body.text("jws")?.ok_or(malformed("member `jws` is missing"))?;
+    Ok((jws.to_owned(), body.reason()?))
+}
+
+/// The approval of a proposal: its serial, and until when what is in force is kept beside it.
+pub(super) fn read_approval(bytes: &[u8]) -> Result<(u64, Option<i64>, Reason), Fault> {
+    let body = Body::read(bytes, &["serial", "keep_previous", "reason"])?;
+    let serial = body.0.get("serial").and_then(Node::as_integer).and_then(|n| u64::try_from(n).ok());
+    let serial = serial.ok_or(malformed("member `serial` is the serial of the proposal"))?;
+    Ok((serial, body.time("keep_previous")?.flatten(), body.reason()?))
+}
+
+/// What is to count no more; everything if not said.
+pub(super) fn read_retirement(bytes: &[u8]) -> Result<(Retired, Reason), Fault> {
+    let body = Body::read(bytes, &["what", "reason"])?;
+    Ok((Retired::parse(body.text("what")?.unwrap_or("all"))?, body.reason()?))
 }
 
 /// An entry of the deny list.

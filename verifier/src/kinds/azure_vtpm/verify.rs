@@ -12,12 +12,16 @@ use crate::endorsements::CollateralId;
 use crate::error::VerifyError;
 use crate::formats::tpm::{Attest, QuoteFacts, Signature, verify_quote};
 use crate::kinds::tpm::claims::{add_quote, add_recipient};
+use crate::kinds::tpm::logs::{log_claims, not_production};
 use crate::kinds::tpm::recipient;
 use crate::kinds::tpm::verify::sha1_alone;
 use crate::kinds::{EvidenceKind, snp, tdx};
 use crate::scheme::{Given, Parsed};
 use crate::signatures::Algorithm;
 use crate::verified::{BoundKey, Genuine, InitDataSlot, TpmState};
+
+const UNKNOWN: &str = "nobody knows this launch as a paravisor: whoever has such hardware could play one. Add its measurement to \
+    `azure_vtpm.paravisors` after checking it";
 
 /// The document with what was read out of it.
 pub(super) struct Evidence {
@@ -80,6 +84,8 @@ impl Parsed for Evidence {
         let resident = document.resident.as_ref();
         let resident = resident.map(|sent| recipient::check(sent, &attest, &key, given)).transpose()?;
 
+        let logs = log_claims(&document.pcrs, document.event_log.as_deref(), document.ima_log.as_deref())?;
+        let lax = not_production(&logs);
         let known = given.anchors.paravisors().know(&genuine.attested);
         let identity = key
             .spki_sha256()
@@ -90,15 +96,13 @@ impl Parsed for Evidence {
         let mut tpm = claims::keys(&report, &identity, known)?;
         add_quote(&mut tpm, &attest, &signature, &document.pcrs);
         add_recipient(&mut tpm, resident.as_ref());
+        tpm.extend(logs);
         claims::add_tpm(&mut genuine.attested, tpm, &document.pcrs);
         genuine.kind = EvidenceKind::AzureVtpm;
         genuine.bound = bound;
         genuine.init_data = InitDataSlot::None;
         genuine.sha1 = sha1_alone(selection, &signature);
-        genuine.unproven = (!known).then_some(
-            "nobody knows this launch as a paravisor: whoever has such hardware could play one. Add its measurement to \
-             `azure_vtpm.paravisors` after checking it",
-        );
+        genuine.unproven = if known { lax } else { Some(("paravisor", UNKNOWN)) };
         genuine.platforms.push(format!("tpm-ak:{identity}"));
         genuine.platforms.push(format!("tpm-firmware:{:016x}", attest.firmware_version));
         if let Some(id) = report.configuration("vmUniqueId").and_then(Value::as_str) {

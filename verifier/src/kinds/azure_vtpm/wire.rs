@@ -1,7 +1,7 @@
 //! The document: a JSON object of bytes in base64url and values of registers in hex. `docs/evidence/azure-vtpm.md`.
 
 use crate::error::VerifyError;
-use crate::formats::tcg::PcrValues;
+use crate::formats::tcg::{PcrValues, event_log, ima};
 use crate::formats::tpm::{Attest, PublicArea, Signature};
 use crate::kinds::tpm::wire::{Members, ResidentKey, read_pcrs, read_resident};
 
@@ -25,6 +25,10 @@ pub(super) struct Document {
     /// The attestation key as the client sees it; the report's is the one that counts.
     pub ak: Option<PublicArea>,
     pub pcrs: PcrValues,
+    /// As the firmware wrote it.
+    pub event_log: Option<Vec<u8>>,
+    /// As the kernel wrote it.
+    pub ima_log: Option<Vec<u8>>,
     pub resident: Option<ResidentKey>,
 }
 
@@ -67,8 +71,10 @@ impl Document {
         Signature::parse(&signature)?;
         let ak = members.bytes("ak")?.map(|area| PublicArea::parse(&area)).transpose()?;
         let pcrs = read_pcrs(members.take("pcrs"))?;
+        let event_log = members.log("event_log", event_log::MAX_LOG)?;
+        let ima_log = members.log("ima_log", ima::MAX_LOG)?;
         let resident = members.take("recipient_key").map(read_resident).transpose()?;
         members.finish()?;
-        Ok(Self { hcl_report, td_quote, certificates, quote, signature, ak, pcrs, resident })
+        Ok(Self { hcl_report, td_quote, certificates, quote, signature, ak, pcrs, event_log, ima_log, resident })
     }
 }

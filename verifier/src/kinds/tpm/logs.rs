@@ -47,6 +47,21 @@ pub(in crate::kinds) fn log_claims(
     Ok(claims)
 }
 
+/// Why a machine whose logs say this is not one for production, if it is not: threat model, P4. Where no log came, nobody knows, and a
+/// rule decides.
+pub(in crate::kinds) fn not_production(claims: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
+    let boot = claims.get("boot")?;
+    let says = |path: &[&str], value: bool| {
+        path.iter().try_fold(boot, |at, name| at.get(name)).and_then(Value::as_bool) == Some(value)
+    };
+    if says(&["secure_boot"], false) {
+        return Some(("secure-boot", "the firmware measured that Secure Boot is off: anything may have been started"));
+    }
+    let debuggers = ["boot_debugging", "kernel_debug", "hypervisor_debug"];
+    let debugged = debuggers.iter().any(|name| says(&["windows", name], true));
+    debugged.then_some(("boot-debug", "a debugger was allowed to attach while the machine started"))
+}
+
 fn strong(quoted: &PcrValues) -> impl Iterator<Item = (Bank, &std::collections::BTreeMap<u32, Vec<u8>>)> {
     quoted.iter().filter(|(bank, _)| bank.is_strong()).map(|(bank, registers)| (*bank, registers))
 }

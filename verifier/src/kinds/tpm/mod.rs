@@ -28,7 +28,7 @@
 //! the outcome.
 
 pub(super) mod claims;
-mod logs;
+pub(super) mod logs;
 pub(super) mod recipient;
 pub(super) mod verify;
 mod vouch;

@@ -1,7 +1,7 @@
 //! Whether a quote is genuine and bound. Threat model, P14: quote, attestation key, recipient; each check with its own refusal.
 
 use super::claims;
-use super::logs::boot_claims;
+use super::logs::{boot_claims, not_production};
 use super::recipient;
 use super::vouch::{By, Vouched, vouch};
 use super::wire::{AttestationKey, Document};
@@ -39,6 +39,7 @@ pub(super) fn verify(document: &Document, given: &Given<'_>) -> Result<Genuine, 
     };
     let mut genuine = Genuine::assertion(EvidenceKind::Tpm, &vouched.anchor, bound);
     let identity = identity(&vouched, &key)?;
+    genuine.unproven = not_production(&boot);
     genuine.attested = claims::attested(document, &attest, &signature, &vouched, &identity, resident.as_ref(), boot);
     genuine.sha1 = sha1_alone(selection, &signature);
     genuine.revocation = vouched.revocation;
