@@ -141,8 +141,10 @@ pub struct UsedCollateral {
 /// one key compare, modulo 2^32.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TpmState {
-    /// The attestation key: its name in hex, or the SHA-256 of its SubjectPublicKeyInfo where only that is known.
+    /// The attestation key: SHA-256 of its SubjectPublicKeyInfo in hex. Nothing that a sender may vary is in it.
     pub key: String,
+    /// The key's name in hex; `None` where an operator pinned its numbers alone.
+    pub name: Option<String>,
     /// Resets of the TPM.
     pub reset_count: u32,
     /// Resumes since the last reset.

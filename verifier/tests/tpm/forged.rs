@@ -179,7 +179,11 @@ fn what_a_quote_says() {
     assert_eq!(tpm_claims["pcrs"]["sha256"].as_object().unwrap().len(), 8);
     assert_eq!(tpm_claims["recipient"]["resident"], true);
     assert_eq!(claims["keygate"]["revocation"], "not-checked");
-    assert_eq!(said.platforms(), [format!("tpm-ak:{name}"), "tpm-firmware:2019102300163636".to_owned()]);
+    let numbers = hex::encode(keys::sha256(&tpm.ak_spki()));
+    assert_eq!(tpm_claims["ak"]["spki_sha256"], json!(numbers));
+    let platforms = [format!("tpm-ak:{name}"), format!("tpm-ak:{numbers}"), "tpm-firmware:2019102300163636".to_owned()];
+    assert_eq!(said.platforms(), platforms);
     let state = said.tpm().unwrap();
-    assert_eq!((state.key.as_str(), state.reset_count, state.restart_count, state.clock), (&*name, 7, 2, 3_600_000));
+    assert_eq!((state.key.as_str(), state.name.as_deref()), (&*numbers, Some(&*name)));
+    assert_eq!((state.reset_count, state.restart_count, state.clock, state.safe), (7, 2, 3_600_000, true));
 }

@@ -30,6 +30,9 @@ fn the_name_of_a_key_is_what_its_tpm_says() {
     windows.check_attestation_key().unwrap();
 }
 
+/// Whether bytes are read.
+type Reads = fn(&[u8]) -> bool;
+
 #[test]
 fn tpm_13_every_truncation_and_every_byte_more_is_refused() {
     let Some(message) = vector("tpm-swtpm-ecc/quote.msg") else { return };
@@ -39,7 +42,7 @@ fn tpm_13_every_truncation_and_every_byte_more_is_refused() {
     let Attested::Quote { selection, digest } = &attest.attested else { panic!("a quote") };
     assert_eq!(selection.banks().collect::<Vec<_>>(), [("sha256", vec![0, 1, 2, 3, 4, 5, 6, 7, 16, 23])]);
     assert_eq!(digest.len(), 32);
-    let parsers: [(&str, fn(&[u8]) -> bool); 4] = [
+    let parsers: [(&str, Reads); 4] = [
         ("tpm-swtpm-ecc/quote.msg", |bytes| Attest::parse(bytes).is_ok()),
         ("tpm-swtpm-ecc/ak.tpm2b_public", |bytes| PublicArea::parse(bytes).is_ok()),
         ("tpm-swtpm-ecc/ek.tpm2b_public", |bytes| PublicArea::parse(bytes).is_ok()),

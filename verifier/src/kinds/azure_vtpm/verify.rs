@@ -112,6 +112,7 @@ impl Parsed for Evidence {
         genuine.measurements.extend(strong.flat_map(|(_, registers)| registers.values().map(hex::encode)));
         genuine.signed = Some(openssl::sha::sha256(&[document.quote.as_slice(), &document.signature].concat()));
         genuine.tpm = Some(TpmState {
+            name: None,
             key: identity,
             reset_count: attest.clock.reset_count,
             restart_count: attest.clock.restart_count,

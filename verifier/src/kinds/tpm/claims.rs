@@ -14,12 +14,12 @@ pub(super) fn attested(
     attest: &Attest<'_>,
     signature: &Signature<'_>,
     vouched: &Vouched,
-    identity: &str,
+    numbers: &str,
     resident: Option<&Resident>,
     boot: Map<String, Value>,
 ) -> Map<String, Value> {
     let mut tpm = Map::new();
-    tpm.insert("ak".into(), key(vouched, identity));
+    tpm.insert("ak".into(), key(vouched, numbers));
     match &vouched.by {
         By::Enrolment { endorsement_key } => {
             tpm.insert("ek".into(), json!({"spki_sha256": hex::encode(endorsement_key)}));
@@ -86,10 +86,12 @@ fn pcrs(values: &PcrValues) -> Value {
 }
 
 /// The attestation key. What a certificate says of the TPM is its authority's word, and stands as such.
-fn key(vouched: &Vouched, identity: &str) -> Value {
+fn key(vouched: &Vouched, numbers: &str) -> Value {
     let mut key = Map::new();
-    let known_as = if vouched.area.is_some() { "name" } else { "spki_sha256" };
-    key.insert(known_as.into(), json!(identity));
+    if let Some(area) = &vouched.area {
+        key.insert("name".into(), json!(hex::encode(area.name())));
+    }
+    key.insert("spki_sha256".into(), json!(numbers));
     let by = match &vouched.by {
         By::Enrolment { .. } => "enrolment",
         By::Certificate { make, serial } => {
