@@ -93,7 +93,8 @@ pub async fn run(args: &EnrolmentArgs, format: Format) -> Result<Exit, Failure> 
             Ok(Exit::Done)
         }
         Verb::Show { machine } => {
-            let (_, record) = desk.get(&format!("/enrolments/{}", machine_name(machine)?)).await?;
+            let (etag, mut record) = desk.get(&format!("/enrolments/{}", machine_name(machine)?)).await?;
+            record["etag"] = json!(etag.unwrap_or_default().trim_matches('"'));
             output.object(&record);
             Ok(Exit::Done)
         }
