@@ -176,6 +176,16 @@ async fn what_nobody_wrote_denies_and_leaves_other_keys_alone() {
         assert_eq!(refused.code, Code::StoreCorrupt);
         house.broker.use_key(Workload::new().release(&house, "plain")).await.unwrap();
     }
+    // A state under the digest of another.
+    let text = json!({"highest": 1}).to_string();
+    house.change(Change::SetPolicy { kind: "Reference:fleet".to_owned(), document: text, digest: [0; 32] });
+    let refused = house.broker.use_key(Workload::new().release(&house, "db-key")).await.unwrap_err();
+    assert_eq!(refused.code, Code::StoreCorrupt);
+    // Values from the future, wherever they come from.
+    let mut early = document(8, &[&hex::encode(GOOD)]);
+    early["iat"] = json!(NOW + 61);
+    put(&house, &reference(&early), 8);
+    assert!(!released(&house).await);
     let mut other = document(9, &[&hex::encode(GOOD)]);
     other["name"] = json!("another");
     put(&house, &reference(&other), 9);
