@@ -111,7 +111,7 @@ impl Stage {
     /// Code and part of the refusal of evidence that was altered.
     pub fn refused(&self, attester: &dyn Attester) -> (String, String) {
         let refused = self.release(KEY, attester, RecipientPlace::Ec).unwrap_err();
-        let part = refused.what.rsplit(": ").next().unwrap_or_default().to_owned();
+        let part = refused.what.split(": ").next().unwrap_or_default().to_owned();
         (refused.code, part)
     }
 

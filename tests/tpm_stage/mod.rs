@@ -61,14 +61,7 @@ impl SoftTpm {
             ),
         );
         let made = Command::new("swtpm_setup")
-            .args([
-                "--tpm2",
-                "--create-ek-cert",
-                "--create-platform-cert",
-                "--pcr-banks",
-                "sha256,sha384",
-                "--overwrite",
-            ])
+            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--pcr-banks", banks, "--overwrite"])
             .args(["--tpmstate", &format!("{at}/tpm"), "--config", &format!("{at}/conf/swtpm_setup.conf")])
             .output()
             .unwrap();
