@@ -9,6 +9,7 @@ mod audit;
 mod connect;
 mod credential;
 mod demo;
+mod demo_tpm;
 mod deny;
 mod document;
 mod enrolment;

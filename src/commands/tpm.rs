@@ -15,6 +15,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
 use crate::attester::AttesterError;
 use crate::attester::tpm::{self, AkKind, AkSource, EkKind, Enrolment, LogSource};
+use crate::client::Connection;
 
 /// Which TPM, and what of it is used.
 #[derive(Debug, Clone, Args)]
@@ -54,6 +55,9 @@ struct EkArgs {
     /// Certificates above the endorsement key's, PEM [default: those in the TPM].
     #[arg(long, value_name = "FILE")]
     tpm_ek_chain: Option<PathBuf>,
+    /// Show the endorsement key without its certificate, where the operator vouches for the key itself.
+    #[arg(long, conflicts_with = "tpm_ek_chain")]
+    tpm_ek_bare: bool,
 }
 
 /// Arguments of `keygate tpm`.
@@ -119,7 +123,7 @@ impl TpmArgs {
 impl EkArgs {
     fn complete(&self, options: tpm::Options) -> tpm::Options {
         let kind = EkKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == self.tpm_ek.as_deref());
-        tpm::Options { ek: kind, ek_chain: self.tpm_ek_chain.clone(), ..options }
+        tpm::Options { ek: kind, ek_chain: self.tpm_ek_chain.clone(), ek_bare: self.tpm_ek_bare, ..options }
     }
 }
 
@@ -165,7 +169,24 @@ async fn enrol(args: &EnrolArgs, format: Format) -> Result<Exit, Failure> {
     let connection = args.server.connect(Listener::Data)?;
     let options = args.ek.complete(args.tpm.options());
     let enrolment = Enrolment::begin(&PathBuf::from("/"), &options).map_err(attester)?;
-    let asked = connection.post("/v1/enrolments", &enrolment.request(&args.machine), None).await.map_err(failure)?;
+    let mut done = enrolled(&connection, &enrolment, &enrolment.request(&args.machine)).await?;
+    if let Value::Object(members) = &mut done {
+        members.insert("attestation_key".to_owned(), json!(enrolment.ak_standing()));
+    }
+    Output::new(format).object(&done);
+    Ok(Exit::Done)
+}
+
+/// Both steps of an enrolment; what the server answers to the second.
+///
+/// # Errors
+/// The server's refusal, a TPM that does not open the secret, or `answer-not-authentic`.
+pub(super) async fn enrolled(
+    connection: &Connection,
+    enrolment: &Enrolment,
+    request: &Value,
+) -> Result<Value, Failure> {
+    let asked = connection.post("/v1/enrolments", request, None).await.map_err(failure)?;
     let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let bytes = |name: &str| {
         let decoded = URL_SAFE_NO_PAD.decode(text(name)).ok().filter(|bytes| !bytes.is_empty());
@@ -177,16 +198,11 @@ async fn enrol(args: &EnrolArgs, format: Format) -> Result<Exit, Failure> {
     }
     let opened = enrolment.activate(&bytes("credential_blob")?, &bytes("secret")?).map_err(attester)?;
     let body = json!({"secret": URL_SAFE_NO_PAD.encode(opened.as_slice())});
-    let path = format!("/v1/enrolments/{id}/activation");
-    let mut done = connection.post(&path, &body, None).await.map_err(failure)?;
+    let done = connection.post(&format!("/v1/enrolments/{id}/activation"), &body, None).await.map_err(failure)?;
     if done.get("ak_name").and_then(Value::as_str) != Some(enrolment.ak_name().as_str()) {
         return Err(not_authentic("the server enrolled another attestation key"));
     }
-    if let Value::Object(members) = &mut done {
-        members.insert("attestation_key".to_owned(), json!(enrolment.ak_standing()));
-    }
-    Output::new(format).object(&done);
-    Ok(Exit::Done)
+    Ok(done)
 }
 
 fn not_authentic(what: &str) -> Failure {

@@ -196,3 +196,27 @@ fn a_reset_counter_that_went_back_is_refused() {
     stage.restart();
     assert_eq!(ask(&stage).map(|given| given.secret.len()).unwrap(), 32);
 }
+
+#[test]
+fn the_demo_goes_the_whole_way_with_a_tpm() {
+    let Some(tpm) = crate::tpm_stage::SoftTpm::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = keygate()
+        .args(["demo", "--attester", "tpm", "--tpm", &tpm.address()])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for wanted in
+        ["enrolled        this TPM", "kind `tpm`", "tpm.pcrs.sha256.4", "allowed-ek", "not-released", "intact"]
+    {
+        assert!(said.contains(wanted), "`{wanted}` is missing:\n{said}");
+    }
+    for line in said.lines() {
+        assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left behind");
+    assert_eq!(tpm.loaded(), [0_u32; 0]);
+}

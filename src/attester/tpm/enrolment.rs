@@ -61,11 +61,12 @@ impl Enrolment {
         let mut body = Map::new();
         let mut put = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
         put("machine", json!(machine));
-        if let Some(certificate) = &self.ek.certificate {
+        // A chain goes with its certificate, or not at all.
+        if let Some(certificate) = self.ek.certificate.as_ref().filter(|_| !self.options.ek_bare) {
             put("ek_certificate", json!(text(certificate)));
-        }
-        if !self.ek.chain.is_empty() {
-            put("ek_chain", self.ek.chain.iter().map(|certificate| text(certificate)).collect());
+            if !self.ek.chain.is_empty() {
+                put("ek_chain", self.ek.chain.iter().map(|certificate| text(certificate)).collect());
+            }
         }
         put("ek_public", json!(text(&self.ek_public)));
         put("ak_public", json!(text(&self.ak_public)));
@@ -159,7 +160,8 @@ fn endorsement(ek: &EndorsementKey) -> Result<Value, AttesterError> {
         "subject": name(certificate.subject_name()),
         "issuer": name(certificate.issuer_name()),
         "not_after": certificate.not_after().to_string(),
-        "sha256": hex::encode(openssl::sha::sha256(der)),
+        "certificate_sha256": hex::encode(openssl::sha::sha256(der)),
+        "key_sha256": hex::encode(openssl::sha::sha256(&certificate.public_key()?.public_key_to_der()?)),
         "chain": ek.chain.len(),
     }))
 }

@@ -50,6 +50,8 @@ pub struct Options {
     pub ek: Option<EkKind>,
     /// Certificates above the endorsement key's, PEM; by default those in the TPM.
     pub ek_chain: Option<PathBuf>,
+    /// Whether the endorsement key is shown without its certificate, for a server whose operator vouches for the key itself.
+    pub ek_bare: bool,
     /// Registers, `sha256:0,1+sha384:all`; by default SHA-256 whole, and SHA-384 whole where the bank is active.
     pub registers: Option<String>,
     /// The firmware's log.
@@ -66,6 +68,7 @@ impl Options {
             ak: AkSource::Own { kind: AkKind::default(), folder: state },
             ek: None,
             ek_chain: None,
+            ek_bare: false,
             registers: None,
             event_log: LogSource::Kernel,
             ima_log: LogSource::Kernel,
