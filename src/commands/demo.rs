@@ -101,7 +101,7 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     if good.attester.kind() == "tpm" {
         let data = format!("https://localhost:{}", server.data.port());
         demo_tpm::trust(&dir, (&data, &admin_url), &ca, &options).await?;
-        fact("enrolled", "this TPM: its endorsement key opened a secret for its attestation key");
+        fact("enrolled", "this TPM: it opened a secret that only it can open");
     }
     let claims = attested(&data, good.attester.as_ref()).await?;
     let (claim, value) =
