@@ -37,7 +37,7 @@ pub(crate) const fn policy_kind(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Tdx => "TdxVm",
         EvidenceKind::Snp => "SevSnpVm",
         EvidenceKind::Nitro => "Nitro",
-        EvidenceKind::Tpm => "Tpm",
+        EvidenceKind::Tpm => "TpmMachine",
         EvidenceKind::AzureVtpm => "AzureGuest",
         EvidenceKind::Software => "Software",
     }

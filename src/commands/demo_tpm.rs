@@ -18,8 +18,6 @@ use crate::attester;
 use crate::attester::tpm::Enrolment;
 use crate::client::Connection;
 
-/// Any machine that is enrolled: the demo's key has the rule.
-const POLICY: &str = "version=1.0; authorizationrules{=> permit();}; issuancerules{};";
 /// A machine's and a credential's name.
 const MACHINE: &str = "demo";
 
@@ -34,7 +32,7 @@ pub(super) fn options(address: Option<&str>, scratch: &Path) -> attester::Option
     attester::Options { tpm, ..attester::Options::default() }
 }
 
-/// Sets the policy, vouches for the endorsement key, and enrols the machine.
+/// Vouches for the endorsement key, and enrols the machine.
 ///
 /// # Errors
 /// The server's refusals, or a TPM that does not answer.
@@ -48,9 +46,6 @@ pub(super) async fn trust(
         ServerArgs { dir: Some(dir.to_path_buf()), server: Some(admin.to_owned()), ca: None, credential: None };
     let desk = Desk::open(&server)?;
     let change = ChangeArgs { reason: Some("the demo".to_owned()), ..ChangeArgs::default() };
-    let body = Map::from_iter([("policy".to_owned(), json!(POLICY))]);
-    desk.change("/policies/Tpm", "/policies/Tpm/set", body, &change).await?;
-
     let tpm = |e: attester::AttesterError| Failure::unavailable("attester", e.to_string(), e.help());
     let enrolment = Enrolment::begin(&PathBuf::from("/"), &options.tpm).map_err(tpm)?;
     let request = enrolment.request(MACHINE);

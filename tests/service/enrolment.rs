@@ -135,7 +135,7 @@ fn set_policy(house: &House) {
         token: CONTRIBUTOR.to_owned().into(),
     });
     let (seat, policy) = (house.seat(), unsecured(PERMIT));
-    house.broker.azure_set_policy(&seat, Some(CONTRIBUTOR), AttestationType::Tpm, &policy).unwrap();
+    house.broker.azure_set_policy(&seat, Some(CONTRIBUTOR), AttestationType::TpmMachine, &policy).unwrap();
 }
 
 /// The code, and the part in front of what to do.
