@@ -202,7 +202,8 @@ fn a_known_paravisor_a_bound_key_and_the_claims_of_both() {
 
 #[test]
 fn tpm_32_the_paravisors_report_has_one_layout() {
-    let changes: &[(fn(&mut Vec<u8>), &str)] = &[
+    type Change = fn(&mut Vec<u8>);
+    let changes: &[(Change, &str)] = &[
         (|report| report[0] = b'X', "malformed.hcl-report"),
         (|report| report[4] = 3, "malformed.hcl-report"),
         (|report| report[8] ^= 1, "malformed.hcl-report"),
