@@ -1,53 +1,22 @@
 //! The ten minutes of `docs/from-azure-attestation.md` and `docs/from-key-vault.md`, as somebody types them who comes from there.
 
-mod running;
+mod page;
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keygate_forge::intel::{Intel, SgxQuote, Tee};
 use openssl::sha::sha256;
 use serde_json::Value;
 
-/// Every indented line of the page that stands outside of a fence.
-fn commands(text: &str) -> String {
-    let outside = text.split("\n```").step_by(2);
-    let indented = outside.flat_map(str::lines).filter_map(|line| line.strip_prefix("    "));
-    indented.collect::<Vec<_>>().join("\n")
-}
-
-/// Types the commands of a page in a folder, `before` the service starts; free ports stand for the default ones.
+/// Types the commands of a page in a folder, `before` the service starts; a free port stands for the default one.
 fn typed(page: &str, folder: &Path, before: &str) -> (String, String) {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let waiting = "keygate serve & \nuntil keygate key list >/dev/null 2>&1; do sleep 0.1; done";
-    let script = commands(&text)
-        .replace("keygate serve &", &format!("{before}{waiting}"))
+    let port = page::port();
+    let script = page::commands(page)
+        .replace("keygate serve &", &format!("{before}keygate serve &"))
         .replace("localhost:8443", &format!("localhost:{port}"));
     assert!(script.contains(&format!("=https://localhost:{port}")), "{script}");
-    let path = format!(
-        "{}:{}",
-        Path::new(env!("CARGO_BIN_EXE_keygate")).parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = Command::new("timeout")
-        .args(["90", "bash", "-c", &format!("trap 'kill $(jobs -p)' EXIT\n{script}\n")])
-        .current_dir(folder)
-        .env("PATH", path)
-        .env("KEYGATE_SERVER__BIND", format!("127.0.0.1:{port}"))
-        .env("KEYGATE_SERVER__ADMIN_BIND", admin.to_string())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
-    println!("{said}\n{complained}");
-    for odd in ["code: usage", "command not found", "No such file", "code: unavailable"] {
-        assert!(!complained.contains(odd), "{complained}");
-    }
-    (said, complained)
+    page::typed(&script, folder, port)
 }
 
 #[test]

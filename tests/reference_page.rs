@@ -1,44 +1,15 @@
 //! The ten minutes of `docs/reference-values.md`, as somebody types them.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::Command;
+mod page;
 
 use serde_json::Value;
-
-/// Every indented line of the page that stands outside of a fence.
-fn commands(text: &str) -> String {
-    let outside = text.split("\n```").step_by(2);
-    let indented = outside.flat_map(str::lines).filter_map(|line| line.strip_prefix("    "));
-    indented.collect::<Vec<_>>().join("\n")
-}
 
 #[test]
 fn the_ten_minutes_of_the_page_of_reference_values_run() {
     let folder = tempfile::tempdir().unwrap();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference-values.md");
-    let waiting = "keygate serve & \nuntil keygate key list >/dev/null 2>&1; do sleep 0.1; done";
-    let script = commands(&std::fs::read_to_string(page).unwrap()).replace("keygate serve &", waiting);
-    let path = format!(
-        "{}:{}",
-        Path::new(env!("CARGO_BIN_EXE_keygate")).parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let output = Command::new("timeout")
-        .args(["90", "bash", "-c", &format!("trap 'kill $(jobs -p)' EXIT\n{script}\n")])
-        .current_dir(folder.path())
-        .env("PATH", path)
-        .env("KEYGATE_SERVER__BIND", free())
-        .env("KEYGATE_SERVER__ADMIN_BIND", free())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
-    println!("{said}\n{complained}");
-    for odd in
-        ["code: usage", "command not found", "No such file", "unreachable", "reference-invalid", "config-invalid"]
-    {
+    let script = page::commands("docs/reference-values.md");
+    let (said, complained) = page::typed(&script, folder.path(), page::port());
+    for odd in ["unreachable", "reference-invalid"] {
         assert!(!complained.contains(odd), "{odd}");
     }
     for (key, wanted) in [("early", false), ("db", true), ("next", true), ("still", true), ("late", false)] {

@@ -97,6 +97,30 @@ impl Code {
         })
     }
 
+    /// The same where the part says more than the code.
+    fn advice_on(self, part: &str) -> Option<&'static str> {
+        Some(match (self, part) {
+            (Self::BindingMismatch, "event-log" | "ima-log") => {
+                "the registers hold something that the log does not say: it was changed, cut off, or something was measured after it"
+            }
+            (Self::ChainUntrusted, "attestation-key" | "enrolment") => {
+                "nobody vouches for the attestation key, or not any more: enrol the machine, or send a certificate that counts here"
+            }
+            (Self::DebugRejected, "secure-boot") => "switch Secure Boot on; without it anything may have been started",
+            (Self::DebugRejected, "boot-debug") => "start the machine without a debugger",
+            (Self::DebugRejected, "paravisor") => {
+                "this launch is not known as a paravisor here: an operator can name its measurement"
+            }
+            (Self::Unsupported, "pcr-bank" | "event-log-bank") => {
+                "quote registers of sha256 or sha384, and send a log that has them"
+            }
+            (Self::FreshnessFailed, "clock" | "reset-count" | "restart-count") => {
+                "the tpm's clock is behind the last that was seen of it: an older quote, or a tpm that was cleared; attest again"
+            }
+            _ => return None,
+        })
+    }
+
     /// Seconds after which asking again makes sense, for what passes by itself.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
@@ -179,7 +203,7 @@ impl Fault {
 
     /// The part at fault and what to do about it. A phrase of ours stands for itself.
     fn told(&self) -> String {
-        match (self.part, self.code.advice()) {
+        match (self.part, self.code.advice_on(self.part).or(self.code.advice())) {
             ("", _) => self.code.title().to_owned(),
             (phrase, _) if phrase.contains(' ') => phrase.to_owned(),
             (part, None) => part.to_owned(),

@@ -120,12 +120,14 @@ pub fn advice(code: &str) -> &'static str {
         }
         "freshness-failed" => "take a new challenge and attest again",
         "binding-mismatch" => {
-            "the evidence must be made for this request, host and recipient: check --server against the provider's hosts"
+            "the evidence must be made for this request, host and recipient: check --server against the provider's hosts; a TPM's log must explain its registers"
         }
         "collateral-unavailable" => {
             "send endorsements with the request, or give the server an offline folder or a service"
         }
-        "chain-untrusted" => "the evidence hangs on no trust anchor of the server's: see [[trust_anchors]]",
+        "chain-untrusted" => {
+            "the evidence hangs on no trust anchor of the server's: see [[trust_anchors]]; a machine with a TPM enrols first: `keygate tpm enrol`"
+        }
         "auth-required" | "token-invalid" => "name a live credential with --credential",
         "forbidden" => "ask an admin for the role that this needs",
         "answer-not-authentic" => "the answer is not from the provider whose CA is pinned: nothing of it was used",

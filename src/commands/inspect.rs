@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use clap::Args;
+use keygate_verifier::logs::{EventLog, LogKind};
 use keygate_verifier::{Evidence, EvidenceKind, Verifier, VerifyError};
 use openssl::sha::sha256;
 use openssl::x509::X509;
@@ -22,7 +23,7 @@ type Members = Map<String, Value>;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  keygate inspect quote.bin\n  keygate inspect --kind token attestation.jwt")]
 pub struct InspectArgs {
-    /// What it is: sgx, tdx, snp, nitro, tpm, software, token, release, or auto.
+    /// What it is: sgx, tdx, snp, nitro, tpm, azure-vtpm, software, event-log, ccel, token, release, or auto.
     #[arg(long, default_value = "auto")]
     kind: String,
     /// The evidence, token or answer, or `-` for standard input.
@@ -37,7 +38,24 @@ pub fn run(args: &InspectArgs, format: Format) -> Result<Exit, Failure> {
         "auto" => EvidenceKind::guess(&bytes).is_none() && jws_of(&bytes).is_some(),
         _ => false,
     };
+    if let Some(log) = LOGS.iter().find(|(name, _)| *name == args.kind) {
+        return show(log.0, event_log(log.1, &bytes)?, format);
+    }
     let (kind, says) = if is_spoken { spoken(&args.kind, &bytes)? } else { evidence(&args.kind, &bytes)? };
+    show(kind, says, format)
+}
+
+/// Logs of what was measured: no evidence by themselves.
+const LOGS: &[(&str, LogKind)] = &[("event-log", LogKind::Tpm), ("ccel", LogKind::Ccel)];
+
+fn event_log(kind: LogKind, bytes: &[u8]) -> Result<Members, Failure> {
+    let refused = |e: VerifyError| {
+        Failure::refused(&e.full_code(), e.to_string()).with_help("give the log as the firmware wrote it")
+    };
+    Ok(EventLog::parse(bytes, kind).map_err(refused)?.inspect())
+}
+
+fn show(kind: &str, says: Members, format: Format) -> Result<Exit, Failure> {
     let mut shown = Map::new();
     shown.insert("kind".into(), json!(kind));
     shown.insert("verified".into(), json!(false));

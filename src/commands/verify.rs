@@ -41,7 +41,7 @@ pub struct VerifyArgs {
 /// What evidence is judged with.
 #[derive(Debug, Clone, Args)]
 pub struct JudgingArgs {
-    /// Kind of evidence: sgx, tdx, snp, nitro, tpm, software, or auto.
+    /// Kind of evidence: sgx, tdx, snp, nitro, tpm, azure-vtpm, software, or auto.
     #[arg(long, default_value = "auto")]
     kind: String,
     /// Endorsements: a file or a folder, recognised by content. May be given more than once.

@@ -78,18 +78,21 @@ impl Broker {
     ) -> Result<Option<Standing>, Fault> {
         let Some(state) = genuine.tpm() else { return Ok(None) };
         let unnamed = |_| Fault::new(Code::Malformed, "the name of the attestation key is none");
-        let ak_name = hex::decode(&state.key).map_err(unnamed)?;
+        let by_enrolment = vouched_by(&genuine.claims()) == Some(BY_ENROLMENT);
+        // A record is of one name; whoever else vouches does so for the key, around which other names can be written.
+        let identity = state.name.as_ref().filter(|_| by_enrolment).unwrap_or(&state.key);
+        let ak_name = hex::decode(identity).map_err(unnamed)?;
         let clock =
             ClockReading { reset_count: state.reset_count, restart_count: state.restart_count, clock: state.clock };
         if let Some(seen) = self.keystore.attestation_key(provider, &ak_name)?.clock {
             clock.follows(&seen).map_err(|back| Fault::new(Code::FreshnessFailed, back.as_str()))?;
         }
-        let enrolment = match vouched_by(&genuine.claims()) {
-            Some(BY_ENROLMENT) => {
+        let enrolment = match by_enrolment {
+            true => {
                 let recorded = recorded.filter(|recorded| recorded.ak_name == ak_name);
                 Some(recorded.ok_or_else(|| gone("no record was handed in"))?.etag.clone())
             }
-            _ => None,
+            false => None,
         };
         Ok(Some(Standing { ak_name, enrolment, clock }))
     }

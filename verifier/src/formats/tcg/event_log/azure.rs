@@ -58,6 +58,11 @@ const TYPES: [(u32, &str); 31] = [
     (EV_EFI_VARIABLE_AUTHORITY, "EV_EFI_VARIABLE_AUTHORITY"),
 ];
 
+/// The name of an event type; `EV_UNKNOWN` for one that the profile does not have.
+pub(super) fn type_name(kind: u32) -> &'static str {
+    TYPES.iter().find(|(id, _)| *id == kind).map_or("EV_UNKNOWN", |(_, name)| name)
+}
+
 impl Replayed<'_> {
     /// `{"Events":[{"EventSeq","EventType","EventTypeString","PcrIndex","ProcessedData"}]}`, numbered from `first_sequence`.
     ///
@@ -74,7 +79,7 @@ impl Replayed<'_> {
             // An event that hides its payload may have said that a debugger was there: then none of them says anything.
             let boundary = tagged.at(index).filter(|_| tagged.is_complete());
             let (kind, processed) = concluded(seen, boundary, &secure_boot);
-            let name = TYPES.iter().find(|(id, _)| *id == kind).map_or("EV_UNKNOWN", |(_, name)| name);
+            let name = type_name(kind);
             events.push(json!({
                 "EventSeq": sequence,
                 "EventType": kind,

@@ -16,6 +16,7 @@ mod loaders;
 mod measured;
 mod replay;
 mod secure_boot;
+mod show;
 mod windows;
 mod wire;
 
