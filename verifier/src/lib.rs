@@ -30,6 +30,7 @@ mod endorsements;
 mod error;
 mod formats;
 mod kinds;
+pub mod logs;
 mod memo;
 mod options;
 mod recipient;

@@ -7,6 +7,7 @@
 //! zero bytes. Enclaves come in version 3 alone: the later versions could carry them, but no quoting enclave writes that.
 
 use dcap_qvl::quote::{AuthData, CertificationData, Quote as Layout, Report};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ pub(crate) struct Quote<'a> {
     pub vendor: [u8; 16],
     pub body: Body,
     /// The bytes that the attestation key signs: header, body descriptor of version 5, body.
-    pub signed: &'a [u8],
+    pub signed: Cow<'a, [u8]>,
     /// r ‖ s.
     pub signature: [u8; 64],
     /// x ‖ y of the attestation key.
@@ -103,7 +104,7 @@ impl<'a> Quote<'a> {
             tee,
             vendor,
             body,
-            signed,
+            signed: Cow::Borrowed(signed),
             signature: data.signature,
             attestation_key: data.attestation_key,
             qe_report: data.qe_report,
@@ -115,9 +116,26 @@ impl<'a> Quote<'a> {
         Ok((quote, length))
     }
 
+    /// The same quote on its own, for whoever took its bytes out of something else.
+    pub fn into_owned(self) -> Quote<'static> {
+        Quote {
+            tee: self.tee,
+            vendor: self.vendor,
+            body: self.body,
+            signed: Cow::Owned(self.signed.into_owned()),
+            signature: self.signature,
+            attestation_key: self.attestation_key,
+            qe_report: self.qe_report,
+            qe_report_signature: self.qe_report_signature,
+            qe_authentication: self.qe_authentication,
+            chain: self.chain,
+            pck: self.pck,
+        }
+    }
+
     /// SHA-256 over header, body and signature, without the certificates and the padding behind them.
     pub fn signed_sha256(&self) -> [u8; 32] {
-        openssl::sha::sha256(&[self.signed, &self.signature].concat())
+        openssl::sha::sha256(&[&*self.signed, &self.signature].concat())
     }
 
     /// Whether `bytes` begin like a quote of `tee`.

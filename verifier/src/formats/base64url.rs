@@ -5,12 +5,23 @@
 
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Bytes as base64url without padding, as they stand in claims.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of base64url without padding, and of nothing else: one text for the same bytes.
+pub(crate) fn decode_strict(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
 
 /// The bytes of a text in either alphabet, padded or not. `None` for any other character, wrong padding, or bits left over that
 /// are set.

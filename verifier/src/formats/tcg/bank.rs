@@ -8,7 +8,7 @@ use openssl::sha::{Sha1, Sha256, Sha384, Sha512};
 
 /// A hash algorithm of a PCR bank. SHA-1 is read so that it can be shown; it vouches for nothing by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Bank {
+pub enum Bank {
     /// TPM_ALG_SHA1, 20 bytes.
     Sha1,
     /// TPM_ALG_SHA256, 32 bytes.
@@ -20,7 +20,7 @@ pub(crate) enum Bank {
 }
 
 /// Values of registers: bank, index, digest of the bank's length.
-pub(crate) type PcrValues = BTreeMap<Bank, BTreeMap<u32, Vec<u8>>>;
+pub type PcrValues = BTreeMap<Bank, BTreeMap<u32, Vec<u8>>>;
 
 impl Bank {
     /// Every bank, the weakest first.

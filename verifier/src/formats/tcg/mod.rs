@@ -3,5 +3,7 @@
 //! TCG, *Trusted Platform Module Library*, family 2.0; *PC Client Platform Firmware Profile*.
 
 mod bank;
+pub(crate) mod event_log;
+pub(crate) mod ima;
 
-pub(crate) use bank::{Bank, PcrValues};
+pub use bank::{Bank, PcrValues};

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::dcap::{TdReport, hexed};
+use crate::formats::tcg::event_log::Registers;
 use crate::verified::TcbStatus;
 
 /// TD attributes, a 64-bit little-endian number. Intel TDX Module ABI Specification, table *TD_ATTRIBUTES*.
@@ -71,6 +72,13 @@ pub(super) fn of_report(report: &TdReport) -> Map<String, Value> {
         set("tdx_mrservicetd", hexed(service_td));
     }
     claims
+}
+
+/// RTMR 0 to 3 by the index that the CC event log gives them, 1 to 4.
+pub(super) fn registers(report: &TdReport) -> Registers {
+    let base = &report.base;
+    let values = [&base.rt_mr0, &base.rt_mr1, &base.rt_mr2, &base.rt_mr3];
+    (1..).zip(values.map(|value| value.to_vec())).collect()
 }
 
 /// The platform's status as Azure names it.

@@ -7,10 +7,10 @@
 //! enclave turned that report into a signature; its key is vouched for by the platform's PCK, as for SGX. The module itself is
 //! identified (MRSEAM, its signer and SVN) and judged by Intel's levels.
 //!
-//! What it does not promise: that what the RTMRs stand for is good (an event log must be replayed, and its text is not
-//! authenticated), that no service TD may migrate it away (MR_SERVICETD and the attribute MIGRATABLE are claims, a rule decides),
-//! that pending pages cannot be swapped under it (SEPT_VE_DISABLE is a claim as well). A TD with any bit of the debug group set
-//! promises nothing at all.
+//! What it does not promise: that what the RTMRs stand for is good (the CC event log, where it comes with the quote, is replayed
+//! and becomes the claim `tdx_boot`, as far as it was measured), that no service TD may migrate it away (MR_SERVICETD and the
+//! attribute MIGRATABLE are claims, a rule decides), that pending pages cannot be swapped under it (SEPT_VE_DISABLE is a claim as
+//! well). A TD with any bit of the debug group set promises nothing at all.
 //!
 //! A quote comes in version 4, or in version 5 with a body of TD 1.0 or TD 1.5. A TD 1.5 body names two module versions, the one
 //! it was launched on and the one in force now; its status is the one with the relaunch check.
@@ -32,6 +32,6 @@ impl Scheme for Tdx {
         Ok(Box::new(wire::TdxQuote::parse(bytes)?))
     }
     fn looks_like(&self, bytes: &[u8]) -> bool {
-        Quote::looks_like(bytes, IntelTee::Tdx)
+        Quote::looks_like(bytes, IntelTee::Tdx) || bytes.starts_with(br#"{"kind":"tdx""#)
     }
 }

@@ -7,6 +7,8 @@ use super::wire::TdxQuote;
 use crate::dcap;
 use crate::endorsements::CollateralId;
 use crate::error::VerifyError;
+use crate::formats::tcg::Bank;
+use crate::formats::tcg::event_log::{EventLog, LogKind};
 use crate::kinds::EvidenceKind;
 use crate::scheme::{Given, Parsed};
 use crate::verified::{Genuine, InitDataSlot, Revocation};
@@ -23,6 +25,11 @@ impl Parsed for TdxQuote<'_> {
         let mut genuine = Genuine::assertion(EvidenceKind::Tdx, &platform.anchor, bound);
         genuine.attested = claims::of_report(report);
         genuine.attested.extend([claims::status(platform.tcb.status)]);
+        if let Some(log) = &self.event_log {
+            let quoted = claims::registers(report);
+            let log = EventLog::parse(log, LogKind::Ccel)?.check(Bank::Sha384, &quoted)?;
+            genuine.attested.insert("tdx_boot".into(), log.claims()?.into());
+        }
         genuine.debug = claims::Attributes::of(report).under_debug();
         genuine.revocation = Revocation::Checked;
         genuine.platforms = platform.names();
