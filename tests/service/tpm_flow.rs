@@ -384,3 +384,29 @@ async fn versions_1_0_and_1_1_see_verdicts_and_version_1_2_sees_events() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_report_opens_no_key() {
+    let lab = Lab::new(sound_log());
+    lab.set("version=1.0; authorizationrules{=> permit();}; issuancerules{=> issue(type=\"team\", value=\"blue\");};");
+    lab.house.key_with(
+        "db",
+        KeyType::Oct256,
+        &json!({
+            "rules": {"default": {"version": "1.0.0", "anyOf": [
+                {"authority": "https://kms.example", "allOf": [{"claim": "team", "equals": "blue"}]}]}},
+            "options": {"freshness": "issuer", "anchors": ["forge"]},
+        }),
+    );
+    let told = lab.ask(|_| (), |_| ()).await;
+    assert_eq!(lab.relied(&told).claims["team"], "blue");
+    let jwk = keygate_forge::azure_tpm::rsa_jwk(&lab.machine.request_key);
+    let proof = TokenProof {
+        token: payload(&told)["report"].as_str().unwrap().to_owned().into(),
+        recipient: RecipientKey::from_jwk(jwk.as_object().unwrap()).unwrap(),
+        challenge: None,
+    };
+    let asked = super::broker::request(&lab.house, "db", Usage::Release, Proof::Token(Box::new(proof)));
+    let refused = lab.house.broker.use_key(asked).await.err().map(|refused| refused.code);
+    assert_eq!(refused, Some(Code::TokenInvalid));
+}
