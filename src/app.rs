@@ -12,7 +12,10 @@ use std::time::Duration;
 use keygate_keystore::{FileRoot, Keystore, KeystoreError, ProviderId, RootKey as _};
 use keygate_verifier::{AnchorPurpose, Anchors, Endorsements, EvidenceKind, MICROSOFT_UVM_ISSUER, Verifier};
 
-use crate::broker::{Broker, Code, Limits, Parts, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
+use crate::broker::{
+    Broker, Code, EnrolmentSetup, Limits, Parts, ProviderSetup, ReferenceSigner, ReleaseBearer, Schedule, TrustModel,
+    VaultSetup,
+};
 use crate::clock::{Clock as _, SystemClock};
 use crate::collateral::{AmdKds, IntelPcs, Library, LibrarySetup, Source, read_path};
 use crate::identity::Identity;
@@ -92,6 +95,7 @@ impl App {
             clock: Arc::new(SystemClock::new(newest)),
             providers: providers(&settings)?,
             limits: Limits { verifications: settings.limits.verifications, waiting: settings.limits.waiting },
+            reference_signers: reference_signers(&settings)?,
         })
         .map_err(|e| {
             if e.code == Code::ConfigInvalid {
@@ -175,7 +179,7 @@ fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
         let kind = EvidenceKind::parse(&anchor.kind).ok_or_else(|| {
             invalid(
                 what(format!("`{}` is no kind of evidence", anchor.kind)),
-                "one of sgx, tdx, snp, nitro, tpm, software",
+                "one of sgx, tdx, snp, nitro, tpm, software; azure-vtpm hangs on those of snp and tdx",
             )
         })?;
         let bytes = std::fs::read(&path).map_err(|e| {
@@ -188,7 +192,32 @@ fn trusted(settings: &Settings) -> Result<Anchors, AppError> {
             invalid(what(format!("`{}`: {e}", path.display())), help)
         })?;
     }
+    for text in &settings.azure_vtpm.paravisors {
+        let launch = hex::decode(text).ok().and_then(|bytes| <[u8; 48]>::try_from(bytes).ok()).ok_or_else(|| {
+            invalid(format!("`azure_vtpm.paravisors`: `{text}` is no measurement"), "give 96 hex digits each")
+        })?;
+        anchors.add_paravisor(launch);
+    }
     Ok(anchors)
+}
+
+/// Who may sign reference values.
+fn reference_signers(settings: &Settings) -> Result<Vec<ReferenceSigner>, AppError> {
+    let mut signers = Vec::new();
+    for entry in &settings.reference_signers {
+        let path = settings.path(&entry.file);
+        let help = "name a PEM file with one certificate or one public key in `file`";
+        let pem =
+            std::fs::read(&path).map_err(|e| entry.wrong(format!("cannot read `{}`: {e}", path.display()), help))?;
+        let provider = match entry.provider.as_str() {
+            "" => None,
+            id => Some(ProviderId::parse(id).map_err(|e| entry.wrong(e, "name the `id` of a provider"))?),
+        };
+        let signer = ReferenceSigner::read(&entry.name, provider, entry.names.clone(), &pem)
+            .map_err(|fault| entry.wrong(format!("`{}`: {}", path.display(), fault.inner), help))?;
+        signers.push(signer);
+    }
+    Ok(signers)
 }
 
 /// The certificates that may sign the policies of a provider from the beginning.
@@ -289,6 +318,10 @@ pub fn providers(settings: &Settings) -> Result<Vec<ProviderSetup>, AppError> {
                 azure_anchors: azure_anchors.clone(),
                 recovery_days: p.recovery_days.unwrap_or(settings.store.retention_days),
                 purge_protection: p.purge_protection.unwrap_or(settings.store.purge_protection),
+                enrolment: EnrolmentSetup {
+                    days: settings.enrolment.days,
+                    challenge_seconds: settings.enrolment.challenge_seconds,
+                },
                 schedule: Schedule {
                     rotate: i64::from(settings.signing.rotation_days) * 86_400,
                     publish: i64::from(settings.signing.publish_seconds),

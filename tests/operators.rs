@@ -249,6 +249,24 @@ fn the_deny_list_and_the_journal_are_shown() {
 }
 
 #[test]
+fn endorsement_keys_are_allowed_and_machines_listed() {
+    let server = started();
+    let ek = "0a".repeat(32);
+    ends(&server.admin(&["enrolment", "allow-ek", "0A"]), 2, "usage");
+    let allowed = server.admin_ok(&["enrolment", "allow-ek", &ek, "--reason", "rack 4"]);
+    assert_eq!(allowed["endorsement_key"]["ek"], ek);
+    ends(&server.admin(&["enrolment", "allow-ek", &ek]), 1, "conflict");
+    let listed = server.admin_ok(&["enrolment", "list-eks"]);
+    assert_eq!((&listed[0]["ek"], &listed[0]["reason"]), (&json!(ek), &json!("rack 4")));
+    server.admin_ok(&["enrolment", "disallow-ek", &ek]);
+    ends(&server.admin(&["enrolment", "disallow-ek", &ek]), 1, "not-found");
+    assert_eq!(server.admin_ok(&["enrolment", "list"]), json!([]));
+    ends(&server.admin(&["enrolment", "show", "web-1"]), 1, "not-found");
+    ends(&server.admin(&["enrolment", "remove", "web-1"]), 1, "not-found");
+    ends(&server.admin(&["enrolment", "remove", "Web 1"]), 2, "usage");
+}
+
+#[test]
 fn the_journal_is_verified_with_and_without_a_service() {
     let mut server = started();
     server.admin_ok(&["key", "create", "db-key", "--type", "oct-256"]);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::key::Operation;
+use crate::machines::Machine;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::operations::raw::{RawAlgorithm, RawCiphertext, RawPlaintext};
 use crate::views::{Epoch, ReadRows};
@@ -27,6 +28,7 @@ pub struct Authorized {
     pub(crate) now: i64,
     pub(crate) read: Option<ReadRows>,
     pub(crate) at_any_time: bool,
+    pub(crate) machine: Option<Machine>,
 }
 
 impl Authorized {
@@ -43,7 +45,7 @@ impl Authorized {
         repeat: Option<RepeatKey>,
         now: i64,
     ) -> Self {
-        Self { target, usage, sealing, seen, spend, record, repeat, now, read: None, at_any_time: false }
+        Self { target, usage, sealing, seen, spend, record, repeat, now, read: None, at_any_time: false, machine: None }
     }
 
     /// Hands over the rows of the [`Look`](crate::Look) that this was decided on. Rows of another key or
@@ -51,6 +53,14 @@ impl Authorized {
     #[must_use]
     pub fn having_read(mut self, rows: Option<ReadRows>) -> Self {
         self.read = rows;
+        self
+    }
+
+    /// Names the machine whose TPM proved itself: the commit holds its record and its clock against the store, and moves the
+    /// clock.
+    #[must_use]
+    pub fn of_machine(mut self, machine: Option<Machine>) -> Self {
+        self.machine = machine;
         self
     }
 
@@ -339,6 +349,8 @@ pub struct AttestOrder {
     pub record: Record,
     /// The caller's name for the request.
     pub repeat: Option<RepeatKey>,
+    /// The machine whose TPM proved itself, as of [`Authorized::of_machine`].
+    pub machine: Option<Machine>,
     /// The answer to keep for repeats; sealed in the store, at most 256 KiB.
     pub answer: Vec<u8>,
     /// Unix seconds.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod keys;
+mod machines;
 mod restore;
 mod rotation;
 mod trust;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::authorized::{Entry, Record, RepeatKey};
 use crate::key::{KeyType, Operation};
 use crate::key_backup::{AfterPurge, KeyBackup};
+use crate::machines::NewEnrolment;
 use crate::material::KeyMaterial;
 use crate::names::{KeyName, ProviderId, VersionId};
 use crate::recovery::Recovery;
@@ -194,6 +196,24 @@ pub enum Change {
         document: String,
         /// Its digest.
         digest: [u8; 32],
+    },
+    /// Enrols the attestation key of a machine; the same machine with the same endorsement key gets it in place of the one
+    /// before. A name or a key that is another machine's is a `conflict`, and what is there stays. The author is the owner.
+    Enrol(Box<NewEnrolment>),
+    /// Ends the record of a machine, and forgets the clock of its key.
+    RemoveEnrolment {
+        /// The machine.
+        machine: String,
+    },
+    /// Vouches for an endorsement key.
+    AllowEk {
+        /// SHA-256 of its SubjectPublicKeyInfo.
+        ek: [u8; 32],
+    },
+    /// Vouches for it no more, and ends the record that rests on it.
+    DisallowEk {
+        /// SHA-256 of its SubjectPublicKeyInfo.
+        ek: [u8; 32],
     },
 }
 

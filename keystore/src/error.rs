@@ -6,6 +6,8 @@
 
 use thiserror::Error;
 
+use crate::machines::WentBack;
+
 /// An error of the keystore. Compare variants, or [`KeystoreError::code`]; never the text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -46,6 +48,12 @@ pub enum KeystoreError {
     /// The challenge was spent by another use.
     #[error("the challenge is spent")]
     ChallengeSpent,
+    /// No record in force vouches for the attestation key, or another one does by now.
+    #[error("the attestation key is not enrolled, or not any more")]
+    NotEnrolled,
+    /// The TPM says an older time than it did before.
+    #[error("the TPM's {} went back", .0.as_str())]
+    WentBack(WentBack),
     /// No live credential has this token.
     #[error("the credential is not known")]
     TokenUnknown,
@@ -103,7 +111,8 @@ impl KeystoreError {
             Self::OperationNotAllowed(_) => "operation-not-allowed",
             Self::CryptoFailed => "crypto-failed",
             Self::Conflict(_) | Self::PreconditionFailed | Self::EpochMoved => "conflict",
-            Self::ChallengeSpent => "freshness-failed",
+            Self::ChallengeSpent | Self::WentBack(_) => "freshness-failed",
+            Self::NotEnrolled => "chain-untrusted",
             Self::TokenUnknown => "token-invalid",
             Self::Forbidden(_) => "forbidden",
             Self::Randomness | Self::Busy => "dependency-unavailable",
@@ -149,6 +158,8 @@ mod tests {
             (KeystoreError::PreconditionFailed, "conflict"),
             (KeystoreError::EpochMoved, "conflict"),
             (KeystoreError::ChallengeSpent, "freshness-failed"),
+            (KeystoreError::NotEnrolled, "chain-untrusted"),
+            (KeystoreError::WentBack(WentBack::Clock), "freshness-failed"),
             (KeystoreError::TokenUnknown, "token-invalid"),
             (KeystoreError::Randomness, "dependency-unavailable"),
             (KeystoreError::StoreFailed(text()), "audit-unavailable"),

@@ -95,7 +95,8 @@ impl Keystore {
         Self::start(path, identity, ring, (head, now), conn, lock)
     }
 
-    /// Opens a store. Nothing is written before the root key proved to be the right one.
+    /// Opens a store. Nothing is written before the root key proved to be the right one and every row was looked at; then a
+    /// store of an earlier version gets the tables that it lacks.
     ///
     /// Errors: [`KeystoreError::Busy`] while another process has it; [`KeystoreError::WrongRootKey`];
     /// `config-invalid` for a file that others can reach; `store-corrupt` for a schema, page, row,
@@ -106,14 +107,17 @@ impl Keystore {
         // Before the lock file is made: a path without a store stays untouched.
         drop(files::open_private(&path, files::Access::Write)?);
         let lock = Lock::take(&path)?;
-        let conn = database::open_untouched(&path)?;
-        schema::compare(&conn)?;
+        let mut conn = database::open_untouched(&path)?;
+        let age = schema::compare(&conn)?;
         let (identity, ring) = Identity::read(&conn, &secret)?;
         drop(secret);
         let mut head = verified(&conn, &ring, &path)?;
         let seen_before = head.newest_time;
         head.newest_time = head.newest_time.max(now);
         database::prepare_writing(&conn)?;
+        if age == schema::Age::Older {
+            schema::migrate(&mut conn)?;
+        }
         Self::start(path, identity, ring, (head, seen_before), conn, lock)
     }
 
@@ -320,6 +324,24 @@ impl Keystore {
         let condition = "WHERE provider = ?1 AND kind = ?2 ORDER BY number";
         self.read(|conn| {
             let rows: Vec<PolicyRow> = select(conn, self.ring(), condition, &[&provider.as_str(), &kind])?;
+            Ok(rows.into_iter().map(PolicyRow::view).collect())
+        })
+    }
+
+    /// The policies in force whose kind begins with `prefix`, in the order of their kinds; at most `limit`.
+    pub fn policies_under(
+        &self,
+        provider: &ProviderId,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<PolicyVersion>, KeystoreError> {
+        let condition = "AS one WHERE provider = ?1 AND substr(kind, 1, ?2) = ?3 AND number = (SELECT max(number) \
+            FROM policies AS other WHERE other.provider = one.provider AND other.kind = one.kind) ORDER BY kind LIMIT ?4";
+        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|conn| {
+            let rows: Vec<PolicyRow> =
+                select(conn, self.ring(), condition, &[&provider.as_str(), &length, &prefix, &limit])?;
             Ok(rows.into_iter().map(PolicyRow::view).collect())
         })
     }

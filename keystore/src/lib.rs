@@ -28,6 +28,7 @@ mod journal;
 pub mod key;
 mod key_backup;
 mod keystore;
+mod machines;
 pub mod material;
 mod memory;
 pub mod names;
@@ -58,10 +59,12 @@ pub use import::ImportFormat;
 pub use key::{Curve, KeyType, Operation};
 pub use key_backup::{AfterPurge, KeyBackup, KeyBackupOrder, LONGEST_KEY_BACKUP};
 pub use keystore::{Keystore, MacPurpose};
+pub use machines::{ALLOWED_EK, AllowedEk, ClockReading, Enrolment, KnownKey, Machine, NewEnrolment, WentBack};
 pub use material::{KeyMaterial, PublicPart};
 pub use memory::lock_memory;
 pub use names::{KeyName, ProviderId, VersionId};
 pub use perform::{ALARMING_GCM_USES, MOST_GCM_USES};
+pub use primitives::hash::Hash;
 pub use recovery::Recovery;
 pub use reserve::Space;
 pub use root::{FileRoot, RootKey, RootSecret};
@@ -71,4 +74,4 @@ pub use views::{
     BackupReport, CheckReport, Counters, CredentialView, Damage, DenyEntry, EntryView, Epoch, Head, JournalVerdict,
     KeyView, Look, PolicyVersion, ReadRows, RuleVersion, ServiceKeyView, ServicePurpose, StoreStatus, VersionView,
 };
-pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Wrapped, Wrapping, unwrap_with, wrap};
+pub use wrap::{Recipient, RecipientKind, RecipientPrivate, Unsealer, Wrapped, Wrapping, unwrap_with, wrap};

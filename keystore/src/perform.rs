@@ -21,6 +21,7 @@ use crate::authorized::{
 use crate::error::{KeyStateReason, KeystoreError};
 use crate::key::Operation;
 use crate::keystore::Keystore;
+use crate::machines::Machine;
 use crate::material::KeyMaterial;
 use crate::names::ProviderId;
 use crate::seal::KeyRing;
@@ -146,11 +147,12 @@ impl Keystore {
     /// Uses a key once, as permitted.
     ///
     /// Errors: [`KeystoreError::EpochMoved`] if anything changed since the decision;
+    /// [`KeystoreError::NotEnrolled`], [`KeystoreError::WentBack`] of the machine;
     /// [`KeystoreError::ChallengeSpent`]; `key-state`, `operation-not-allowed`, `key-not-found`;
     /// `conflict` for a request key with another body; what the operation itself refuses;
     /// [`KeystoreError::StoreFailed`], after which the node must stop.
     pub fn perform(&self, order: Authorized) -> Result<Performed, KeystoreError> {
-        let Authorized { target, usage, sealing, seen, spend, record, repeat, now, read, at_any_time } = order;
+        let Authorized { target, usage, sealing, seen, spend, record, repeat, now, read, at_any_time, machine } = order;
         acceptable(&record)?;
         if repeat.is_some() && matches!(sealing, Sealing::Clear) {
             return Err(KeystoreError::OperationNotAllowed("an answer in the clear is not kept"));
@@ -190,7 +192,7 @@ impl Keystore {
         let written = self.writer().submit(move |tx| {
             tx.see_time(now);
             unchanged.hold(tx)?;
-            let written = commit(tx, kept, spend, &record, now)?;
+            let written = commit(tx, kept, (spend, machine.as_ref()), &record, now)?;
             match (&written, counted) {
                 (Written::New(_), Some(counted)) => counted.add(tx)?,
                 (Written::New(_), None) | (Written::Before(_), _) => {}
@@ -219,10 +221,10 @@ impl Keystore {
             until: order.jti_until,
             mac: [0; 32],
         };
-        let (record, spend, now) = (order.record, order.spend, order.now);
+        let (record, spend, machine, now) = (order.record, order.spend, order.machine, order.now);
         let written = self.writer().submit(move |tx| {
             tx.see_time(now);
-            let written = commit(tx, kept, spend, &record, now)?;
+            let written = commit(tx, kept, (spend, machine.as_ref()), &record, now)?;
             if matches!(written, Written::New(_)) && !tx.insert(&mut session)? {
                 return Err(KeystoreError::Conflict("the token was recorded before"));
             }
@@ -340,7 +342,7 @@ impl Unchanged {
 fn commit(
     tx: &mut Transaction<'_>,
     kept: Option<Kept>,
-    spend: Spend,
+    (spend, machine): (Spend, Option<&Machine>),
     record: &Record,
     now: i64,
 ) -> Result<Written, KeystoreError> {
@@ -352,6 +354,9 @@ fn commit(
     }
     if let Spend::Challenge { digest, until } = spend {
         tx.spend(digest, until)?;
+    }
+    if let Some(machine) = machine {
+        machine.advance(tx, &record.provider, now)?;
     }
     tx.append(record).map(Written::New)
 }

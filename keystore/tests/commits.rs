@@ -398,6 +398,7 @@ fn attestations_spend_their_challenge_and_are_remembered() {
             jti_until: NOW + 600,
             record: record("attested"),
             repeat: Some(RepeatKey { key: jti.to_owned(), body_digest: [1; 32], until: NOW + 300 }),
+            machine: None,
             answer: b"the token".to_vec(),
             now: NOW,
         })

@@ -68,6 +68,22 @@ fn holds_what_was_put_in(store: &Keystore) {
     assert!(store.credential_by_token(TOKEN, NOW).unwrap().is_some());
 }
 
+/// What came after format 1 began: tables that an older store gets when it is opened.
+fn takes_machines(store: &Keystore) {
+    assert_eq!(store.enrolments(&provider(), None, 10).unwrap(), []);
+    let new = NewEnrolment {
+        machine: "web-1".to_owned(),
+        ak_name: vec![1; 34],
+        ak_public: vec![2; 40],
+        ek: [7; 32],
+        certificate: None,
+        anchor: "fleet".to_owned(),
+        expires: NOW + 1_000,
+    };
+    store.change(order(Change::Enrol(Box::new(new)))).unwrap();
+    store.check(&mut |_, _| {}).unwrap();
+}
+
 #[test]
 fn a_store_of_format_1_opens() {
     let (dir, root) = folder();
@@ -78,6 +94,23 @@ fn a_store_of_format_1_opens() {
     assert!(store.challenge_spent(&[1; 32]).unwrap());
     let kept = store.repeat(&provider(), "n", &[1; 32], NOW).unwrap();
     assert!(matches!(kept, Repeated::Answer(_)));
+    takes_machines(&store);
+    store.shutdown();
+    drop(store);
+    let store = Keystore::open(&path, &root, NOW).unwrap();
+    assert_eq!(store.enrolments(&provider(), None, 10).unwrap().len(), 1);
+}
+
+/// Its journal is verified as it lies, and nothing is written for that.
+#[test]
+fn the_journal_of_an_older_store_verifies_untouched() {
+    let (dir, root) = folder();
+    let path = dir.path().join("store");
+    let content = std::fs::read(golden("format-1.store")).unwrap();
+    private(&path, &content);
+    let verdict = Keystore::verify_journal_of(&path, &root, &mut |_, _| {}).unwrap();
+    assert!(matches!(verdict, JournalVerdict::Intact { .. }));
+    assert!(std::fs::read(&path).unwrap() == content);
 }
 
 #[test]
@@ -87,4 +120,5 @@ fn a_backup_of_format_1_restores() {
     Keystore::restore(&golden("format-1.backup"), &path, &root, NOW).unwrap();
     let store = Keystore::open(&path, &root, NOW).unwrap();
     holds_what_was_put_in(&store);
+    takes_machines(&store);
 }

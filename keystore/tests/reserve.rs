@@ -48,6 +48,7 @@ fn answers_and_sessions_that_are_damaged_do_not_stop_commits() {
                     jti_until: NOW + 300,
                     record: record("attested"),
                     repeat: None,
+                    machine: None,
                     answer: Vec::new(),
                     now: NOW,
                 })

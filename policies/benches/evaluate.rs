@@ -71,7 +71,13 @@ fn handwritten(claims: &Map<String, Value>) -> bool {
 
 fn decide(rules: &KeyRules, claims: &Map<String, Value>) -> bool {
     let authority = Authority { issuer: ISSUER, own: true };
-    let asked = Asked { authority, claims, wrapping: "RSA_AES_KEY_WRAP_256", freshness: FreshnessShown::Once };
+    let asked = Asked {
+        authority,
+        claims,
+        wrapping: "RSA_AES_KEY_WRAP_256",
+        freshness: FreshnessShown::Once,
+        references: keygate_policies::reference::References::none(),
+    };
     rules.decide("release", &asked).permit
 }
 

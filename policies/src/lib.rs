@@ -30,6 +30,7 @@
 //!     claims: claims.as_object().unwrap(),
 //!     wrapping: "JWE",
 //!     freshness: FreshnessShown::Once,
+//!     references: keygate_policies::reference::References::none(),
 //! });
 //! assert_eq!(decision.code, Some("rule-not-satisfied"));
 //! let reasons: Vec<_> = decision.failed().map(|leaf| (leaf.path.as_str(), leaf.at.as_str())).collect();
@@ -40,6 +41,9 @@
 //! What a provider issues tokens for is said in another language, Azure's, by an
 //! [`AttestationPolicy`](attestation::AttestationPolicy): claims go in, a verdict and the claims of the token come out. Queries
 //! over JSON within it are [`jmespath`]; whatever a text makes the crate do is paid for in [`fuel`].
+//!
+//! Values that count by name, signed and until some day, are [`reference`]s: rules and policies name them, and what does not count
+//! satisfies nothing.
 //!
 //! What is wrong with a text comes back as [`Diagnostic`]s with their places; what is only unwise, from
 //! [`KeyRules::lint`]. To add an operator: `release/operand.rs`; an option: `release/options.rs`, its admission in
@@ -58,6 +62,7 @@ pub mod jmespath;
 pub mod json;
 mod limits;
 mod nearest;
+pub mod reference;
 pub mod release;
 
 pub use diagnostic::{Diagnostic, Severity, Span};

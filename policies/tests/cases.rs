@@ -129,6 +129,7 @@ fn decide(place: &str, case: &Case, given: &Given, rules: &KeyRules) {
     let Value::Object(claims) = claims.to_value() else { panic!("{place}: claims are no object") };
     let issuer = given.issuer.as_deref().or_else(|| claims.get("iss")?.as_str()).unwrap_or_default();
     let asked = Asked {
+        references: keygate_policies::reference::References::none(),
         authority: Authority { issuer, own: given.own.unwrap_or(false) },
         claims: &claims,
         wrapping: given.wrapping.as_deref().unwrap_or("RSA_AES_KEY_WRAP_256"),

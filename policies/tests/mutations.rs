@@ -89,7 +89,13 @@ fn bent_rules_never_panic_and_what_parses_prints_and_decides() {
                 let again = KeyRules::parse(rules.canonical_text().as_bytes()).expect("the print parses");
                 assert_eq!(again.digest(), rules.digest());
                 let authority = Authority { issuer: "https://attest.example", own: chance.below(2) == 0 };
-                let asked = Asked { authority, claims, wrapping: "JWE", freshness: FreshnessShown::Once };
+                let asked = Asked {
+                    authority,
+                    claims,
+                    wrapping: "JWE",
+                    freshness: FreshnessShown::Once,
+                    references: keygate_policies::reference::References::none(),
+                };
                 let decision = rules.decide("release", &asked);
                 assert_eq!(decision.permit, decision.code.is_none());
                 assert!(rules.lint().iter().all(|finding| finding.severity < Severity::Error));

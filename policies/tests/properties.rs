@@ -189,7 +189,13 @@ fn p21_guards_are_not_escaped_by_silence() {
     let rules = KeyRules::parse(rule.to_string().as_bytes()).unwrap();
     let permit = |claims: &Map<String, Value>| {
         let authority = Authority { issuer: ISSUER, own: true };
-        let asked = Asked { authority, claims, wrapping: "JWE", freshness: FreshnessShown::Once };
+        let asked = Asked {
+            authority,
+            claims,
+            wrapping: "JWE",
+            freshness: FreshnessShown::Once,
+            references: keygate_policies::reference::References::none(),
+        };
         rules.decide("release", &asked).permit
     };
     let sound = [

@@ -14,6 +14,7 @@ fn file(path: &str) -> String {
 
 fn decide(rules: &KeyRules, claims: &Value) -> keygate_policies::Decision {
     let asked = Asked {
+        references: keygate_policies::reference::References::none(),
         authority: Authority { issuer: "https://kms.example", own: true },
         claims: claims.as_object().unwrap(),
         wrapping: "JWE",

@@ -142,6 +142,7 @@ fn tokens_of_the_field_pass_the_guards_once_they_are_known_to_be_no_debug() {
                 claims,
                 wrapping: "CKM_RSA_AES_KEY_WRAP",
                 freshness: FreshnessShown::IssuerOnly,
+                references: keygate_policies::reference::References::none(),
             };
             rules.decide("release", &asked)
         };
@@ -169,7 +170,16 @@ fn jwt_44_a_look_alike_meets_the_claims_and_not_the_authority() {
     claims.insert("keygate".to_owned(), serde_json::json!({"debug": false, "tee": {"kind": "sev"}}));
     let decide = |claims: &Map<String, Value>, needed: &str, freshness| {
         let rules = KeyRules::parse(document(needed).to_string().as_bytes()).unwrap();
-        rules.decide("release", &Asked { authority: foreign(claims), claims, wrapping: "JWE", freshness })
+        rules.decide(
+            "release",
+            &Asked {
+                authority: foreign(claims),
+                claims,
+                wrapping: "JWE",
+                freshness,
+                references: keygate_policies::reference::References::none(),
+            },
+        )
     };
     assert_eq!(decide(&claims, "STABLE", FreshnessShown::Once).code, Some("rule-not-satisfied"));
     claims.insert("iss".to_owned(), "https://confidentialcomputing.googleapis.com".into());
@@ -194,7 +204,18 @@ fn sgx_17_a_foreign_status_of_the_platform_is_guarded() {
         // The authority is the issuer as configured, whatever product stands in the token.
         let authority = Authority { issuer: "https://portal.trustauthority.intel.com", own: false };
         let claims = claims.as_object().unwrap();
-        rules.decide("release", &Asked { authority, claims, wrapping: "JWE", freshness: FreshnessShown::Once }).code
+        rules
+            .decide(
+                "release",
+                &Asked {
+                    authority,
+                    claims,
+                    wrapping: "JWE",
+                    freshness: FreshnessShown::Once,
+                    references: keygate_policies::reference::References::none(),
+                },
+            )
+            .code
     };
     let tcb = |status: &str, advisories: &[&str]| serde_json::json!({"status": status, "advisories": advisories});
     assert_eq!(code(tcb("UpToDate", &[]), "UpToDate"), None);

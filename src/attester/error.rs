@@ -5,6 +5,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::tpm::TpmError;
+
 /// A machine that gives no evidence.
 #[derive(Debug, thiserror::Error)]
 pub enum AttesterError {
@@ -15,7 +17,7 @@ pub enum AttesterError {
         name: String,
     },
     /// `auto` found nothing.
-    #[error("nothing on this machine attests: no Gramine, Nitro, TDX or SEV-SNP device")]
+    #[error("nothing on this machine attests: no Gramine, Nitro, TDX or SEV-SNP device and no TPM")]
     Nothing,
     /// The device of the attester that was asked for is not here.
     #[error("no `{}` on this machine: {source}", path.display())]
@@ -72,6 +74,23 @@ pub enum AttesterError {
         /// As it was given.
         given: String,
     },
+    /// The TPM gives nothing.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// A log that belongs to the evidence cannot be read.
+    #[error("the log `{}` cannot be read: {detail}", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system said, or that it is too long.
+        detail: String,
+    },
+    /// The hardware of this attester makes no recipient keys.
+    #[error("an attester of kind `{kind}` has no recipient key of its own")]
+    NoResidentKey {
+        /// The kind.
+        kind: &'static str,
+    },
     /// OpenSSL failed.
     #[error("signing failed: {0}")]
     Sign(#[from] openssl::error::ErrorStack),
@@ -85,6 +104,9 @@ impl AttesterError {
                 "config-invalid"
             }
             Self::Nothing | Self::Absent { .. } | Self::Device { .. } | Self::Answer { .. } => "dependency-unavailable",
+            Self::Tpm(tpm) => tpm.code(),
+            Self::Log { .. } => "dependency-unavailable",
+            Self::NoResidentKey { .. } => "unsupported",
             Self::TooLong { .. } => "too-large",
             Self::Sign(_) => "crypto-failed",
         }
@@ -105,6 +127,11 @@ impl AttesterError {
                 "a PEM file with a private key on p-256 and its certificates, leaf first, mode 0600"
             }
             Self::Measurement { .. } => "a measurement has 96 hex digits",
+            Self::Tpm(tpm) => tpm.help(),
+            Self::Log { .. } => {
+                "run as a user who may read it, name a copy, or leave it away: `--event-log none`, `--ima-log none`"
+            }
+            Self::NoResidentKey { .. } => "take `--recipient ec` or `rsa`, or `--attester tpm`",
             Self::TooLong { .. } => "use a shorter one",
             Self::Sign(_) => "look whether OpenSSL works on this machine",
         }

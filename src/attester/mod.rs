@@ -13,8 +13,12 @@ mod sev_guest;
 mod snp;
 mod software;
 mod tdx;
+pub mod tpm;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 pub use error::AttesterError;
 pub use identity::SoftwareIdentity;
@@ -22,11 +26,11 @@ pub use identity::SoftwareIdentity;
 /// What the evidence is to carry. Each kind takes the members that it has room for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// `bind`, for kinds with a field of 64 bytes: sgx, tdx, snp, software.
+    /// `bind`, for kinds with a field of 64 bytes: sgx, tdx, snp, software. Its first 32 are the qualifying data of a tpm.
     pub report_data: [u8; 64],
     /// The challenge, for nitro.
     pub nonce: [u8; 32],
-    /// The recipient's SubjectPublicKeyInfo in DER, for nitro; at most 1,024 bytes.
+    /// The recipient's SubjectPublicKeyInfo in DER, for nitro, at most 1,024 bytes; and for a tpm, to know its own key by.
     pub public_key_der: Vec<u8>,
     /// Label and `bind`, for nitro; at most 1,024 bytes.
     pub user_data: Vec<u8>,
@@ -44,6 +48,29 @@ pub trait Attester: Send + Sync {
     /// # Errors
     /// [`AttesterError`]: the device is absent, busy or refuses.
     fn evidence(&self, wanted: &Wanted) -> Result<Vec<u8>, AttesterError>;
+
+    /// A fresh recipient key that never leaves the hardware; evidence bound to it says so.
+    ///
+    /// # Errors
+    /// [`AttesterError::NoResidentKey`] where the hardware makes none, which is the default.
+    fn resident_key(&self) -> Result<Arc<dyn ResidentKey>, AttesterError> {
+        Err(AttesterError::NoResidentKey { kind: self.kind() })
+    }
+}
+
+/// An RSA key whose private half stays in the hardware.
+pub trait ResidentKey: Send + Sync {
+    /// The modulus, big-endian without leading zeros.
+    fn modulus(&self) -> &[u8];
+    /// The exponent, big-endian without leading zeros.
+    fn exponent(&self) -> &[u8];
+    /// SubjectPublicKeyInfo, DER.
+    fn spki_der(&self) -> &[u8];
+    /// Opens RSA-OAEP with SHA-256 in both places and an empty label. Blocks while the hardware works.
+    ///
+    /// # Errors
+    /// [`AttesterError`]: the hardware is gone, or this was not made for the key.
+    fn decrypt(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttesterError>;
 }
 
 /// Where attesters find what they need.
@@ -57,11 +84,19 @@ pub struct Options {
     pub software_measurement: Option<String>,
     /// What the software attester calls this machine; by default its host name.
     pub software_host: Option<String>,
+    /// For the TPM.
+    pub tpm: tpm::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root: PathBuf::from("/"), software_identity: None, software_measurement: None, software_host: None }
+        Self {
+            root: PathBuf::from("/"),
+            software_identity: None,
+            software_measurement: None,
+            software_host: None,
+            tpm: tpm::Options::usual(PathBuf::from("/var/lib/keygate/tpm")),
+        }
     }
 }
 
@@ -71,23 +106,25 @@ impl Options {
     }
 }
 
-/// One attester: its name, the device that shows it is here, and how it is made.
+/// One attester: its name, what shows that it is here, and how it is made.
 struct Known {
     name: &'static str,
-    device: &'static str,
+    is_here: fn(&Options) -> bool,
     make: fn(&Options) -> Result<Box<dyn Attester>, AttesterError>,
 }
 
-/// Every attester on hardware, in the order in which `auto` looks for them: the innermost environment first.
+/// Every attester on hardware, in the order in which `auto` looks for them: the innermost environment first, the TPM of the whole
+/// machine last.
 const HARDWARE: &[Known] = &[
-    Known { name: "sgx", device: gramine::DEVICE, make: gramine::make },
-    Known { name: "nitro", device: nitro::DEVICE, make: nitro::make },
-    Known { name: "tdx", device: tdx::DEVICE, make: tdx::make },
-    Known { name: "snp", device: snp::DEVICE, make: snp::make },
+    Known { name: "sgx", is_here: |options| options.path(gramine::DEVICE).exists(), make: gramine::make },
+    Known { name: "nitro", is_here: |options| options.path(nitro::DEVICE).exists(), make: nitro::make },
+    Known { name: "tdx", is_here: |options| options.path(tdx::DEVICE).exists(), make: tdx::make },
+    Known { name: "snp", is_here: |options| options.path(snp::DEVICE).exists(), make: snp::make },
+    Known { name: "tpm", is_here: tpm::is_here, make: tpm::make },
 ];
 
 /// The names that [`choose`] knows.
-pub const NAMES: &[&str] = &["auto", "snp", "tdx", "sgx", "nitro", "software"];
+pub const NAMES: &[&str] = &["auto", "snp", "tdx", "sgx", "nitro", "tpm", "software"];
 
 /// The attester of this name. `auto` takes the hardware that is here and, only where there is none and an identity is given, the
 /// software attester.
@@ -96,7 +133,7 @@ pub const NAMES: &[&str] = &["auto", "snp", "tdx", "sgx", "nitro", "software"];
 /// [`AttesterError`]: an unknown name, no such device, an identity that cannot be read.
 pub fn choose(name: &str, options: &Options) -> Result<Box<dyn Attester>, AttesterError> {
     if name == "auto" {
-        return match HARDWARE.iter().find(|known| options.path(known.device).exists()) {
+        return match HARDWARE.iter().find(|known| (known.is_here)(options)) {
             Some(known) => (known.make)(options),
             None if options.software_identity.is_some() => software::make(options),
             None => Err(AttesterError::Nothing),

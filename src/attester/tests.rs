@@ -42,11 +42,12 @@ fn without_a_device_every_attester_says_what_to_do() {
         ("snp", "dev/sev-guest"),
         ("tdx", configfs::FOLDER),
         ("sgx", "dev/attestation/user_report_data"),
+        ("tpm", "dev/tpmrm0"),
     ] {
         let refused = choose(name, &options).err().unwrap();
         assert_eq!(refused.code(), "dependency-unavailable");
         let text = refused.to_string();
-        assert!(text.contains(missing) && text.contains("on this machine"), "{text}");
+        assert!(text.contains(missing) && (name == "tpm" || text.contains("on this machine")), "{text}");
         assert!(refused.help().starts_with("run "), "{}", refused.help());
     }
     assert!(matches!(choose("auto", &options), Err(AttesterError::Nothing)));
@@ -60,7 +61,14 @@ fn auto_takes_the_innermost_hardware_and_never_software_by_itself() {
     let sev: (&str, &[u8]) = ("dev/sev-guest", b"");
     let quote: (&str, &[u8]) = ("dev/attestation/quote", b"q");
     let data: (&str, &[u8]) = ("dev/attestation/user_report_data", b"");
-    for (files, kind) in [(&[sev][..], "snp"), (&[sev, nsm][..], "nitro"), (&[sev, nsm, quote, data][..], "sgx")] {
+    let tpm: (&str, &[u8]) = ("dev/tpmrm0", b"");
+    for (files, kind) in [
+        (&[tpm][..], "tpm"),
+        (&[tpm, sev][..], "snp"),
+        (&[sev][..], "snp"),
+        (&[sev, nsm][..], "nitro"),
+        (&[sev, nsm, quote, data][..], "sgx"),
+    ] {
         let (_dir, options) = tree(files);
         assert_eq!(choose("auto", &options).unwrap().kind(), kind);
     }

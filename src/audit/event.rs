@@ -37,6 +37,8 @@ pub mod kind {
     pub const NODE: &str = "node";
     /// An operator changed something, or was refused to.
     pub const ADMIN: &str = "admin";
+    /// A machine was enrolled, or a step on the way was done or refused.
+    pub const ENROLMENT: &str = "enrolment";
     /// Something that an operator must look at.
     pub const ALARM: &str = "alarm";
 }
@@ -47,6 +49,7 @@ pub mod kind {
 pub enum Field {
     After,
     Anchor,
+    AttestationKey,
     Audience,
     Before,
     Code,
@@ -55,6 +58,7 @@ pub enum Field {
     Decision,
     Detail,
     Door,
+    EndorsementKey,
     Endorsements,
     Evidence,
     ExchangeKey,
@@ -78,6 +82,7 @@ pub enum Field {
     Rule,
     RuleName,
     Samples,
+    Serial,
     Source,
     Trial,
     Caller,
@@ -90,6 +95,7 @@ impl Field {
         match self {
             Self::After => "after_digest",
             Self::Anchor => "anchor",
+            Self::AttestationKey => "attestation_key",
             Self::Audience => "audience",
             Self::Before => "before_digest",
             Self::Caller => "caller",
@@ -99,6 +105,7 @@ impl Field {
             Self::Decision => "decision",
             Self::Detail => "detail",
             Self::Door => "door",
+            Self::EndorsementKey => "endorsement_key",
             Self::Endorsements => "endorsements",
             Self::Evidence => "evidence_digest",
             Self::ExchangeKey => "exchange_key",
@@ -122,6 +129,7 @@ impl Field {
             Self::Rule => "rule_digest",
             Self::RuleName => "rule",
             Self::Samples => "samples",
+            Self::Serial => "serial",
             Self::Source => "source",
             Self::Trial => "trial",
             Self::Wrapping => "wrapping",
@@ -272,6 +280,8 @@ mod tests {
             expected: json!("wanted"),
             observed: Observed::Value(json!("canary-1")),
             result: false,
+            reason: None,
+            serial: None,
             kind: keygate_policies::release::LeafKind::Rule,
             at: String::new(),
         };

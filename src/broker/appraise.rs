@@ -19,8 +19,10 @@ use serde_json::{Map, Value};
 
 use super::Broker;
 use super::challenge::{self, Live};
+use super::enrol::standing::Standing;
 use super::error::{Code, Fault};
 use super::policy_book::{apply, policy_kind};
+use super::reference::stamp;
 use super::request::{EvidenceProof, Seat, TokenProof};
 use crate::result::attestation_result::{INIT_TIME, RUNTIME, identity};
 use crate::result::{Appraised, AttestationResult, Source, TokenFault, token};
@@ -48,6 +50,13 @@ impl Held {
         &self.all
     }
 
+    /// All of it and the record of an attestation key beside it, which is no piece of this set: it counts for one judgement.
+    fn with(&self, record: &Endorsements) -> Endorsements {
+        let mut all = self.all.clone();
+        all.extend(record);
+        all
+    }
+
     /// Adds what came with the request: for this request only.
     pub(crate) fn add_request(&mut self, pieces: &[Vec<u8>]) -> Result<(), Fault> {
         for piece in pieces {
@@ -67,8 +76,18 @@ pub(crate) struct Shown {
     pub(crate) challenge: Option<([u8; 32], Live)>,
     /// Unix seconds until which an answer is kept for repeats.
     pub(crate) until: i64,
-    /// The policy that a token of ours was issued under.
-    pub(crate) under: Option<[u8; 32]>,
+    /// The machine, where it has a TPM that vouches for it.
+    pub(crate) standing: Option<Standing>,
+    /// What a token of ours was issued under.
+    pub(crate) under: Option<Under>,
+}
+
+/// Under what a token of ours was issued.
+pub(crate) struct Under {
+    /// The policy.
+    policy: [u8; 32],
+    /// The reference values that it was applied with; none where it names none.
+    references: Option<[u8; 32]>,
 }
 
 /// What came of a round.
@@ -101,12 +120,17 @@ impl Broker {
         // Endorsements that the caller chose are judged as they are; our own may lack the one that fits.
         options.nothing_more = !proof.endorsements.is_empty();
         let evidence = Evidence { kind: proof.kind, bytes: &proof.data };
-        let verified = match self.verifier.verify(&evidence, &binding, &held.all, &options, now)? {
+        let provider = seat.provider.id();
+        let enrolled = self.enrolled(provider, proof.kind, &proof.data, now)?;
+        let with_record = enrolled.as_ref().map(|(found, _)| held.with(found));
+        let endorsements = with_record.as_ref().unwrap_or(&held.all);
+        let verified = match self.verifier.verify(&evidence, &binding, endorsements, &options, now)? {
             Outcome::Wants(ids) => return Ok(Judgement::Wants(ids)),
             Outcome::NotAccepted { why, .. } => return Err(why.into()),
             Outcome::Verified(verified) => verified,
         };
         self.hold_against_marks(verified.used(), verified.anchor(), held)?;
+        let standing = self.standing(provider, &verified, enrolled.as_ref().map(|(_, recorded)| recorded))?;
         let mut result = conclude(&verified, proof)?;
         if let Some(tokens) = &proof.beside {
             result = self.beside_evidence(&seat.provider, (&verified, &bound), result, tokens, now)?;
@@ -116,6 +140,7 @@ impl Broker {
             freshness: FreshnessShown::Once,
             challenge: Some((proof.challenge, live)),
             until: live.expires_at,
+            standing,
             under: None,
         })))
     }
@@ -169,7 +194,8 @@ impl Broker {
                 recipient: Some(proof.recipient.clone()),
                 not_after: UnixTime::from_secs(token.expires),
             },
-            under: Some(token.policy_digest),
+            standing: None,
+            under: Some(Under { policy: token.policy_digest, references: token.reference_digest }),
             freshness: FreshnessShown::Session { age },
             challenge,
             until: token.expires,
@@ -247,10 +273,16 @@ pub(crate) fn result_of(
 
 impl Broker {
     /// What the provider's attestation policy, as it is at `epoch`, makes of what was shown. A token of ours carries what the
-    /// policy made of its evidence; where another policy is in force by now, it counts for nothing.
+    /// policy made of its evidence; where another policy is in force by now, or other reference values that it names, it counts for nothing.
     ///
     /// None for what a verifier of somebody else's says: that one has appraised the evidence under policies of its own.
-    pub(crate) fn under_policy(&self, seat: &Seat, shown: &Shown, epoch: Epoch) -> Result<Option<Appraised>, Fault> {
+    pub(crate) fn under_policy(
+        &self,
+        seat: &Seat,
+        shown: &Shown,
+        epoch: Epoch,
+        now: i64,
+    ) -> Result<Option<Appraised>, Fault> {
         let Source::Own(kind) = shown.result.source else { return Ok(None) };
         let kind = policy_kind(kind);
         let in_force = self.policies.of(&self.keystore, seat.provider.id(), kind, epoch)?;
@@ -258,12 +290,18 @@ impl Broker {
             Fault::new(Code::PolicyDenied, "attestation-policy").because("no policy is set, and there is no default")
         };
         let in_force = in_force.ok_or_else(missing)?;
-        match shown.under {
-            Some(under) if under != in_force.facts.digest => {
-                Err(Fault::new(Code::FreshnessFailed, "token-superseded").because("the appraisal policy changed"))
+        let names = &in_force.references;
+        let references = self.references.of(&self.keystore, seat.provider.id(), names, epoch, now)?;
+        let superseded = |why: &str| Err(Fault::new(Code::FreshnessFailed, "token-superseded").because(why));
+        let stamp = stamp(names, &references);
+        match &shown.under {
+            Some(under) if under.policy != in_force.facts.digest => superseded("the appraisal policy changed"),
+            Some(under) if under.references != stamp => superseded("the reference values of the policy changed"),
+            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new(), references: stamp })),
+            None => {
+                let baseline = seat.provider.default_baseline();
+                apply(&in_force, &shown.result, &references, baseline, Tracing::Off).verdict.map(Some)
             }
-            Some(_) => Ok(Some(Appraised { policy: in_force.facts.clone(), issued: Map::new() })),
-            None => apply(&in_force, &shown.result, seat.provider.default_baseline(), Tracing::Off).verdict.map(Some),
         }
     }
 }

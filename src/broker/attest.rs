@@ -111,7 +111,8 @@ impl Broker {
         if self.denied.holds(&self.keystore, provider.id(), epoch, &shown.result.identities)? {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
-        let appraised = self.under_policy(&request.seat, shown, epoch)?;
+        let machine = self.still_standing(provider.id(), &shown.result, shown.standing.as_ref(), now.secs())?;
+        let appraised = self.under_policy(&request.seat, shown, epoch, now.secs())?;
         let appraised = appraised.ok_or_else(|| Fault::new(Code::PolicyDenied, "attestation-policy"))?;
         let event = &event.clone().digest(Field::Policy, &appraised.policy.digest);
         let (_, live) = shown.challenge.ok_or_else(|| Fault::new(Code::FreshnessFailed, "challenge"))?;
@@ -145,6 +146,7 @@ impl Broker {
             jti_until: expires_at,
             record,
             repeat,
+            machine,
             answer: kept,
             now: now.secs(),
         })?;

@@ -215,7 +215,7 @@ pub(crate) fn still_there(keystore: &Keystore, provider: &ProviderId, caller: &C
 }
 
 /// `*` stands for any text, everything else for itself.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

@@ -183,6 +183,7 @@ impl Broker {
             freshness: FreshnessShown::Once,
             challenge: Some((proof.challenge, live)),
             until: live.expires_at,
+            standing: None,
             under: None,
         })
     }
@@ -323,7 +324,7 @@ mod tests {
         ] {
             assert_eq!(of(&[TOKEN, part]).unwrap_err(), Code::Malformed, "{part}");
         }
-        for kind in ["nvidia-gpu", "SNP", "tpm"] {
+        for kind in ["nvidia-gpu", "SNP", "cca"] {
             let part = format!(r#"{{"kind":"{kind}","data":"AAEC"}}"#);
             assert_eq!(of(&[TOKEN, &part]).unwrap_err(), Code::Unsupported, "{kind}");
         }

@@ -123,6 +123,7 @@ impl Broker {
                 self.rules.of(other.as_ref().and_then(|key| key.rule.as_ref()))?
             }
         };
+        let references = self.references.of(&self.keystore, provider.id(), rules.references(), look.epoch, now)?;
         let decision = shown.and_then(|(shown, appraised)| {
             let own = provider.issuer();
             let (authority, claims) = match (&shown.result.source, appraised) {
@@ -138,6 +139,7 @@ impl Broker {
                 claims: &claims,
                 wrapping: question.wrapping.map_or("", Wrapping::as_str),
                 freshness: shown.freshness,
+                references: &references,
             };
             let mut decisions = question.rules.iter().map(|rule| rules.decide(rule, &asked));
             let first = decisions.next()?;

@@ -24,7 +24,9 @@ impl Endorser for Library {
     }
     fn known(&self, kind: EvidenceKind) -> Endorsements {
         match kind {
-            EvidenceKind::Sgx | EvidenceKind::Tdx | EvidenceKind::Snp | EvidenceKind::Tpm => self.offline().clone(),
+            EvidenceKind::Sgx | EvidenceKind::Tdx | EvidenceKind::Snp | EvidenceKind::Tpm | EvidenceKind::AzureVtpm => {
+                self.offline().clone()
+            }
             EvidenceKind::Nitro | EvidenceKind::Software => Endorsements::default(),
         }
     }

@@ -64,6 +64,7 @@ codes! {
     PreconditionFailed = "precondition-failed", "it has changed since it was read";
     RuleInvalid = "rule-invalid", "the rule is not valid";
     PolicyInvalid = "policy-invalid", "the policy is not valid";
+    ReferenceInvalid = "reference-invalid", "the reference values are not taken";
     BudgetExceeded = "budget-exceeded", "the evaluation is too costly";
     RateLimited = "rate-limited", "too many requests";
     Overloaded = "overloaded", "too busy just now";
@@ -193,9 +194,13 @@ impl Fault {
 }
 
 fn reason(leaf: &Leaf) -> Value {
-    serde_json::json!({
+    let mut told = serde_json::json!({
         "path": leaf.path, "operator": leaf.operator, "expected": leaf.expected, "observed": leaf.observed,
-    })
+    });
+    if let Some(why) = leaf.reason {
+        told["reason"] = why.into();
+    }
+    told
 }
 
 impl From<VerifyError> for Fault {
@@ -217,6 +222,8 @@ impl From<KeystoreError> for Fault {
             | KeystoreError::OperationNotAllowed(part)
             | KeystoreError::Conflict(part)
             | KeystoreError::Forbidden(part) => part,
+            KeystoreError::NotEnrolled => "enrolment",
+            KeystoreError::WentBack(what) => what.as_str(),
             _ => "",
         };
         Self::new(code, part).because(error.to_string())

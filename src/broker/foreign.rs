@@ -107,7 +107,7 @@ fn shown_by(foreign: &Foreign, proof: &TokenProof, challenge: Option<([u8; 32], 
     let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
     let mut result = result_of_foreign(foreign);
     result.recipient = Some(proof.recipient.clone());
-    Ok(Shown { result, under: None, freshness, challenge, until })
+    Ok(Shown { result, standing: None, under: None, freshness, challenge, until })
 }
 
 /// The result of a good token of another verifier, for the recipient that is in it.

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod challenge;
 pub mod composite;
 pub mod endorser;
+pub mod enrol;
 pub mod error;
 pub mod node;
 pub mod pool;
@@ -25,6 +26,7 @@ mod journal;
 mod knowledge;
 mod policy_book;
 mod recovery;
+pub mod reference;
 mod signers;
 mod tend;
 mod turns;
@@ -47,6 +49,7 @@ pub use challenge::Challenge;
 pub(crate) use challenge::correlation;
 pub use composite::{Composite, RawPart, Tokens, TokensProof};
 pub use endorser::{Endorser, NoEndorser};
+pub use enrol::{ActivateRequest, Activated, Begun, EnrolRequest, EnrolmentSetup};
 pub use error::{BrokerError, Code, Fault};
 pub use keygate_keystore::{KeyName, KeyType, Operation, ProviderId, VersionId, Wrapping};
 pub use keygate_policies::{Limits as JsonLimits, json};
@@ -54,6 +57,7 @@ pub use keygate_verifier::{EvidenceKind, RecipientKey};
 pub use node::Fitness;
 pub use pool::Limits;
 pub use providers::{ProviderRef, ProviderSetup, ReleaseBearer, Schedule, TrustModel, VaultSetup};
+pub use reference::ReferenceSigner;
 pub use request::{
     Answer, AttestAnswer, AttestRequest, EvidenceProof, IdempotencyKey, KeyRequest, KeySelector, Proof, Seat,
     TokenProof, Usage,
@@ -67,6 +71,7 @@ use crate::telemetry;
 use knowledge::{Denied, Marks, Rules, Sessions, StandIns};
 use policy_book::PolicyBook;
 use providers::{Provider, Providers};
+use reference::ReferenceBook;
 use signers::Signers;
 
 /// What a broker is made of.
@@ -85,6 +90,8 @@ pub struct Parts {
     pub providers: Vec<ProviderSetup>,
     /// How much may run at once.
     pub limits: Limits,
+    /// Who may sign reference values.
+    pub reference_signers: Vec<ReferenceSigner>,
 }
 
 /// The service behind all doors.
@@ -101,12 +108,14 @@ pub struct Broker {
     rules: Rules,
     sessions: Sessions,
     policies: PolicyBook,
+    references: ReferenceBook,
     stand_ins: StandIns,
     denied: Denied,
     denials: denials::Denials,
     marks: Marks,
     heads: journal::Heads,
     noted: journal::Noted,
+    pending: enrol::Pending,
     pace: admin::Pace,
     rounds: tend::Rounds,
     stopping: AtomicBool,
@@ -144,12 +153,14 @@ impl Broker {
             rules: Rules::new(),
             sessions: Sessions::new(),
             policies: PolicyBook::new(),
+            references: ReferenceBook::new(parts.reference_signers),
             stand_ins: StandIns::default(),
             denied: Denied::default(),
             denials: denials::Denials::default(),
             marks: Marks::default(),
             heads: journal::Heads::default(),
             noted: journal::Noted::default(),
+            pending: enrol::Pending::default(),
             pace: admin::Pace::default(),
             rounds: tend::Rounds::default(),
             stopping: AtomicBool::new(false),

@@ -15,6 +15,7 @@ use keygate_policies::attestation::{
 };
 use keygate_policies::fuel::Fuel;
 use keygate_policies::json;
+use keygate_policies::reference::References;
 use keygate_verifier::tokens::{EmbeddedSigner, read_embedded};
 use keygate_verifier::{AZURE_DEFAULT, Baseline, EvidenceKind};
 use moka::sync::Cache;
@@ -22,6 +23,7 @@ use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use super::error::{Code, Fault};
+use super::reference::{named_in, stamp};
 use crate::result::attestation_result::PARTS;
 use crate::result::{Appraised, AttestationResult, PolicyFacts, Source};
 
@@ -35,7 +37,8 @@ pub(crate) const fn policy_kind(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Tdx => "TdxVm",
         EvidenceKind::Snp => "SevSnpVm",
         EvidenceKind::Nitro => "Nitro",
-        EvidenceKind::Tpm => "Tpm",
+        EvidenceKind::Tpm => "TpmMachine",
+        EvidenceKind::AzureVtpm => "AzureGuest",
         EvidenceKind::Software => "Software",
     }
 }
@@ -47,6 +50,8 @@ pub(crate) struct InForce {
     pub(crate) policy: AttestationPolicy,
     /// What tokens and records say of it.
     pub(crate) facts: PolicyFacts,
+    /// The reference values that it names.
+    pub(crate) references: Vec<String>,
 }
 
 impl InForce {
@@ -54,7 +59,8 @@ impl InForce {
     pub(crate) fn new(policy: AttestationPolicy, signer: Option<Value>) -> Self {
         let digest = sha256(policy.text().as_bytes());
         let hash = policy_hash(policy.text());
-        Self { policy, facts: PolicyFacts { digest, hash, signer } }
+        let references = named_in(policy.text());
+        Self { policy, facts: PolicyFacts { digest, hash, signer }, references }
     }
 }
 
@@ -168,10 +174,11 @@ pub(crate) struct Applied {
     pub(crate) evaluation: Option<Evaluation>,
 }
 
-/// Appraises a result. `default_baseline`: what `azuredefault` means here.
+/// Appraises a result. `references`: what counts under the names that the policy names. `default_baseline`: what `azuredefault` means here.
 pub(crate) fn apply(
     in_force: &InForce,
     result: &AttestationResult,
+    references: &References,
     default_baseline: Option<&str>,
     tracing: Tracing,
 ) -> Applied {
@@ -184,10 +191,16 @@ pub(crate) fn apply(
         alone.remove(PARTS);
         alone
     });
-    let incoming = ClaimSet::from_objects(alone.as_ref().unwrap_or(&result.attested), &result.presented);
+    let attested = alone.as_ref().unwrap_or(&result.attested);
+    let mut incoming = ClaimSet::from_objects(attested, &result.presented);
+    references.add_claims(&mut incoming, attested);
     let evaluation = in_force.policy.evaluate(incoming, &mut Fuel::service(), tracing);
     let verdict = match &evaluation.outcome {
-        Outcome::Permit { issued, .. } => Ok(Appraised { policy: in_force.facts.clone(), issued: issued.clone() }),
+        Outcome::Permit { issued, .. } => Ok(Appraised {
+            policy: in_force.facts.clone(),
+            issued: issued.clone(),
+            references: stamp(&in_force.references, references),
+        }),
         refused => Err(evaluation_fault(refused)),
     };
     Applied { verdict, evaluation: Some(evaluation) }

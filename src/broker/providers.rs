@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use keygate_keystore::{KeystoreError, ProviderId, Recovery};
 
+use super::enrol::EnrolmentSetup;
 use super::signers::Signers;
 
 /// What an operator says of a provider.
@@ -39,6 +40,8 @@ pub struct ProviderSetup {
     pub azure_anchors: Vec<String>,
     /// How keys of the attestation door come and go.
     pub schedule: Schedule,
+    /// How machines are enrolled.
+    pub enrolment: EnrolmentSetup,
     /// The vault that this provider is at the Key Vault door.
     pub vault: VaultSetup,
     /// Days that a deleted key can be recovered, 7 to 90.

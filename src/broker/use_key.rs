@@ -195,13 +195,14 @@ impl Broker {
         };
         let permit = weighed.with_tests();
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
-        let Weighed { judged, appraised, event, .. } = weighed;
+        let Weighed { judged, appraised, machine, event, .. } = weighed;
         let until = shown.map_or(now.secs() + 300, |shown| shown.until);
         let repeat = request.idempotency.as_ref().map(|key| repeat_key(request.caller.name(), key, until));
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told };
         let sealing = sealing_of(&request.usage, shown, wrapping).map_err(|fault| refused(fault, true))?;
         let terms = Terms { sealing, spend: spend_of(shown), record: permit.record(), repeat, times: Times::Kept };
-        let order = authorize((target, seen), use_of(&request.usage), terms, now.secs()).having_read(look.read);
+        let order = authorize((target, seen), use_of(&request.usage), terms, now.secs());
+        let order = order.having_read(look.read).of_machine(machine);
         match self.keystore.perform(order) {
             Ok(performed) => {
                 let policy_digest = appraised.as_ref().map(|appraised| appraised.policy.digest);

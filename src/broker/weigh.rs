@@ -3,7 +3,7 @@
 //!
 //! `architecture.md` section 8, step 6; threat model P25, P27.
 
-use keygate_keystore::Look;
+use keygate_keystore::{Look, Machine};
 
 use super::Broker;
 use super::appraise::Shown;
@@ -20,6 +20,8 @@ pub(crate) struct Weighed {
     pub(crate) judged: Judged,
     /// What the attestation policy made of our own appraisal.
     pub(crate) appraised: Option<Appraised>,
+    /// The machine, for the commit to look at.
+    pub(crate) machine: Option<Machine>,
     /// The record without the tests of the rule.
     pub(crate) event: Event,
     looked: Option<Event>,
@@ -56,7 +58,10 @@ impl Broker {
         {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
-        let appraised = shown.map(|shown| self.under_policy(question.seat, shown, look.epoch)).transpose()?.flatten();
+        let machine = shown.map(|shown| self.still_standing(provider, &shown.result, shown.standing.as_ref(), now));
+        let machine = machine.transpose()?.flatten();
+        let appraised =
+            shown.map(|shown| self.under_policy(question.seat, shown, look.epoch, now)).transpose()?.flatten();
         let judged = self.judge(question, shown.map(|shown| (shown, appraised.as_ref())), look, now)?;
         let mut event = draft.clone();
         if let Some(appraised) = &appraised {
@@ -69,6 +74,6 @@ impl Broker {
             event = event.word(Field::RuleName, rule.as_str());
         }
         let looked = judged.decision.as_ref().map(|decision| event.clone().leaves(&decision.leaves, &PRESENTED));
-        Ok(Weighed { judged, appraised, event, looked, is_there: look.key.is_some() })
+        Ok(Weighed { judged, appraised, machine, event, looked, is_there: look.key.is_some() })
     }
 }

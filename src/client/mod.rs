@@ -5,18 +5,21 @@
 
 mod receipt;
 mod released_key;
+mod resident;
 pub(crate) mod signed;
 mod transport;
 
+use std::sync::PoisonError;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keygate_keystore::{KeyType, RecipientPrivate, Wrapped, unwrap_with};
+use keygate_keystore::{KeyType, RecipientPrivate, Unsealer, Wrapped, unwrap_with};
 use keygate_policies::canonical;
 use keygate_verifier::{NativeBinding, NativeRequest, RecipientKey, request_digest};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::attester::{Attester, Wanted};
+use crate::attester::{Attester, AttesterError, Wanted};
 pub use receipt::CheckedReceipt;
 pub use released_key::{Expect, LONGEST_RELEASE, ReleasePolicy, ReleasedKey, open_release};
 pub use transport::{ClientError, Connection};
@@ -60,24 +63,51 @@ impl std::fmt::Debug for Given {
 pub struct Workload<'a> {
     connection: &'a Connection,
     attester: &'a dyn Attester,
-    recipient: RecipientPrivate,
+    recipient: Box<dyn Unsealer>,
+    fault: resident::Fault,
+}
+
+/// Where the recipient's key is made and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecipientPlace {
+    /// EC P-256, in memory.
+    Ec,
+    /// RSA-2048, in memory.
+    Rsa,
+    /// RSA-2048, in the attester's hardware, which it never leaves.
+    Hardware,
 }
 
 impl<'a> Workload<'a> {
-    /// A workload with a fresh recipient key: EC P-256 or RSA-2048.
+    /// A workload with a fresh recipient key.
     ///
     /// # Errors
-    /// No randomness.
-    pub fn new(connection: &'a Connection, attester: &'a dyn Attester, rsa: bool) -> Result<Self, ClientError> {
-        let kind = if rsa { KeyType::Rsa2048 } else { KeyType::EcP256 };
-        let recipient = RecipientPrivate::generate(kind).map_err(|e| ClientError::local(e.code(), e.to_string()))?;
-        Ok(Self { connection, attester, recipient })
+    /// No randomness; hardware that makes no such key.
+    pub fn new(
+        connection: &'a Connection,
+        attester: &'a dyn Attester,
+        place: RecipientPlace,
+    ) -> Result<Self, ClientError> {
+        let in_memory = |kind| -> Result<Box<dyn Unsealer>, ClientError> {
+            let made = RecipientPrivate::generate(kind).map_err(|e| ClientError::local(e.code(), e.to_string()))?;
+            Ok(Box::new(made))
+        };
+        let (recipient, fault) = match place {
+            RecipientPlace::Ec => (in_memory(KeyType::EcP256)?, resident::Fault::default()),
+            RecipientPlace::Rsa => (in_memory(KeyType::Rsa2048)?, resident::Fault::default()),
+            RecipientPlace::Hardware => {
+                let key = attester.resident_key().map_err(|e| attester_fault(&e))?;
+                let (recipient, fault) = resident::Resident::new(key)?;
+                (Box::new(recipient) as Box<dyn Unsealer>, fault)
+            }
+        };
+        Ok(Self { connection, attester, recipient, fault })
     }
 
     /// Evidence for one request, with everything that goes beside it: the proof of the contract, section 3.
     async fn proof(&self, ask: &Ask, now: i64) -> Result<(Map<String, Value>, String, [u8; 32]), ClientError> {
         let (text, challenge) = self.connection.challenge().await?;
-        let public = self.recipient.public_jwk();
+        let public = self.recipient.recipient().jwk();
         let key = RecipientKey::from_jwk(&public).map_err(|e| ClientError::local(e.code(), e.to_string()))?;
         let q = digest(ask);
         let spki =
@@ -90,7 +120,7 @@ impl<'a> Workload<'a> {
             user_data: binding.user_data(),
             now,
         };
-        let evidence = self.attester.evidence(&wanted).map_err(|e| ClientError::local("attester", e.to_string()))?;
+        let evidence = self.attester.evidence(&wanted).map_err(|e| attester_fault(&e))?;
         let mut proof = Map::new();
         proof
             .insert("evidence".into(), json!({"kind": self.attester.kind(), "data": URL_SAFE_NO_PAD.encode(evidence)}));
@@ -162,9 +192,16 @@ impl<'a> Workload<'a> {
         let wrapped = answer.get("wrapped").cloned().unwrap_or_default();
         let wrapped: Wrapped = serde_json::from_value(wrapped)
             .map_err(|_| ClientError::not_authentic("the answer holds nothing that is sealed to us"))?;
-        let secret = unwrap_with(&self.recipient, &wrapped).map_err(|e| ClientError::local(e.code(), e.to_string()))?;
+        let secret = unwrap_with(self.recipient.as_ref(), &wrapped).map_err(|e| {
+            let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+            fault.map_or_else(|| ClientError::local(e.code(), e.to_string()), |fault| attester_fault(&fault))
+        })?;
         Ok(Given { answer, secret, receipt })
     }
+}
+
+fn attester_fault(error: &AttesterError) -> ClientError {
+    ClientError::local("attester", format!("{error}; {}", error.help()))
 }
 
 fn digest(ask: &Ask) -> [u8; 32] {

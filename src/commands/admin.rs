@@ -163,6 +163,7 @@ fn explained(error: ClientError) -> Failure {
     let code = error.code.clone();
     let help = match code.as_str() {
         "policy-invalid" => "mend the policy: `keygate policy check FILE` shows where",
+        "reference-invalid" => "mend, sign and import again: docs/reference-values.md says what each word means",
         _ => "mend the rule (`keygate rule check FILE` shows where), or set it with --force and a reason",
     };
     Failure::refused(&code, format!("{error}: {}", found.join("; "))).with_help(help)

@@ -104,6 +104,7 @@ pub fn failure(error: ClientError) -> Failure {
         "unreachable" => {
             Failure::unavailable("unreachable", what, "check that the server runs and that --server and --ca are right")
         }
+        "attester" => Failure::unavailable("attester", what, ""),
         code if error.unavailable => {
             Failure::unavailable(code, what, "try again later; `readyz` tells what is missing")
         }
@@ -138,6 +139,7 @@ pub fn advice(code: &str) -> &'static str {
         "malformed" | "unsupported" | "too-large" => "mend what was sent: see the code in docs/errors.md",
         "rule-invalid" => "mend the rule, or say why it must be with --force",
         "policy-invalid" => "mend the policy: `keygate policy check FILE` shows where",
+        "reference-invalid" => "mend, sign and import again: docs/reference-values.md says what each word means",
         "crypto-failed" => "ciphertext, key version or aad do not belong together",
         "conflict" => "read the newest state and try again",
         _ => "",

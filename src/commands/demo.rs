@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::connect::failure;
 use super::exit::{Exit, Failure};
 use super::serve::Serving;
-use super::{identity, init};
+use super::{demo_tpm, identity, init};
 use crate::app::App;
 use crate::attester::{self, Attester};
-use crate::client::{Ask, ClientError, Connection, Workload};
+use crate::client::{Ask, ClientError, Connection, RecipientPlace, Workload};
 use crate::clock::{Clock, SystemClock};
 use crate::settings::Settings;
 
@@ -36,6 +36,12 @@ pub struct DemoArgs {
     /// Leave the server running until it is interrupted, with its folder.
     #[arg(long)]
     keep: bool,
+    /// Where evidence comes from: auto, snp, tdx, sgx, nitro, tpm, software; auto takes confidential hardware, else software.
+    #[arg(long, default_value = "auto")]
+    attester: String,
+    /// The TPM, for `--attester tpm`; default: the kernel's device.
+    #[arg(long, value_name = "ADDRESS", env = "TPM2TOOLS_TCTI")]
+    tpm: Option<String>,
 }
 
 /// A folder that goes away with its owner, unless it is kept.
@@ -72,7 +78,8 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     say("Keygate demo: a key leaves its store only for the workload that its rule names.\n");
 
     init::make(&dir, &[], None)?;
-    let hardware = attester::choose("auto", &attester::Options::default()).ok();
+    let options = demo_tpm::options(args.tpm.as_deref(), &scratch.path);
+    let hardware = hardware(&args.attester, &options)?;
     let good = Evidence::prepare(hardware, &scratch.path, &dir)?;
     let mut settings = Settings::read(&dir.join("keygate.toml"), &[])?;
     // Any free port: the demo runs beside whatever runs here.
@@ -91,6 +98,11 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let admin_url = format!("https://localhost:{}", server.admin.port());
     let admin = Connection::new(&admin_url, &ca, Some(token.trim().to_owned())).map_err(failure)?;
 
+    if good.attester.kind() == "tpm" {
+        let data = format!("https://localhost:{}", server.data.port());
+        demo_tpm::trust(&dir, (&data, &admin_url), &ca, &options).await?;
+        fact("enrolled", "this TPM: it opened a secret that only it can open");
+    }
     let claims = attested(&data, good.attester.as_ref()).await?;
     let (claim, value) =
         measurement(&claims).ok_or_else(|| Failure::refused("malformed", "the evidence names no measurement"))?;
@@ -130,6 +142,17 @@ pub async fn run(args: &DemoArgs) -> Result<Exit, Failure> {
         return server.until_stopped().await;
     }
     server.stop().await
+}
+
+/// The hardware that was asked for. `auto` leaves a TPM alone: enrolling it changes nothing, but not everybody expects it.
+fn hardware(name: &str, options: &attester::Options) -> Result<Option<Box<dyn Attester>>, Failure> {
+    match name {
+        "software" => Ok(None),
+        "auto" => Ok(attester::choose("auto", options).ok().filter(|found| found.kind() != "tpm")),
+        name => attester::choose(name, options)
+            .map(Some)
+            .map_err(|e| Failure::unavailable("attester", e.to_string(), e.help())),
+    }
 }
 
 /// What makes evidence in the demo.
@@ -183,7 +206,7 @@ fn now() -> Result<i64, Failure> {
 
 /// What our own verifier says of this machine's evidence.
 async fn attested(data: &Connection, attester: &dyn Attester) -> Result<Value, Failure> {
-    let workload = Workload::new(data, attester, false).map_err(failure)?;
+    let workload = Workload::new(data, attester, RecipientPlace::Ec).map_err(failure)?;
     let answer = workload.attest("", now()?).await.map_err(failure)?;
     Ok(answer.get("claims").cloned().unwrap_or_default())
 }
@@ -196,6 +219,7 @@ fn measurement(claims: &Value) -> Option<(&'static str, String)> {
         ("x-ms-sevsnpvm-launchmeasurement", "/x-ms-sevsnpvm-launchmeasurement"),
         ("tdx_mrtd", "/tdx_mrtd"),
         ("x-ms-sgx-mrenclave", "/x-ms-sgx-mrenclave"),
+        ("tpm.pcrs.sha256.4", "/tpm/pcrs/sha256/4"),
     ];
     NAMES.iter().find_map(|(name, path)| Some((*name, claims.pointer(path)?.as_str()?.to_owned())))
 }
@@ -224,7 +248,7 @@ async fn create_key(admin: &Connection, key: &str, claims: &Value, claim: &str, 
 async fn release(data: &Connection, attester: &dyn Attester, key: &str) -> Result<crate::client::Given, ClientError> {
     let ask = Ask { operation: "release", key: key.to_owned(), ..Ask::default() };
     let time = now().map_err(|f| ClientError::clock(f.what()))?;
-    Workload::new(data, attester, false)?.use_key(&ask, time).await
+    Workload::new(data, attester, RecipientPlace::Ec)?.use_key(&ask, time).await
 }
 
 /// Encrypts and decrypts with the released key: it is the real one, or nothing.
@@ -252,7 +276,8 @@ async fn second_workload(
         Some(identity) => release(data, software(identity, ALTERED)?.as_ref(), KEY).await,
         None => {
             let other = format!("{KEY}-other");
-            let wrong = "0".repeat(95) + "1";
+            let right = measurement(claims).map_or(96, |(_, value)| value.len());
+            let wrong = "0".repeat(right.saturating_sub(1)) + "1";
             create_key(admin, &other, claims, claim, &wrong).await?;
             release(data, good.attester.as_ref(), &other).await
         }

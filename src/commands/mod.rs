@@ -9,8 +9,10 @@ mod audit;
 mod connect;
 mod credential;
 mod demo;
+mod demo_tpm;
 mod deny;
 mod document;
+mod enrolment;
 mod identity;
 mod init;
 mod inspect;
@@ -23,12 +25,17 @@ mod policy_against;
 mod policy_trace;
 mod policy_try;
 mod progress;
+mod reference;
+mod reference_learn;
+mod reference_sign;
+mod references;
 mod rule;
 mod rules;
 mod serve;
 mod signing_key;
 mod store;
 mod time;
+mod tpm;
 mod verify;
 mod workload;
 
@@ -73,12 +80,16 @@ enum Command {
     Key(key::KeyArgs),
     /// Release rules: check and try offline, history, diff and restore in a service.
     Rule(rule::RuleArgs),
+    /// Reference values that rules and policies name: learn, sign, import, review, approve, retire.
+    Reference(reference::ReferenceArgs),
     /// Attestation policies: check and try offline; set, get, reset, history, diff and restore in a service.
     Policy(policy::PolicyArgs),
     /// Set policies, and rules and options of keys, from files; prints the difference first.
     Apply(apply::ApplyArgs),
     /// Machines, measurements and issuers' keys that open nothing.
     Deny(deny::DenyArgs),
+    /// Machines with a TPM whose attestation keys count: list, show, remove; endorsement keys that are vouched for.
+    Enrolment(enrolment::EnrolmentArgs),
     /// Bearer tokens with roles.
     Credential(credential::CredentialArgs),
     /// The audit journal: list, show, verify, export.
@@ -87,6 +98,8 @@ enum Command {
     SigningKey(signing_key::SigningKeyArgs),
     /// Copies and checks of the store.
     Store(store::StoreArgs),
+    /// This machine's TPM: enrol its attestation key, show what it has.
+    Tpm(tpm::TpmCommandArgs),
     /// Make an identity for the software attester, for machines without hardware.
     SoftwareIdentity(identity::IdentityArgs),
 }
@@ -122,12 +135,15 @@ fn run(command: &Command, format: Format) -> Result<Exit, Failure> {
         Command::Attest(args) => wait(workload::attest(args, format)),
         Command::Key(args) => wait(key::run(args, format)),
         Command::Rule(args) => wait(rule::run(args, format)),
+        Command::Reference(args) => wait(reference::run(args, format)),
         Command::Policy(args) => wait(policy::run(args, format)),
         Command::SigningKey(args) => wait(signing_key::run(args, format)),
         Command::Apply(args) => wait(apply::run(args, format)),
         Command::Deny(args) => wait(deny::run(args, format)),
+        Command::Enrolment(args) => wait(enrolment::run(args, format)),
         Command::Credential(args) => wait(credential::run(args, format)),
         Command::Audit(args) => wait(audit::run(args, format)),
+        Command::Tpm(args) => wait(tpm::run(args, format)),
         Command::Store(args) => wait(store::run(args, format)),
         Command::Release(args) => wait(workload::release(args, format)),
         Command::Unwrap(args) => wait(workload::unwrap(args, format)),

@@ -38,7 +38,7 @@ enum Verb {
     /// What is in force for a type.
     #[command(after_help = "Example:\n  keygate policy get SgxEnclave --text > sgx.policy")]
     Get {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm; without it all of them, without their texts.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm; without it all of them, without their texts.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: Option<String>,
         /// Another version than the one in force.
@@ -53,7 +53,7 @@ enum Verb {
     /// Set a policy, in force from the next attestation on.
     #[command(after_help = "Example:\n  keygate policy set SgxEnclave sgx.policy --reason 'debug enclaves no more'")]
     Set {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A policy, or a JWS around one; `-` for standard input.
@@ -66,7 +66,7 @@ enum Verb {
     /// Take a type back to its default, as a further version.
     #[command(after_help = "Example:\n  keygate policy reset SgxEnclave --reason 'the default will do'")]
     Reset {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A signed order, a JWS with an empty payload: isolated providers need one.
@@ -80,7 +80,7 @@ enum Verb {
     /// Every version of a policy, oldest first.
     #[command(after_help = "Example:\n  keygate policy history SgxEnclave")]
     History {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         #[command(flatten)]
@@ -89,7 +89,7 @@ enum Verb {
     /// What differs, line by line: between two versions, or between what is in force and a file.
     #[command(after_help = "Example:\n  keygate policy diff SgxEnclave sgx.policy")]
     Diff {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// A file, against what is in force; without it two versions.
@@ -107,7 +107,7 @@ enum Verb {
     /// Set an earlier version again, as a further version.
     #[command(after_help = "Example:\n  keygate policy restore SgxEnclave 2 --reason 'back to the policy of May'")]
     Restore {
-        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, Software or Tpm.
+        /// SgxEnclave, OpenEnclave, SevSnpVm, TdxVm, AzureGuest, Nitro, TpmMachine, Software or Tpm.
         #[arg(value_name = "TYPE", value_parser = type_name)]
         kind: String,
         /// The version.

@@ -19,6 +19,7 @@ use super::policies::PolicyFile;
 use super::policy::type_name;
 use super::policy_against;
 use super::policy_trace::{self, reason, word};
+use super::references::for_a_trial;
 use super::verify::{JudgingArgs, genuine};
 use crate::result::attestation_result::RUNTIME;
 
@@ -36,6 +37,9 @@ pub struct TryArgs {
     /// What was attested in a service so far: which decisions would be others than under the policy in force.
     #[arg(long, value_name = "audit", value_parser = ["audit"], group = "over", requires = "kind_of_policy")]
     against: Option<String>,
+    /// Reference values that are to count in the trial, signed or not. May be given more than once.
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    reference: Vec<PathBuf>,
     #[command(flatten)]
     judging: JudgingArgs,
     /// What the workload holds and the evidence names by its digest; a JSON object becomes the custom claim `x-ms-runtime`.
@@ -51,11 +55,15 @@ pub struct TryArgs {
     server: ServerArgs,
 }
 
+/// The claims of a trial, and of them what is attested.
+type Tried = (ClaimSet, Map<String, Value>);
+
 /// Runs `keygate policy try`.
 pub(super) async fn run(args: &TryArgs, output: &Output) -> Result<Exit, Failure> {
     let file = PolicyFile::read(&args.policy)?;
     let policy = file.parsed(output)?;
-    let claims = match (&args.claims, &args.evidence, &args.kind_of_policy) {
+    let references = for_a_trial(&args.reference, output)?;
+    let (mut claims, attested) = match (&args.claims, &args.evidence, &args.kind_of_policy) {
         (Some(path), ..) => claims_of(path, output)?,
         (None, Some(path), _) => match shown(path, &policy, args)? {
             Ok(claims) => claims,
@@ -69,6 +77,7 @@ pub(super) async fn run(args: &TryArgs, output: &Output) -> Result<Exit, Failure
             return Err(Failure::usage("there is nothing to try the policy over", help));
         }
     };
+    references.add_claims(&mut claims, &attested);
     let evaluation = policy.evaluate(claims, &mut Fuel::service(), Tracing::On);
     if output.is_json() {
         output.object(&told(&evaluation));
@@ -106,10 +115,15 @@ fn not_asked(output: &Output, code: &str, message: &str) -> Exit {
     Exit::Refused
 }
 
-fn claims_of(path: &Path, output: &Output) -> Result<ClaimSet, Failure> {
+/// The claims of a file; beside them, where it is an object, what it takes for attested.
+fn claims_of(path: &Path, output: &Output) -> Result<Tried, Failure> {
     let name = path.display().to_string();
     let bytes = read(path)?;
-    ClaimSet::from_json(&bytes).map_err(|found| {
+    let attested = match json::parse(&bytes, &Limits::CLAIMS).map(|node| node.to_value()) {
+        Ok(Value::Object(attested)) => attested,
+        _ => Map::new(),
+    };
+    ClaimSet::from_json(&bytes).map(|claims| (claims, attested)).map_err(|found| {
         if output.is_json() {
             output.object(&json!({"valid": false, "diagnostics": found}));
         }
@@ -123,11 +137,7 @@ fn claims_of(path: &Path, output: &Output) -> Result<ClaimSet, Failure> {
 
 /// The claims of evidence, or why the policy is not asked: it is not genuine, does not hold the run-time data, or is below the TCB
 /// baseline that the policy's configuration demands.
-fn shown(
-    path: &Path,
-    policy: &AttestationPolicy,
-    args: &TryArgs,
-) -> Result<Result<ClaimSet, (String, String)>, Failure> {
+fn shown(path: &Path, policy: &AttestationPolicy, args: &TryArgs) -> Result<Result<Tried, (String, String)>, Failure> {
     let held = args.runtime_data.as_deref().map(read).transpose()?;
     let shown = match genuine(path, &args.judging, held.as_deref().map(sha256))? {
         Ok(shown) => shown,
@@ -148,7 +158,8 @@ fn shown(
     // Other bytes than those of an object are held all the same, and stand under no claim.
     let said = held.as_deref().and_then(|bytes| json::parse(bytes, &Limits::CLAIMS).ok()).map(|node| node.to_value());
     let said = said.filter(Value::is_object).map(|said| (RUNTIME.to_owned(), said));
-    Ok(Ok(ClaimSet::from_objects(&shown.claims(), &said.into_iter().collect())))
+    let attested = shown.claims();
+    Ok(Ok((ClaimSet::from_objects(&attested, &said.into_iter().collect()), attested)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use keygate_policies::reference::Standing;
 use keygate_policies::release::RuleName;
 use keygate_policies::{Authority, Limits, Severity, json};
 use serde_json::{Map, Value, json};
@@ -12,6 +13,7 @@ use super::admin::{ChangeArgs, Desk, key_name, tell};
 use super::connect::ServerArgs;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
+use super::references::for_a_trial;
 use super::rules::RuleFile;
 
 /// Arguments of `keygate rule`.
@@ -29,6 +31,9 @@ enum Verb {
     Check {
         /// Rules and options, or a bare rule; `-` for standard input.
         file: PathBuf,
+        /// Reference values that there are, signed or not; with one or more of them other names are told. May be given more than once.
+        #[arg(long, value_name = "FILE")]
+        reference: Vec<PathBuf>,
     },
     /// Try a rule over claims, offline.
     #[command(after_help = "Example:\n  keygate rule try rule.json --claims claims.json --expect release")]
@@ -79,6 +84,9 @@ struct TryArgs {
     /// The claims of a token with its `iss`, a JSON object; `-` for standard input.
     #[arg(long, value_name = "FILE|-")]
     claims: PathBuf,
+    /// Reference values that are to count in the trial, signed or not. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    reference: Vec<PathBuf>,
     /// What is expected: exit code 0 if it comes so, else 1.
     #[arg(long, value_enum)]
     expect: Option<Expect>,
@@ -99,7 +107,7 @@ enum Expect {
 pub async fn run(args: &RuleArgs, format: Format) -> Result<Exit, Failure> {
     let output = Output::new(format);
     match &args.verb {
-        Verb::Check { file } => check(file, &output),
+        Verb::Check { file, reference } => check(file, reference, &output),
         Verb::Try(wanted) => attempt(wanted, &output),
         Verb::History { key, server } => {
             let (_, told) = Desk::open(server)?.get(&format!("/keys/{}/rules/history", key_name(key)?)).await?;
@@ -150,10 +158,21 @@ pub(super) fn show_difference(output: &Output, told: &Value) {
 }
 
 /// 0: it may be set. 1: the linter refuses it. 2: it does not parse.
-fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
+fn check(file: &Path, reference: &[PathBuf], output: &Output) -> Result<Exit, Failure> {
+    let references = for_a_trial(reference, output)?;
+    let known = |name: &str| match references.get(name) {
+        Some(Standing::InForce(documents)) => documents.iter().map(AsRef::as_ref).collect(),
+        _ => Vec::new(),
+    };
     let file = RuleFile::read(file)?;
     let (found, parses) = match file.parse() {
-        Ok(rules) => (rules.lint(), true),
+        Ok(rules) => {
+            let mut found = rules.lint();
+            if !reference.is_empty() {
+                found.extend(rules.lint_references(&known));
+            }
+            (found, true)
+        }
         Err(found) => (found, false),
     };
     let valid = found.iter().all(|diagnostic| diagnostic.severity == Severity::Warning);
@@ -195,7 +214,8 @@ fn attempt(wanted: &TryArgs, output: &Output) -> Result<Exit, Failure> {
     let rule: Option<(RuleName, _)> = rules.rule(&wanted.operation);
     let (permit, leaves) = match rule {
         Some((_, rule)) => {
-            let decision = rule.evaluate(&authority, &claims);
+            let references = for_a_trial(&wanted.reference, output)?;
+            let decision = rule.evaluate_with(&authority, &claims, &references);
             (decision.permit, json!(decision.leaves))
         }
         None => (false, json!([])),
@@ -210,6 +230,7 @@ fn attempt(wanted: &TryArgs, output: &Output) -> Result<Exit, Failure> {
             ("operator", "/operator"),
             ("expected", "/expected"),
             ("observed", "/observed"),
+            ("reason", "/reason"),
         ];
         output.list(&columns, leaves.as_array().map(Vec::as_slice).unwrap_or_default());
         if rule.is_none() {

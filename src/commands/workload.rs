@@ -12,14 +12,15 @@ use serde_json::json;
 use super::connect::{Listener, ServerArgs, failure};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
+use super::tpm::TpmArgs;
 use crate::attester::{self, Attester};
-use crate::client::{Ask, Given, Workload};
+use crate::client::{Ask, Given, RecipientPlace, Workload};
 use crate::clock::{Clock, SystemClock};
 
 /// How evidence is made.
 #[derive(Debug, Clone, Args)]
 pub struct AttesterArgs {
-    /// Where evidence comes from: auto, snp, tdx, sgx, nitro, software.
+    /// Where evidence comes from: auto, snp, tdx, sgx, nitro, tpm, software.
     #[arg(long, default_value = "auto")]
     attester: String,
     /// For the software attester: a PEM file with a key and its certificates, made by `keygate software-identity`.
@@ -31,9 +32,11 @@ pub struct AttesterArgs {
     /// Keep the receipt in this new file, for `keygate audit verify --receipt`.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// The recipient's key: ec or rsa.
-    #[arg(long, default_value = "ec", value_parser = ["ec", "rsa"])]
+    /// The recipient's key: ec, rsa, or tpm: an RSA key that is made in the TPM and never leaves it.
+    #[arg(long, default_value = "ec", value_parser = ["ec", "rsa", "tpm"])]
     recipient: String,
+    #[command(flatten)]
+    tpm: TpmArgs,
 }
 
 /// Arguments of `keygate attest`.
@@ -98,18 +101,23 @@ pub struct UnwrapArgs {
 }
 
 impl AttesterArgs {
-    fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
+    pub(super) fn choose(&self) -> Result<Box<dyn Attester>, Failure> {
         let options = attester::Options {
             root: PathBuf::from("/"),
             software_identity: self.software_identity.clone(),
             software_measurement: self.software_measurement.clone(),
             software_host: None,
+            tpm: self.tpm.options(),
         };
         attester::choose(&self.attester, &options)
             .map_err(|e| Failure::unavailable("attester", e.to_string(), e.help()))
     }
-    fn rsa(&self) -> bool {
-        self.recipient == "rsa"
+    pub(super) fn recipient(&self) -> RecipientPlace {
+        match self.recipient.as_str() {
+            "rsa" => RecipientPlace::Rsa,
+            "tpm" => RecipientPlace::Hardware,
+            _ => RecipientPlace::Ec,
+        }
     }
 }
 
@@ -123,7 +131,7 @@ fn now() -> Result<i64, Failure> {
 pub async fn attest(args: &AttestArgs, format: Format) -> Result<Exit, Failure> {
     let connection = args.server.connect(Listener::Data)?;
     let attester = args.attester.choose()?;
-    let workload = Workload::new(&connection, attester.as_ref(), args.attester.rsa()).map_err(failure)?;
+    let workload = Workload::new(&connection, attester.as_ref(), args.attester.recipient()).map_err(failure)?;
     let answer = workload.attest(args.aud.as_deref().unwrap_or_default(), now()?).await.map_err(failure)?;
     Output::new(format).object(&answer);
     Ok(Exit::Done)
@@ -175,7 +183,7 @@ async fn use_key(
 ) -> Result<Exit, Failure> {
     let connection = server.connect(Listener::Data)?;
     let chosen = attester.choose()?;
-    let workload = Workload::new(&connection, chosen.as_ref(), attester.rsa()).map_err(failure)?;
+    let workload = Workload::new(&connection, chosen.as_ref(), attester.recipient()).map_err(failure)?;
     let given = workload.use_key(ask, now()?).await.map_err(failure)?;
     if let Some(file) = &attester.receipt {
         write_secret(file, format!("{}\n", given.receipt.compact()).as_bytes())?;

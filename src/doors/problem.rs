@@ -41,7 +41,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::RuleInvalid | Code::PolicyInvalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RuleInvalid | Code::PolicyInvalid | Code::ReferenceInvalid => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Code::CollateralUnavailable

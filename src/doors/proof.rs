@@ -14,8 +14,8 @@ use crate::broker::{
 
 /// Bytes of a body; the listener bounds them too.
 pub(super) const LARGEST: usize = 1 << 20;
-/// Pieces of endorsements in one request.
-const MOST_ENDORSEMENTS: usize = 32;
+/// Pieces of endorsements or of a chain in one request.
+const MOST_PIECES: usize = 32;
 /// Largest run-time or init-time data, in bytes.
 const LARGEST_DATA: usize = 64 * 1_024;
 /// Bytes of a member that is not evidence.
@@ -136,11 +136,15 @@ impl Body {
     }
 
     fn endorsements(&self) -> Result<Vec<Vec<u8>>, Fault> {
-        let wrong = "member `endorsements` is a list of base64url texts";
-        let Some(node) = self.0.get("endorsements") else { return Ok(Vec::new()) };
+        self.pieces("endorsements", "member `endorsements` is a list of base64url texts")
+    }
+
+    /// A list of binary pieces, at most 32; empty where it is not there.
+    pub(super) fn pieces(&self, name: &str, wrong: &'static str) -> Result<Vec<Vec<u8>>, Fault> {
+        let Some(node) = self.0.get(name) else { return Ok(Vec::new()) };
         let pieces = node.as_list().ok_or(malformed(wrong))?;
-        if pieces.len() > MOST_ENDORSEMENTS {
-            return Err(Fault::new(Code::TooLarge, "more than 32 endorsements"));
+        if pieces.len() > MOST_PIECES {
+            return Err(Fault::new(Code::TooLarge, "more than 32 pieces"));
         }
         pieces.iter().map(|piece| decode(piece.as_text().ok_or(malformed(wrong))?, wrong)).collect()
     }

@@ -106,6 +106,8 @@ pub struct Appraised {
     pub policy: PolicyFacts,
     /// Claims that it issued. None of them has a name that the service gives.
     pub issued: Map<String, Value>,
+    /// Names the reference values it was applied with; none where it names none.
+    pub references: Option<[u8; 32]>,
 }
 
 impl AttestationResult {

@@ -23,8 +23,18 @@ pub const LONGEST: usize = 256 * 1_024;
 /// How far ahead an issue time may lie, in seconds.
 const LEEWAY: i64 = 60;
 /// Members that are about the token; a rule does not see them, so that it sees the same in evidence and token.
-pub const RESERVED: [&str; 9] =
-    ["aud", "iat", "exp", "jti", "cnf", "policy_digest", "evidence_digest", "identities", "not_after"];
+pub const RESERVED: [&str; 10] = [
+    "aud",
+    "iat",
+    "exp",
+    "jti",
+    "cnf",
+    "policy_digest",
+    "reference_digest",
+    "evidence_digest",
+    "identities",
+    "not_after",
+];
 
 /// What a new token says beside its claims.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +62,8 @@ pub struct SessionToken {
     pub recipient: [u8; 32],
     /// SHA-256 of the appraisal policy.
     pub policy_digest: [u8; 32],
+    /// Names the reference values that the policy was applied with; none where it names none.
+    pub reference_digest: Option<[u8; 32]>,
     /// SHA-256 of the evidence.
     pub evidence_digest: [u8; 32],
     /// Names for the deny list.
@@ -109,6 +121,9 @@ pub fn issue(
         ("identities", json!(identities)),
     ];
     payload.extend(about.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(digest) = &appraised.references {
+        payload.insert("reference_digest".to_owned(), json!(b64(digest)));
+    }
     key.jws(&key.header(TYPE, false), &Value::Object(payload))
 }
 
@@ -164,6 +179,10 @@ fn judge(mut payload: Map<String, Value>, issuer: &str, now: i64) -> Result<Sess
     let kind = payload.get("keygate").and_then(|keygate| keygate.get("kind")).and_then(Value::as_str);
     let kind = kind.and_then(EvidenceKind::parse).ok_or(TokenFault::Malformed("keygate.kind"))?;
     let policy_digest = digest(text("policy_digest")?, "policy_digest")?;
+    let reference_digest = match payload.get("reference_digest") {
+        None => None,
+        Some(_) => Some(digest(text("reference_digest")?, "reference_digest")?),
+    };
     let evidence_digest = digest(text("evidence_digest")?, "evidence_digest")?;
     let confirmed = payload.get("cnf").and_then(|cnf| cnf.get("jkt")).and_then(Value::as_str);
     let recipient = digest(confirmed.ok_or(TokenFault::Malformed("cnf"))?, "cnf")?;
@@ -188,6 +207,7 @@ fn judge(mut payload: Map<String, Value>, issuer: &str, now: i64) -> Result<Sess
         kind,
         recipient,
         policy_digest,
+        reference_digest,
         evidence_digest,
         identities,
         attested: payload,

@@ -98,6 +98,7 @@ const LISTS: &[(&str, &[&str])] = &[
             "allow_private_addresses",
         ],
     ),
+    ("reference_signers", &["name", "file", "provider", "names"]),
     ("client_certificates", &["name", "provider", "ca", "crl", "subject", "roles"]),
 ];
 

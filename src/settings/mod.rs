@@ -5,10 +5,12 @@
 
 mod check;
 mod collateral;
+mod enrolment;
 mod identity;
 mod issuers;
 mod limits;
 mod provider;
+mod reference;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -18,10 +20,12 @@ use serde::Deserialize;
 
 pub use check::SettingsError;
 pub use collateral::CollateralSettings;
+pub use enrolment::EnrolmentSettings;
 pub use identity::{ClaimPath, ClientCertificateSettings, OidcSettings};
 pub use issuers::VerifierSettings;
 pub use limits::LimitSettings;
 pub use provider::{KeyVaultSettings, ProviderSettings, SigningSettings, TrustAnchorSettings};
+pub use reference::ReferenceSignerSettings;
 pub use server::ServerSettings;
 
 /// The compiled-in defaults, as text.
@@ -46,10 +50,14 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// Confidential machines on Azure.
+    pub azure_vtpm: AzureVtpmSettings,
     /// What one caller may take.
     pub limits: LimitSettings,
     /// Signing keys of the attestation door.
     pub signing: SigningSettings,
+    /// How machines with a TPM are enrolled.
+    pub enrolment: EnrolmentSettings,
     /// Tenants.
     #[serde(default)]
     pub providers: Vec<ProviderSettings>,
@@ -65,6 +73,9 @@ pub struct Settings {
     /// Verifiers of others, whose tokens count as evidence.
     #[serde(default)]
     pub issuers: Vec<VerifierSettings>,
+    /// Who may sign reference values.
+    #[serde(default)]
+    pub reference_signers: Vec<ReferenceSignerSettings>,
     /// The folder that paths are relative to.
     #[serde(skip)]
     pub base: PathBuf,
@@ -91,6 +102,14 @@ pub struct StoreSettings {
 pub struct RootKeySettings {
     /// A file of 32 bytes.
     pub file: PathBuf,
+}
+
+/// `[azure_vtpm]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzureVtpmSettings {
+    /// Launches known to be a paravisor's, 96 hex digits each.
+    pub paravisors: Vec<String>,
 }
 
 /// `[audit]`.
@@ -165,6 +184,9 @@ impl Settings {
         for (entry, line) in settings.issuers.iter_mut().zip(check::lines(text, "issuers")) {
             entry.line = line;
         }
+        for (entry, line) in settings.reference_signers.iter_mut().zip(check::lines(text, "reference_signers")) {
+            entry.line = line;
+        }
         for (entry, line) in settings.client_certificates.iter_mut().zip(check::lines(text, "client_certificates")) {
             entry.line = line;
         }
@@ -187,8 +209,10 @@ impl Settings {
         self.limits.check()?;
         self.collateral.check()?;
         self.signing.check()?;
+        self.enrolment.check(&self.trust_anchors)?;
         issuers::check(&self.issuers, &self.providers)?;
         provider::check(&self.providers, &self.trust_anchors)?;
+        reference::check(&self.reference_signers, &self.providers)?;
         let range = |name: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 return Ok(());
@@ -221,6 +245,27 @@ mod tests {
         let settings = read("").unwrap();
         assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8443");
         assert_eq!(settings.path(&settings.store.file), PathBuf::from("/etc/keygate/keygate.db"));
+    }
+
+    #[test]
+    fn enrolments_have_a_time_and_anchors_a_purpose() {
+        let settings = read("[enrolment]\ndays = 30\n").unwrap();
+        assert_eq!((settings.enrolment.days, settings.enrolment.challenge_seconds), (30, 300));
+        for text in ["days = 0", "days = 3651", "challenge_seconds = 29", "challenge_seconds = 3601"] {
+            let out = read(&format!("[enrolment]\n{text}\n")).unwrap_err();
+            assert!(out.to_string().contains("enrolment"), "{out}");
+        }
+        let anchor = |name: &str, kind: &str, purpose: &str| {
+            read(&format!(
+                "[[trust_anchors]]\nname = \"{name}\"\nkind = \"{kind}\"\npurpose = \"{purpose}\"\nfile = \"a.pem\"\n"
+            ))
+        };
+        assert!(anchor("fleet", "tpm", "endorsement").is_ok() && anchor("fleet", "tpm", "attestation").is_ok());
+        for (name, kind, purpose) in
+            [("fleet", "tpm", "enrolment"), ("fleet", "snp", "endorsement"), ("allowed-ek", "tpm", "endorsement")]
+        {
+            assert!(anchor(name, kind, purpose).is_err(), "{name} {kind} {purpose}");
+        }
     }
 
     #[test]

@@ -6,10 +6,12 @@
 #[allow(dead_code)]
 mod broker;
 mod credentials;
+mod enrolments;
 mod journal;
 mod keys;
 mod office;
 mod policies;
+mod references;
 mod roles;
 mod rules;
 mod states;

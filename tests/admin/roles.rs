@@ -90,11 +90,33 @@ fn routes() -> Vec<Route> {
             &["attestation-contributor"],
             || json!({"number": 1, "reason": "x"}),
         ),
+        get("/admin/v1/references", "reference.list", RULE_READERS),
+        get("/admin/v1/references/{name}", "reference.show", RULE_READERS),
+        get("/admin/v1/references/{name}/review", "reference.review", RULE_READERS),
+        post(
+            "/admin/v1/references/{name}/import",
+            "reference.import",
+            &["key-officer", "rule-officer"],
+            || json!({"jws": "a.b.c", "reason": "x"}),
+        ),
+        post(
+            "/admin/v1/references/{name}/approve",
+            "reference.approve",
+            &["rule-officer"],
+            || json!({"serial": 1, "reason": "x"}),
+        ),
+        post("/admin/v1/references/{name}/retire", "reference.retire", &["rule-officer"], why),
         get("/admin/v1/signing-keys", "signing-key.list", &["trust-officer", "attestation-reader", "auditor"]),
         post("/admin/v1/signing-keys/rotate", "signing-key.rotate", &["trust-officer"], why),
         get("/admin/v1/deny", "deny.list", &["trust-officer", "auditor"]),
         post("/admin/v1/deny/add", "deny.add", &["trust-officer"], denial),
         post("/admin/v1/deny/remove", "deny.remove", &["trust-officer"], denial),
+        get("/admin/v1/enrolments", "enrolment.list", &["trust-officer", "auditor"]),
+        get("/admin/v1/enrolments/{name}", "enrolment.show", &["trust-officer", "auditor"]),
+        post("/admin/v1/enrolments/{name}/remove", "enrolment.remove", &["trust-officer"], why),
+        get("/admin/v1/endorsement-keys", "endorsement-key.list", &["trust-officer", "auditor"]),
+        post("/admin/v1/endorsement-keys/allow", "endorsement-key.allow", &["trust-officer"], endorsement_key),
+        post("/admin/v1/endorsement-keys/disallow", "endorsement-key.disallow", &["trust-officer"], endorsement_key),
         get("/admin/v1/credentials", "credential.list", &["admin", "auditor"]),
         get("/admin/v1/credentials/{name}", "credential.show", &["admin", "auditor"]),
         post(
@@ -113,6 +135,10 @@ fn routes() -> Vec<Route> {
     ]
 }
 
+fn endorsement_key() -> Value {
+    json!({"ek": "0a".repeat(32), "reason": "x"})
+}
+
 fn denial() -> Value {
     json!({"kind": "platform", "value": "0a".repeat(16), "reason": "x"})
 }
@@ -125,7 +151,11 @@ fn ask(route: &Route) -> Ask {
             Ask::post(&path, (route.body)())
         }
         // A trial: the matrix asks who may, and changes nothing. Creations rest on nothing.
-        _ if route.path.ends_with("/create") || route.path.ends_with("/import") || route.path.ends_with("/add") => {
+        _ if route.path.ends_with("/create")
+            || route.path.ends_with("/import")
+            || route.path.ends_with("/add")
+            || route.path.ends_with("/allow") =>
+        {
             Ask::post(&format!("{path}?dry_run=true"), (route.body)())
         }
         _ => Ask::post(&format!("{path}?dry_run=true"), (route.body)()).on("*"),

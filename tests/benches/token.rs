@@ -146,7 +146,7 @@ fn result() -> (AttestationResult, Appraised) {
         not_after: UnixTime::from_secs(NOW + 3_600),
     };
     let policy = PolicyFacts { digest: [4; 32], hash: "p".repeat(43), signer: None };
-    (result, Appraised { policy, issued: Map::new() })
+    (result, Appraised { policy, issued: Map::new(), references: None })
 }
 
 fn tokens(rounds: &mut Rounds<'_>) {

@@ -351,10 +351,12 @@ fn sister(issuer: &str) -> Ward {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            enrolment: EnrolmentSetup::default(),
             vault: VaultSetup::default(),
             recovery_days: 7,
             purge_protection: true,
         }],
+        reference_signers: Vec::new(),
         limits: Limits::default(),
     });
     Ward { house: House { broker: broker.unwrap(), ..ward.house }, ..ward }

@@ -1,7 +1,7 @@
 //! A house for one test: store in a temporary folder, forge roots, still clock, one provider; and a workload in it.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,6 +17,10 @@ use keygate_keystore::{
 };
 use keygate_policies::{KeyRules, canonical};
 use keygate_verifier::{Anchors, Verifier};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::ecdsa::EcdsaSig;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use serde_json::{Map, Value, json};
 
@@ -225,6 +229,7 @@ pub fn parts(
         // At `other` nobody has said that the attestation door may.
         azure_anchors: if id == "other" { Vec::new() } else { vec!["forge".to_owned()] },
         schedule: Schedule::default(),
+        enrolment: keygate::broker::EnrolmentSetup::default(),
         vault: keygate::broker::VaultSetup::default(),
         recovery_days: 7,
         // The harsher of the two settings.
@@ -242,7 +247,40 @@ pub fn parts(
             setup("tenant", HOST, "/tenant-a"),
         ],
         limits,
+        reference_signers: reference_signers(),
     }
+}
+
+/// Keys that sign reference values in tests: `build` for any name, `lab` for names that begin so.
+pub static SIGNERS: LazyLock<[(&str, PKey<Private>); 2]> = LazyLock::new(|| {
+    let key = || {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+    };
+    [("build", key()), ("lab", key())]
+});
+
+/// Both of them, for every provider.
+pub fn reference_signers() -> Vec<ReferenceSigner> {
+    let read = |(name, key): &(&str, PKey<Private>)| {
+        let names = if *name == "lab" { vec!["lab-*".to_owned()] } else { Vec::new() };
+        ReferenceSigner::read(name, None, names, &key.public_key_to_pem().unwrap()).unwrap()
+    };
+    SIGNERS.iter().map(read).collect()
+}
+
+/// A compact JWS with this header over this payload, by a P-256 key.
+pub fn es256(key: &PKey<Private>, header: &Value, payload: &str) -> String {
+    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
+    let digest = openssl::sha::sha256(text.as_bytes());
+    let signature = EcdsaSig::sign(&digest, &key.ec_key().unwrap()).unwrap();
+    let (r, s) = (signature.r().to_vec_padded(32).unwrap(), signature.s().to_vec_padded(32).unwrap());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode([r, s].concat()))
+}
+
+/// Reference values, signed by `build`.
+pub fn reference(document: &Value) -> String {
+    es256(&SIGNERS[0].1, &json!({"alg": "ES256", "typ": "keygate-reference+jwt"}), &document.to_string())
 }
 
 pub fn attributes() -> Attributes {

@@ -113,6 +113,7 @@ impl House {
             uvm_minimum_svn: 0,
             azure_anchors: vec!["forge".to_owned()],
             schedule: Schedule::default(),
+            enrolment: keygate::broker::EnrolmentSetup::default(),
             vault: keygate::broker::VaultSetup::default(),
             recovery_days: 7,
             purge_protection: false,
@@ -151,6 +152,7 @@ impl House {
             providers,
             identity: Arc::default(),
             limits: Limits::default(),
+            reference_signers: Vec::new(),
         };
         Self { broker: Broker::open(parts).unwrap(), keystore, _dir: dir }
     }

@@ -188,7 +188,7 @@ async fn a_token_that_no_commit_knows_opens_nothing() {
         not_after: keygate_verifier::UnixTime::FOREVER,
     };
     let policy = PolicyFacts { digest: read.policy_digest, hash: String::new(), signer: None };
-    let appraised = Appraised { policy, issued: serde_json::Map::new() };
+    let appraised = Appraised { policy, issued: serde_json::Map::new(), references: None };
     let forge = |jti: &str| {
         let new = NewToken { issuer, audience: issuer, issued: NOW, expires: NOW + 600, jti };
         token::issue(&key, &new, &result, &appraised).unwrap()

@@ -9,6 +9,7 @@ use crate::endorsements::AmdProduct;
 use crate::error::VerifyError;
 use crate::formats::x509::{Certificate, key_of_spki};
 use crate::kinds::EvidenceKind;
+use crate::kinds::azure_vtpm::Paravisors;
 use crate::roots;
 use crate::signatures::PublicKey;
 use crate::tpm::PublicArea;
@@ -98,6 +99,7 @@ impl Anchor {
 pub struct Anchors {
     list: Vec<Anchor>,
     pins: Vec<PinnedKey>,
+    paravisors: Paravisors,
 }
 
 impl Anchors {
@@ -123,12 +125,12 @@ impl Anchors {
                 });
             }
         }
-        Ok(Self { list, pins: Vec::new() })
+        Ok(Self { list, pins: Vec::new(), paravisors: Paravisors::default() })
     }
 
     /// No anchors at all.
     pub fn none() -> Self {
-        Self { list: Vec::new(), pins: Vec::new() }
+        Self { list: Vec::new(), pins: Vec::new(), paravisors: Paravisors::default() }
     }
 
     /// Adds an operator's anchor for attestation: a self-signed CA certificate in DER for one kind of evidence. Adds an anchor,
@@ -164,6 +166,10 @@ impl Anchors {
                 return Err(VerifyError::unsupported("anchor", detail));
             }
             (EvidenceKind::Sgx | EvidenceKind::Tdx, _) => AnchorScope::Intel(kind),
+            (EvidenceKind::AzureVtpm, _) => {
+                let detail = "kind `azure-vtpm` hangs on anchors of the hardware below: add one of kind `snp` or `tdx`";
+                return Err(VerifyError::unsupported("anchor", detail));
+            }
             (EvidenceKind::Nitro, _) => AnchorScope::Nitro,
             (EvidenceKind::Software, _) => AnchorScope::Software,
             (EvidenceKind::Snp, _) => {
@@ -199,6 +205,16 @@ impl Anchors {
         }
         self.pins.push(pin);
         Ok(())
+    }
+
+    /// Names a launch as that of a paravisor on Azure, beside those that Microsoft signed: MRTD of TDX or launch measurement of
+    /// SEV-SNP, 48 bytes.
+    pub fn add_paravisor(&mut self, launch: [u8; 48]) {
+        self.paravisors.add(launch);
+    }
+
+    pub(crate) fn paravisors(&self) -> &Paravisors {
+        &self.paravisors
     }
 
     /// The pin of a key with these numbers.

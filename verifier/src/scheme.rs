@@ -6,6 +6,7 @@ use crate::endorsements::{CollateralId, Endorsements};
 use crate::error::VerifyError;
 use crate::memo::Memo;
 use crate::options::Options;
+use crate::signatures::{Algorithm, PublicKey};
 use crate::time::UnixTime;
 use crate::verified::Genuine;
 
@@ -38,4 +39,16 @@ pub(crate) struct Given<'a> {
     pub options: &'a Options,
     pub now: UnixTime,
     pub memo: &'a Memo,
+    /// The hardware's report stands inside of other evidence and comes again with each piece of it: its signature is remembered.
+    pub recurring: bool,
+}
+
+impl Given<'_> {
+    /// Checks the signature that the hardware made over its report.
+    pub fn check_report(&self, algorithm: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        match self.recurring {
+            true => self.memo.check_kept(algorithm, key, message, signature),
+            false => self.memo.check_fresh(algorithm, key, message, signature),
+        }
+    }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use openssl::bn::{BigNum, BigNumContext};
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
@@ -244,6 +244,17 @@ impl fmt::Debug for PublicKey {
         };
         write!(f, "{name}:{}", hex::encode(self.digest()))
     }
+}
+
+/// Keys of CVE-2017-15361: the modulus is a power of 65537 modulo every small prime. A modulus made otherwise is so with chance
+/// below 2^-27.
+pub(crate) fn has_roca_fingerprint(n: &BigNumRef) -> bool {
+    (3..=167_u32).filter(|prime| (2..*prime).all(|divisor| prime.checked_rem(divisor) != Some(0))).all(|prime| {
+        let remainder = n.mod_word(prime).unwrap_or(u64::MAX);
+        let next = |power: &u64| power.checked_mul(65_537)?.checked_rem(u64::from(prime));
+        let powers = std::iter::successors(Some(1_u64), next);
+        powers.take(usize::try_from(prime).unwrap_or_default()).any(|power| power == remainder)
+    })
 }
 
 /// Whether `certificate` carries a right signature by `key`, outside any memory: for anchors, once at start.

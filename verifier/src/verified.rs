@@ -141,8 +141,10 @@ pub struct UsedCollateral {
 /// one key compare, modulo 2^32.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TpmState {
-    /// The attestation key: its name in hex, or the SHA-256 of its SubjectPublicKeyInfo where only that is known.
+    /// The attestation key: SHA-256 of its SubjectPublicKeyInfo in hex. Nothing that a sender may vary is in it.
     pub key: String,
+    /// The key's name in hex; `None` where an operator pinned its numbers alone.
+    pub name: Option<String>,
     /// Resets of the TPM.
     pub reset_count: u32,
     /// Resumes since the last reset.
@@ -171,6 +173,7 @@ pub struct Genuine {
     pub(crate) bound: BoundKey,
     pub(crate) signed: Option<[u8; 32]>,
     pub(crate) sha1: Option<VerifyError>,
+    pub(crate) unproven: Option<(&'static str, &'static str)>,
     pub(crate) tpm: Option<TpmState>,
 }
 
@@ -193,6 +196,7 @@ impl Genuine {
             bound,
             signed: None,
             sha1: None,
+            unproven: None,
             tpm: None,
         }
     }
@@ -211,7 +215,7 @@ impl Genuine {
     }
     /// Debug evidence.
     pub fn is_debug(&self) -> bool {
-        self.debug
+        self.debug || self.unproven.is_some()
     }
     /// Identities for deny lists: `snp-chip:<hex>`, `snp-csp:<name>`, `intel-ppid:<hex>`, `nitro-module:<id>` …
     pub fn platforms(&self) -> &[String] {
@@ -265,7 +269,7 @@ impl Genuine {
         let mut keygate = Map::new();
         keygate.insert("kind".into(), json!(self.kind.as_str()));
         keygate.insert("anchor".into(), json!(self.anchor));
-        keygate.insert("debug".into(), json!(self.debug));
+        keygate.insert("debug".into(), json!(self.is_debug()));
         if let Some(tcb) = &self.tcb {
             keygate.insert(
                 "tcb".into(),
@@ -299,6 +303,11 @@ impl Genuine {
                 "evidence",
                 "the workload runs in debug mode, its memory can be read from outside",
             ));
+        }
+        if let Some((part, why)) = self.unproven
+            && !options.allow_debug
+        {
+            return Some(VerifyError::debug(part, why));
         }
         let status = self.tcb.as_ref()?.status;
         if status == TcbStatus::Revoked || !options.accept_tcb.contains(&status) {

@@ -86,7 +86,7 @@ impl Verifier {
     ) -> Result<Outcome, VerifyError> {
         bounded(evidence.kind, evidence.bytes)?;
         let parsed = evidence.kind.scheme().parse(evidence.bytes)?;
-        let given = Given { anchors: &self.anchors, binding, held, options, now, memo: &self.memo };
+        let given = Given { anchors: &self.anchors, binding, held, options, now, memo: &self.memo, recurring: false };
         let wants = parsed.wants(&given)?;
         if !wants.is_empty() {
             return Ok(Outcome::Wants(wants));

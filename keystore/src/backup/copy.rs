@@ -15,12 +15,13 @@ use crate::storage::purged::Gone;
 use crate::storage::sqlite::head::{Accumulator, HeadState};
 use crate::storage::sqlite::journal::{COLUMNS, JournalRow};
 use crate::storage::sqlite::keys::{KeyRow, RuleRow};
+use crate::storage::sqlite::machines::{ClockRow, EndorsementKeyRow, EnrolmentRow};
 use crate::storage::sqlite::policies::PolicyRow;
 use crate::storage::sqlite::row::{Row, each, select_one};
 use crate::storage::sqlite::service::ServiceKeyRow;
 use crate::storage::sqlite::transaction::{Tally, Transaction};
 use crate::storage::sqlite::trust::{CredentialRow, DenyRow, MarkRow, PurgedRow};
-use crate::storage::sqlite::{unreadable, unwritable};
+use crate::storage::sqlite::{schema, unreadable, unwritable};
 
 /// Copies all pages, as they are in the read transaction of `conn`, into an empty file.
 pub(super) fn snapshot(conn: &Connection, to: &Path) -> Result<(), KeystoreError> {
@@ -78,6 +79,11 @@ pub(super) fn reseal(
     each::<DenyRow>(old, &mut |row| insert(&mut tx, row))?;
     each::<MarkRow>(old, &mut |row| insert(&mut tx, row))?;
     each::<PurgedRow>(old, &mut |row| insert(&mut tx, row))?;
+    if schema::has_machines(old)? {
+        each::<EnrolmentRow>(old, &mut |row| insert(&mut tx, row))?;
+        each::<EndorsementKeyRow>(old, &mut |row| insert(&mut tx, row))?;
+        each::<ClockRow>(old, &mut |row| insert(&mut tx, row))?;
+    }
     copy_journal(old, new)?;
     tx.see_time(now);
     tx.append(record)?;

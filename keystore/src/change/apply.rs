@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, ChangeOrder, Changed, IfMatch, KeyUpdate, NewMaterial, RuleDocument, keys, restore, rotation, trust, update,
+    Change, ChangeOrder, Changed, IfMatch, KeyUpdate, NewMaterial, RuleDocument, keys, machines, restore, rotation,
+    trust, update,
 };
 use crate::authorized::{Entry, Repeated, StoredAnswer};
 use crate::error::KeystoreError;
@@ -271,5 +272,9 @@ fn apply(tx: &mut Transaction<'_>, context: &Context, change: Change) -> Result<
             Err(KeystoreError::Malformed("a policy of this kind has a change of its own"))
         }
         Change::SetPolicy { kind, document, digest } => trust::set_policy(tx, context, kind, document, digest),
+        Change::Enrol(new) => machines::enrol(tx, context, *new),
+        Change::RemoveEnrolment { machine } => machines::remove(tx, context, &machine),
+        Change::AllowEk { ek } => machines::allow_ek(tx, context, ek),
+        Change::DisallowEk { ek } => machines::disallow_ek(tx, context, &ek),
     }
 }

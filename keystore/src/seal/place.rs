@@ -36,11 +36,17 @@ pub(crate) enum Table {
     Sessions = 11,
     /// Keys that were destroyed.
     Purged = 12,
+    /// Enrolled attestation keys.
+    Enrolments = 13,
+    /// Endorsement keys that an operator vouches for.
+    EndorsementKeys = 14,
+    /// Clocks of TPMs.
+    Clocks = 15,
 }
 
 impl Table {
-    /// Every table.
-    pub(crate) const ALL: [Self; 12] = [
+    /// Every table, in the order in which they came.
+    pub(crate) const ALL: [Self; 15] = [
         Self::Keys,
         Self::Versions,
         Self::Rules,
@@ -53,6 +59,9 @@ impl Table {
         Self::Answers,
         Self::Sessions,
         Self::Purged,
+        Self::Enrolments,
+        Self::EndorsementKeys,
+        Self::Clocks,
     ];
 
     /// Its name in messages.
@@ -70,6 +79,9 @@ impl Table {
             Self::Answers => "answers",
             Self::Sessions => "sessions",
             Self::Purged => "purged",
+            Self::Enrolments => "enrolments",
+            Self::EndorsementKeys => "endorsement_keys",
+            Self::Clocks => "clocks",
         }
     }
 }

@@ -9,10 +9,9 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::jwe_header::{ECDH_ES_A256KW, EphemeralKey, Header, RSA_OAEP_256};
-use super::{LONGEST_ANSWER, Recipient, RecipientPrivate};
+use super::{LONGEST_ANSWER, Recipient, Unsealer};
 use crate::error::KeystoreError;
 use crate::key::Curve;
-use crate::material::{KeyMaterial, PublicPart};
 use crate::primitives::hash::Hash;
 use crate::primitives::key_wrap::{self, Padding};
 use crate::primitives::{ecdh, gcm, oaep, random};
@@ -33,7 +32,7 @@ pub(super) fn seal(recipient: &Recipient, plaintext: &[u8], cty: &str) -> Result
     Ok(format!("{header}.{}", parts.join(".")))
 }
 
-pub(super) fn open(private: &RecipientPrivate, jwe: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub(super) fn open(private: &dyn Unsealer, jwe: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     if jwe.len() > 2 * LONGEST_ANSWER {
         return Err(KeystoreError::TooLarge("the sealed answer is too long"));
     }
@@ -52,7 +51,7 @@ pub(super) fn open(private: &RecipientPrivate, jwe: &str) -> Result<Zeroizing<Ve
         return Err(KeystoreError::CryptoFailed);
     }
     sealed.extend_from_slice(&tag);
-    let content_key = decrypt_key(private.material(), &header, &decode(encrypted_key)?)?;
+    let content_key = decrypt_key(private, &header, &decode(encrypted_key)?)?;
     if content_key.len() != KEY_LENGTH {
         return Err(KeystoreError::CryptoFailed);
     }
@@ -81,20 +80,20 @@ fn encrypt_key(recipient: &Recipient, content_key: &[u8], cty: &str) -> Result<(
     Ok((header, encrypted))
 }
 
-fn decrypt_key(private: &KeyMaterial, header: &Header, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
-    let PublicPart::Ec { curve, .. } = private.public() else {
-        return oaep::decrypt(&private.rsa()?, Hash::Sha256, encrypted);
+fn decrypt_key(private: &dyn Unsealer, header: &Header, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let Some(curve) = private.recipient().curve() else {
+        return private.decrypt(Hash::Sha256, encrypted);
     };
     let missing = KeystoreError::Malformed("the header of the JWE lacks `epk`");
     let epk = header.epk.as_ref().ok_or(missing)?;
-    if Curve::parse(&epk.crv)? != *curve {
+    if Curve::parse(&epk.crv)? != curve {
         return Err(KeystoreError::CryptoFailed);
     }
     // off the curve is refused here, before the private key meets it
-    let public = ecdh::public_key(*curve, &decode(&epk.x)?, &decode(&epk.y)?)?;
+    let public = ecdh::public_key(curve, &decode(&epk.x)?, &decode(&epk.y)?)?;
     let party = |text: &Option<String>| text.as_deref().map_or(Ok(Vec::new()), decode);
     let (apu, apv) = (party(&header.apu)?, party(&header.apv)?);
-    let shared = ecdh::agree(&private.ec()?, &public)?;
+    let shared = private.agree(&public)?;
     let wrapping_key = concat_kdf(&shared, &apu, &apv);
     key_wrap::unwrap(wrapping_key.as_slice(), Padding::None, encrypted)
 }

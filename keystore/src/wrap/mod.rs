@@ -9,6 +9,7 @@ mod recipient;
 mod recipient_jwk;
 mod recipient_private;
 mod rsa_aes_kwp;
+mod unsealer;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -19,6 +20,7 @@ use crate::primitives::hash::Hash;
 
 pub use recipient::{Recipient, RecipientKind};
 pub use recipient_private::RecipientPrivate;
+pub use unsealer::Unsealer;
 
 /// Longest answer that is sealed, in bytes.
 pub const LONGEST_ANSWER: usize = 262_144;
@@ -154,7 +156,7 @@ pub(crate) fn open_bytes(
 ///
 /// `malformed`: not the form at all. `unsupported`: a JWE by other algorithms, or a wrapping for another
 /// kind of recipient. Whatever does not open is the one `crypto-failed`.
-pub fn unwrap_with(private: &RecipientPrivate, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+pub fn unwrap_with(private: &dyn Unsealer, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     match wrapped {
         Wrapped::RsaAesKeyWrap256 { ciphertext } => rsa_aes_kwp::open(private, Hash::Sha256, ciphertext),
         Wrapped::RsaAesKeyWrap384 { ciphertext } => rsa_aes_kwp::open(private, Hash::Sha384, ciphertext),

@@ -121,6 +121,14 @@ impl Recipient {
         }
     }
 
+    /// Bytes of the modulus; 0 of an EC key.
+    pub(super) fn modulus_length(&self) -> usize {
+        match &self.key {
+            RecipientKey::Rsa { n, .. } => n.len(),
+            RecipientKey::Ec { .. } => 0,
+        }
+    }
+
     pub(super) fn kid(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.thumbprint)
     }

@@ -28,12 +28,14 @@ const PLAIN: &str = "version=1.0; authorizationrules{=> permit();}; issuancerule
 /// types without a default, such as `Tpm`.
 #[must_use]
 pub fn default_text(attestation_type: &str) -> Option<&'static str> {
-    const TYPES: [(&str, &str); 6] = [
+    const TYPES: [(&str, &str); 8] = [
         ("SgxEnclave", SGX),
         ("OpenEnclave", SGX),
         ("SevSnpVm", PLAIN),
         ("TdxVm", PLAIN),
+        ("AzureGuest", PLAIN),
         ("Nitro", PLAIN),
+        ("TpmMachine", PLAIN),
         ("Software", PLAIN),
     ];
     TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(attestation_type)).map(|(_, text)| *text)

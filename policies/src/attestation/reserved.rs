@@ -32,8 +32,8 @@ pub const RESERVED: &[&str] = &[
     "cca",
 ];
 
-/// Beginnings of names: Azure's for claims of evidence, and those of trust domains.
-pub const RESERVED_PREFIXES: &[&str] = &["x-ms-", "tdx_"];
+/// Beginnings of names: Azure's for claims of evidence, those of trust domains, and that of reference values, which stand in no token.
+pub const RESERVED_PREFIXES: &[&str] = &["x-ms-", "tdx_", crate::reference::CLAIM_PREFIX];
 
 /// Names with such a beginning that a policy may issue all the same: judgements of the operator's. The service says
 /// `x-ms-compliance-status` itself only where it verified what that needs, and then its word stands.
@@ -52,7 +52,16 @@ mod tests {
 
     #[test]
     fn pol_09_names_of_the_service_are_reserved_and_judgements_are_not() {
-        for name in ["iss", "x-ms-ver", "x-ms-sgx-svn", "tdx_mrtd", "keygate", "parts", "x-ms-compliance-status2"] {
+        for name in [
+            "iss",
+            "x-ms-ver",
+            "x-ms-sgx-svn",
+            "tdx_mrtd",
+            "keygate",
+            "parts",
+            "x-ms-compliance-status2",
+            "x-keygate-reference.a.b",
+        ] {
             assert!(is_reserved(name), "{name}");
         }
         for name in ["x-ms-compliance-status", "team", "is-debuggable", "X-MS-VER"] {

@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::json::{Kind, Member, Node};
 use crate::limits::RULE_NESTING;
 use crate::nearest::nearest;
+use crate::reference::is_reference_name;
 
 /// Collects what is wrong while a document is read; nothing that was found is lost by reading on.
 #[derive(Default)]
@@ -255,6 +256,13 @@ impl Admission {
                 return None;
             }
         };
+        if operator == Operator::Reference {
+            let is_name = |operand: &Operand| matches!(operand, Operand::Text(name) if is_reference_name(name));
+            if !is_name(&operand) {
+                self.wrong_type(node, at, "the name of reference values", &["1 to 64 of a-z 0-9 _ -"]);
+                return None;
+            }
+        }
         if operator == Operator::Exists && !matches!(operand, Operand::Bool(_)) {
             self.wrong_type(node, at, "true or false", &["true", "false"]);
             return None;
@@ -315,7 +323,7 @@ impl Admission {
     }
 }
 
-const TEST_MEMBERS: [&str; 10] = [
+const TEST_MEMBERS: [&str; 11] = [
     "claim",
     "claimPointer",
     "equals",
@@ -326,6 +334,7 @@ const TEST_MEMBERS: [&str; 10] = [
     "greaterOrEquals",
     "exists",
     "contains",
+    "reference",
 ];
 
 /// Key Vault's grammar prints `anyof`, its tools write `anyOf`: the case of these two does not matter.

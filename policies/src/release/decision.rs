@@ -4,6 +4,8 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::reference::References;
+
 /// What an attester shows when it asks for a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -15,6 +17,8 @@ pub struct Asked<'a> {
     pub wrapping: &'a str,
     /// How new the evidence was shown to be.
     pub freshness: FreshnessShown,
+    /// The reference values that count now, those at least that the rules name.
+    pub references: &'a References,
 }
 
 /// Who vouches for the claims.
@@ -77,6 +81,13 @@ pub struct Leaf {
     pub observed: Observed,
     /// Whether it holds.
     pub result: bool,
+    /// Of a test against reference values that does not hold, why: `reference-missing`, `reference-expired`, `reference-no-entry` or
+    /// `reference-no-match`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Of a test against reference values that holds, the serial of those it was met by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
     /// From the key's rule, or a guard beside it.
     pub kind: LeafKind,
     /// Place in the document: `rules.release.anyOf[0].allOf[1]`, `options.tcb.accept`; for guards without option empty.

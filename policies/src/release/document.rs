@@ -28,6 +28,7 @@ pub struct KeyRules {
     value: Value,
     digest: [u8; 32],
     option_spans: Vec<(String, Span)>,
+    references: Vec<String>,
 }
 
 impl KeyRules {
@@ -76,6 +77,12 @@ impl KeyRules {
         self.rules.iter().map(|(name, rule)| (*name, rule))
     }
 
+    /// The names of the reference values that the rules name, each once.
+    #[must_use]
+    pub fn references(&self) -> &[String] {
+        &self.references
+    }
+
     /// The options, defaults filled in.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -117,7 +124,12 @@ impl KeyRules {
             rules.iter().map(|(name, rule)| (name.as_str().to_owned(), rule.to_value())).collect();
         let value = serde_json::json!({"rules": printed, "options": given});
         let digest = canonical::digest(&value);
-        Self { rules, options, value, digest, option_spans: Vec::new() }
+        let mut assembled = Self { rules, options, value, digest, option_spans: Vec::new(), references: Vec::new() };
+        let mut names: Vec<String> = assembled.reference_tests().iter().map(|test| test.name.to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assembled.references = names;
+        assembled
     }
 }
 

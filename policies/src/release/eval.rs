@@ -7,16 +7,18 @@ use super::authority::canonical;
 use super::decision::{Asked, Authority, Decision, Leaf, LeafKind, Observed};
 use super::document::KeyRules;
 use super::guards;
+use super::operand::{Operand, Operator};
 use super::print;
 use super::rule::{Alternative, Condition, Group, Join, ReleaseRule, Test};
 use crate::limits::{OBSERVED_CHARS, OBSERVED_ELEMENTS};
+use crate::reference::{Held, References};
 
 /// Guards and rule together. The use is permitted where every guard of the options holds and one vouching authority's
 /// conditions hold, with every hardware guard (P9) either holding or left to a test of that same authority.
 pub(crate) fn decide(rules: &KeyRules, operation: &str, asked: &Asked<'_>) -> Decision {
     let guards = guards::examine(rules.options(), operation, asked);
     let found = rules.rule(operation);
-    let judged = found.map(|(_, rule)| judge(rule, &asked.authority, asked.claims));
+    let judged = found.map(|(_, rule)| judge(rule, &asked.authority, asked.claims, asked.references));
     let Judged { alternatives, leaves } = judged.unwrap_or_default();
 
     let holding = || alternatives.iter().filter(|alternative| alternative.holds);
@@ -37,8 +39,13 @@ pub(crate) fn decide(rules: &KeyRules, operation: &str, asked: &Asked<'_>) -> De
 }
 
 /// A rule without the guards of a key's options.
-pub(crate) fn rule_alone(rule: &ReleaseRule, authority: &Authority<'_>, claims: &Map<String, Value>) -> Decision {
-    let judged = judge(rule, authority, claims);
+pub(crate) fn rule_alone(
+    rule: &ReleaseRule,
+    authority: &Authority<'_>,
+    claims: &Map<String, Value>,
+    references: &References,
+) -> Decision {
+    let judged = judge(rule, authority, claims, references);
     let permit = judged.alternatives.iter().any(|alternative| alternative.holds);
     let code = (!permit).then_some("rule-not-satisfied");
     Decision { permit, code, rule: None, leaves: judged.leaves }
@@ -62,13 +69,18 @@ impl<'r> Outcome<'r> {
     }
 }
 
-fn judge<'r>(rule: &'r ReleaseRule, authority: &Authority<'_>, claims: &Map<String, Value>) -> Judged<'r> {
+fn judge<'r>(
+    rule: &'r ReleaseRule,
+    authority: &Authority<'_>,
+    claims: &Map<String, Value>,
+    references: &References,
+) -> Judged<'r> {
     let issuer = canonical(authority.issuer);
     let mut judged = Judged::default();
     for alternative in &rule.alternatives {
         if alternative.authority.vouches(authority, issuer.as_deref()) {
             let mut tests = Vec::new();
-            let holds = group(&alternative.conditions, claims, &mut tests, &mut judged.leaves);
+            let holds = group(&alternative.conditions, (claims, references), &mut tests, &mut judged.leaves);
             judged.alternatives.push(Outcome { holds, tests });
         }
     }
@@ -80,16 +92,16 @@ fn judge<'r>(rule: &'r ReleaseRule, authority: &Authority<'_>, claims: &Map<Stri
 
 fn group<'r>(
     group: &'r Group,
-    claims: &Map<String, Value>,
+    given: (&Map<String, Value>, &References),
     tests: &mut Vec<(&'r Test, bool)>,
     leaves: &mut Vec<Leaf>,
 ) -> bool {
     let (mut all, mut any) = (!group.conditions.is_empty(), false);
     for condition in &group.conditions {
         let holds = match condition {
-            Condition::Group(inner) => self::group(inner, claims, tests, leaves),
+            Condition::Group(inner) => self::group(inner, given, tests, leaves),
             Condition::Test(test) => {
-                let leaf = look(test, claims);
+                let leaf = look(test, given);
                 tests.push((test, leaf.result));
                 leaves.push(leaf);
                 leaves.last().is_some_and(|leaf| leaf.result)
@@ -104,14 +116,24 @@ fn group<'r>(
     }
 }
 
-fn look(test: &Test, claims: &Map<String, Value>) -> Leaf {
+fn look(test: &Test, (claims, references): (&Map<String, Value>, &References)) -> Leaf {
     let claim = test.path.find(claims);
+    let held = match (test.operator, &test.operand) {
+        (Operator::Reference, Operand::Text(name)) => Some(references.hold(name, &test.path, claim)),
+        _ => None,
+    };
+    let serial = match held {
+        Some(Held::Match(serial)) => Some(serial),
+        _ => None,
+    };
     Leaf {
         path: test.path.as_str().to_owned(),
         operator: test.operator.as_str(),
         expected: print::operand(&test.operand),
         observed: observed(claim),
-        result: test.operator.holds(claim, &test.operand),
+        result: held.map_or_else(|| test.operator.holds(claim, &test.operand), |_| serial.is_some()),
+        reason: held.and_then(Held::reason),
+        serial,
         kind: LeafKind::Rule,
         at: test.at.clone(),
     }
@@ -126,6 +148,8 @@ fn nobody_vouches(alternatives: &[Alternative], authority: &Authority<'_>) -> Le
         expected: json!(known.collect::<Vec<_>>()),
         observed: Observed::Value(json!(authority.issuer)),
         result: false,
+        reason: None,
+        serial: None,
         kind: LeafKind::Rule,
         at: alternatives.first().map_or_else(String::new, |first| first.at.trim_end_matches("[0]").to_owned()),
     }

@@ -140,6 +140,8 @@ impl<'c> Part<'c> {
             expected,
             observed: observed(claim),
             result: holds,
+            reason: None,
+            serial: None,
             kind: LeafKind::Guard,
             at: String::new(),
         };

@@ -120,7 +120,7 @@ fn names_signer(test: &Test, at: &str) -> bool {
 /// What a test that holds says of the workload. Only a positive comparison names anything.
 fn says(test: &Test) -> Says {
     match test.operator {
-        Operator::Equals | Operator::Contains => claims::says(&test.path),
+        Operator::Equals | Operator::Contains | Operator::Reference => claims::says(&test.path),
         _ => Says::Nothing,
     }
 }
@@ -138,13 +138,18 @@ fn always(group: &Group, names: &dyn Fn(&Test) -> bool) -> bool {
 }
 
 fn is_svn_floor(test: &Test) -> bool {
-    let floor = matches!(test.operator, Operator::Equals | Operator::Greater | Operator::GreaterOrEquals);
+    let floor =
+        matches!(test.operator, Operator::Equals | Operator::Greater | Operator::GreaterOrEquals | Operator::Reference);
     floor && claims::is_sgx_svn(&test.path)
 }
 
 /// What is odd about one operand.
 fn operand(test: &Test) -> Vec<Diagnostic> {
     let Operand::Text(text) = &test.operand else { return Vec::new() };
+    // The name of reference values is no value of the claim.
+    if test.operator == Operator::Reference {
+        return Vec::new();
+    }
     let warning =
         |code, message: String| Diagnostic::new(code, Severity::Warning, test.span, message).at(&test.at).symbol(text);
     let mut found = Vec::new();

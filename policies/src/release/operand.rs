@@ -25,10 +25,12 @@ pub enum Operator {
     Exists,
     /// A list with a scalar element of that text; only beside `claimPointer`.
     Contains,
+    /// Among the values that the reference values of this name have for this very claim; judged with [`crate::reference::References`].
+    Reference,
 }
 
 impl Operator {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Equals,
         Self::NotEquals,
         Self::Less,
@@ -37,6 +39,7 @@ impl Operator {
         Self::GreaterOrEquals,
         Self::Exists,
         Self::Contains,
+        Self::Reference,
     ];
 
     /// As written in a rule.
@@ -51,6 +54,7 @@ impl Operator {
             Self::GreaterOrEquals => "greaterOrEquals",
             Self::Exists => "exists",
             Self::Contains => "contains",
+            Self::Reference => "reference",
         }
     }
 
@@ -68,7 +72,8 @@ impl Operator {
         }
         let Some(claim) = claim else { return false };
         match self {
-            Self::Exists => false,
+            // What counts under a name is not for the operand to say.
+            Self::Exists | Self::Reference => false,
             Self::Equals => text_of(claim).is_some_and(|text| text == operand.text()),
             Self::NotEquals => text_of(claim).is_some_and(|text| text != operand.text()),
             Self::Less => order(claim, operand) == Some(Ordering::Less),
@@ -119,7 +124,7 @@ const fn truth_text(truth: bool) -> &'static str {
 }
 
 /// The text of a scalar: truth values and integers in their only spelling, strings unchanged. Floats have none.
-fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+pub(crate) fn text_of(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Bool(truth) => Some(Cow::Borrowed(truth_text(*truth))),

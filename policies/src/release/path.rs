@@ -39,6 +39,11 @@ impl ClaimPath {
         Ok(Self::Pointer(Written::new(text, names)?))
     }
 
+    /// A dotted path, or where it begins with `/` a pointer.
+    pub(crate) fn read(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with('/') { Self::pointer(text) } else { Self::dotted(text) }
+    }
+
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {

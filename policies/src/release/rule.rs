@@ -12,6 +12,7 @@ use super::{eval, print};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::json::{self, Node};
 use crate::limits::Limits;
+use crate::reference::References;
 
 /// Key Vault's release policy, parsed: an OR over authorities.
 #[derive(Debug, Clone)]
@@ -94,11 +95,22 @@ impl ReleaseRule {
         admission.finish(rule)
     }
 
-    /// The rule alone over one token's claims, without the guards of a key's options.
+    /// The rule alone over one token's claims, without the guards of a key's options and where no reference values count.
     /// The code of a denial is `rule-not-satisfied`.
     #[must_use]
     pub fn evaluate(&self, authority: &Authority<'_>, claims: &Map<String, Value>) -> Decision {
-        eval::rule_alone(self, authority, claims)
+        self.evaluate_with(authority, claims, References::none())
+    }
+
+    /// The same with the reference values that count now.
+    #[must_use]
+    pub fn evaluate_with(
+        &self,
+        authority: &Authority<'_>,
+        claims: &Map<String, Value>,
+        references: &References,
+    ) -> Decision {
+        eval::rule_alone(self, authority, claims, references)
     }
 
     /// The rule as a JSON value, lists spelled in camel case, all else as written.

@@ -19,7 +19,7 @@ pub struct Denial {
 impl Denial {
     /// Reads kind and value in their one form: `platform` (chip id, PPID) and `measurement` are 16 to 512 lower-case hex digits; a
     /// `platform` may also be a name as the verifier gives it (`snp-chip:…`, `intel-ppid:…`, `intel-fmspc:…`, `nitro-module:…`,
-    /// `software-key:…`, `snp-csp:…`, `snp-product:…`, `azure-vm:…`, `gce-instance:…`, `nvidia-gpu:…`); `issuer-key` is the RFC 7638 thumbprint of a key, 43 characters of base64url.
+    /// `software-key:…`, `tpm-ek:…`, `tpm-ak:…`, `tpm-firmware:…`, `snp-csp:…`, `snp-product:…`, `azure-vm:…`, `gce-instance:…`, `nvidia-gpu:…`); `issuer-key` is the RFC 7638 thumbprint of a key, 43 characters of base64url.
     ///
     /// # Errors
     /// `malformed`.
@@ -34,7 +34,9 @@ impl Denial {
         };
         let fits = match kind {
             "platform" => match value.split_once(':') {
-                Some(("snp-chip" | "intel-ppid" | "software-key", bare)) => digits(bare),
+                Some(("snp-chip" | "intel-ppid" | "software-key" | "tpm-ek" | "tpm-ak" | "tpm-firmware", bare)) => {
+                    digits(bare)
+                }
                 Some(("intel-fmspc", bare)) => bare.len() == 12 && bare.bytes().all(hex),
                 Some(("nitro-module", bare)) => module(bare),
                 Some(("snp-csp", name)) => (1..=127).contains(&name.len()) && name.is_ascii(),

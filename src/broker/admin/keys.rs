@@ -289,7 +289,10 @@ impl Desk<'_> {
             operations,
             tags: new.tags,
         };
-        let (document, warnings, forced) = Accepted::parts(accepted);
+        let (document, mut warnings, forced) = Accepted::parts(accepted);
+        if let Some(rules) = &document {
+            warnings.extend(self.reference_warnings(&rules.document)?);
+        }
         let change =
             Change::CreateKey { name, key_type, attributes, rules: document, immutable: new.immutable, material };
         let plan = Plan { change, if_match, reason: new.reason, before: Value::Null, after, forced };

@@ -6,12 +6,14 @@
 pub mod audit;
 pub mod credentials;
 pub mod deny;
+pub mod enrolments;
 pub mod keys;
 pub mod lines;
 mod pace;
 pub mod papers;
 pub mod policies;
 pub mod recorded;
+pub mod references;
 pub mod roles;
 pub mod rules;
 pub mod signing_keys;
@@ -210,6 +212,8 @@ pub struct Desk<'a> {
     recorded: Cell<bool>,
     /// The object, where the path does not name it.
     found_out: OnceCell<String>,
+    /// Of reference values, which object of the name.
+    serial: Cell<Option<u64>>,
 }
 
 impl Broker {
@@ -239,6 +243,7 @@ impl Broker {
             correlation: &correlation,
             recorded: Cell::new(false),
             found_out: OnceCell::new(),
+            serial: Cell::new(None),
         };
         let done = desk.may(ask.action).and_then(|()| match &ask.flaw {
             Some(flaw) => Err(flaw.clone().into()),
@@ -305,6 +310,14 @@ impl Desk<'_> {
         }
     }
 
+    /// Whether the operator's credential is for all keys: for what every key may depend on.
+    pub(crate) fn covers_all(&self) -> Result<(), Refusal> {
+        match self.caller {
+            Caller::Known { key_pattern: None, .. } => Ok(()),
+            _ => Err(Fault::new(Code::Forbidden, "").because("the credential is for some keys only").into()),
+        }
+    }
+
     /// The state that a change of an existing object must name; `current` is its state now.
     ///
     /// # Errors
@@ -341,6 +354,7 @@ impl Desk<'_> {
                 self.find(&name)?.map(|view| keys::described(&view)).unwrap_or_default()
             }
             Ok(_) if self.noun() == "policy" => self.policy_now(&self.ask.object)?,
+            Ok(_) if self.noun() == "reference" => self.reference_now(&self.ask.object)?,
             _ => Value::Null,
         };
         let record = self.event().word(Field::Decision, "permit").number(Field::OfEntry, kept.entry.seq).record();
@@ -404,6 +418,11 @@ impl Desk<'_> {
         drop(self.found_out.set(name.as_str().to_owned()));
     }
 
+    /// Says which reference values of a name the action is about: the record has their serial.
+    pub(crate) fn about_serial(&self, serial: u64) {
+        self.serial.set(Some(serial));
+    }
+
     /// Records an action that changes nothing, with its reason.
     pub(crate) fn note(&self, reason: &Reason) -> Result<(), Refusal> {
         let event = self.event().word(Field::Decision, "permit").word(Field::Reason, reason.as_str());
@@ -442,6 +461,8 @@ impl Desk<'_> {
             .word(Field::Correlation, self.correlation)
             .word(Field::Source, &self.ask.seat.source_prefix());
         let event = if self.ask.dry_run { event.word(Field::Trial, "dry-run") } else { event };
+        let event =
+            self.serial.get().map_or_else(|| event.clone(), |serial| event.clone().number(Field::Serial, serial));
         match self.found_out.get().unwrap_or(&self.ask.object).as_str() {
             "" => event,
             object if self.is_about_a_key() => event.word(Field::Key, object),

@@ -43,7 +43,8 @@ pub fn recall(entry: &Value, attestation_type: &str) -> Recalled {
         "TdxVm" => evidence == Some("tdx"),
         "Nitro" => evidence == Some("nitro"),
         "Software" => evidence == Some("software"),
-        "Tpm" => matches!(evidence, Some("tpm" | "azure-vtpm")),
+        "TpmMachine" => evidence == Some("tpm"),
+        "AzureGuest" => evidence == Some("azure-vtpm"),
         _ => false,
     };
     let mut claims = claims.clone();

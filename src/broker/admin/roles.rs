@@ -42,6 +42,8 @@ words! {
         PurgeOfficer = "purge-officer",
         /// Anchors, deny list, marks.
         TrustOfficer = "trust-officer",
+        /// Enrols machines with a TPM, on the data listener.
+        MachineEnroller = "machine-enroller",
         /// Health, metrics and checks of the store; no keys.
         Operator = "operator",
         /// Reads everything that is recorded.
@@ -92,6 +94,12 @@ words! {
         PolicySet = "policy.set",
         PolicyReset = "policy.reset",
         PolicyRestore = "policy.restore",
+        ReferenceList = "reference.list",
+        ReferenceShow = "reference.show",
+        ReferenceReview = "reference.review",
+        ReferenceImport = "reference.import",
+        ReferenceApprove = "reference.approve",
+        ReferenceRetire = "reference.retire",
         SignerList = "signer.list",
         SignerAdd = "signer.add",
         SignerRemove = "signer.remove",
@@ -100,6 +108,12 @@ words! {
         DenyList = "deny.list",
         DenyAdd = "deny.add",
         DenyRemove = "deny.remove",
+        EnrolmentList = "enrolment.list",
+        EnrolmentShow = "enrolment.show",
+        EnrolmentRemove = "enrolment.remove",
+        EndorsementKeyList = "endorsement-key.list",
+        EndorsementKeyAllow = "endorsement-key.allow",
+        EndorsementKeyDisallow = "endorsement-key.disallow",
         CredentialList = "credential.list",
         CredentialShow = "credential.show",
         CredentialCreate = "credential.create",
@@ -136,7 +150,9 @@ impl Action {
             Self::KeyRotationShow => &[KeyOfficer, Auditor],
             Self::KeyPurge => &[PurgeOfficer],
             Self::RuleShow | Self::RuleHistory | Self::RuleDiff => &[RuleOfficer, KeyOfficer, Auditor],
-            Self::RuleSet | Self::RuleRestore => &[RuleOfficer],
+            Self::RuleSet | Self::RuleRestore | Self::ReferenceApprove | Self::ReferenceRetire => &[RuleOfficer],
+            Self::ReferenceList | Self::ReferenceShow | Self::ReferenceReview => &[RuleOfficer, KeyOfficer, Auditor],
+            Self::ReferenceImport => &[KeyOfficer, RuleOfficer],
             Self::PolicyList | Self::PolicyShow | Self::PolicyHistory | Self::PolicyDiff | Self::SignerList => {
                 &[AttestationReader, AttestationContributor, Auditor]
             }
@@ -147,6 +163,8 @@ impl Action {
             Self::SigningKeyRotate => &[TrustOfficer],
             Self::DenyList => &[TrustOfficer, Auditor],
             Self::DenyAdd | Self::DenyRemove => &[TrustOfficer],
+            Self::EnrolmentList | Self::EnrolmentShow | Self::EndorsementKeyList => &[TrustOfficer, Auditor],
+            Self::EnrolmentRemove | Self::EndorsementKeyAllow | Self::EndorsementKeyDisallow => &[TrustOfficer],
             Self::CredentialList | Self::CredentialShow => &[Admin, Auditor],
             Self::CredentialCreate | Self::CredentialRevoke => &[Admin],
             Self::AuditList | Self::AuditShow | Self::AuditVerify => &[Auditor],
@@ -164,6 +182,9 @@ impl Action {
                 | Self::RuleShow
                 | Self::RuleHistory
                 | Self::RuleDiff
+                | Self::ReferenceList
+                | Self::ReferenceShow
+                | Self::ReferenceReview
                 | Self::PolicyList
                 | Self::PolicyShow
                 | Self::PolicyHistory
@@ -171,6 +192,9 @@ impl Action {
                 | Self::SignerList
                 | Self::SigningKeyList
                 | Self::DenyList
+                | Self::EnrolmentList
+                | Self::EnrolmentShow
+                | Self::EndorsementKeyList
                 | Self::CredentialList
                 | Self::CredentialShow
                 | Self::AuditList

@@ -200,7 +200,8 @@ impl Desk<'_> {
         let before = state(view);
         let digest = URL_SAFE_NO_PAD.encode(accepted.document.digest);
         let after = changed(&before, &[("rule_digest", json!(digest)), ("immutable", json!(immutable))]);
-        let Accepted { document, warnings, forced } = accepted;
+        let Accepted { document, mut warnings, forced } = accepted;
+        warnings.extend(self.reference_warnings(&document.document)?);
         let change = Change::SetRules { name, rules: document, immutable };
         let done = self.change(Plan { change, if_match, reason, before, after, forced })?;
         let object = done.key.as_ref().map(described_key).unwrap_or_default();

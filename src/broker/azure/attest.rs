@@ -196,7 +196,9 @@ impl Broker {
         };
         let in_force = in_force.ok_or_else(|| not_set(request.attestation_type))?;
         let tracing = if request.trace { Tracing::On } else { Tracing::Off };
-        let applied = apply(&in_force, result, provider.default_baseline(), tracing);
+        let epoch = self.keystore.epoch().map_err(Fault::from)?;
+        let references = self.references.of(&self.keystore, provider.id(), &in_force.references, epoch, now.secs())?;
+        let applied = apply(&in_force, result, &references, provider.default_baseline(), tracing);
         let trace = applied.evaluation.as_ref().filter(|_| request.trace);
         let trace = trace.and_then(|evaluation| serde_json::to_value(&evaluation.trace).ok());
         let appraised = applied.verdict.map_err(|fault| {

@@ -35,6 +35,7 @@ types! {
     VbsEnclave = "VbsEnclave",
     CyResComponent = "CyResComponent",
     Nitro = "Nitro",
+    TpmMachine = "TpmMachine",
     Software = "Software",
 }
 
@@ -55,6 +56,7 @@ impl AttestationType {
                 | Self::TdxVm
                 | Self::AzureGuest
                 | Self::Nitro
+                | Self::TpmMachine
                 | Self::Software
         )
     }

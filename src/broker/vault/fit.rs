@@ -107,11 +107,17 @@ pub(super) fn with_policy(policy: &VaultPolicy, present: Option<&RuleDocument>) 
         Refusal::diagnosed(Code::Malformed, "the release policy is not valid", &diagnostics)
     };
     let rule = ReleaseRule::parse(&policy.document).map_err(unfit)?.to_value();
+    let named = !KeyRules::parse(&policy.document).map_err(unfit)?.references().is_empty();
     let mut document: Value = match present {
         Some(present) => serde_json::from_str(&present.document).unwrap_or_default(),
         None => json!({"rules": {}, "options": serde_json::from_str::<Value>(RULED).unwrap_or_default()}),
     };
     let name = if document["rules"].get("release").is_some() { "release" } else { "default" };
+    // No release policy of Key Vault's names reference values; what an officer set by the admin door may come back as it is.
+    if named && document["rules"].get(name) != Some(&rule) {
+        let why = "a release policy names no reference values: set the rule by the admin door";
+        return Err(Fault::new(Code::Malformed, why).into());
+    }
     document["rules"][name] = rule;
     KeyRules::parse(document.to_string().as_bytes()).map_err(unfit)
 }
@@ -124,4 +130,31 @@ pub(super) fn document_of(rules: &KeyRules) -> RuleDocument {
 pub(super) fn options_alone(options: &str) -> Result<KeyRules, Refusal> {
     let text = format!(r#"{{"rules":{{}},"options":{options}}}"#);
     KeyRules::parse(text.as_bytes()).map_err(|_| Fault::new(Code::DependencyUnavailable, "").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(test: &str) -> VaultPolicy {
+        let document =
+            format!(r#"{{"version":"1.0.0","anyOf":[{{"authority":"https://x.example","allOf":[{test}]}}]}}"#);
+        VaultPolicy { document: document.into_bytes(), immutable: false }
+    }
+
+    #[test]
+    fn a_release_policy_names_no_reference_values_but_comes_back_as_an_officer_set_it() {
+        let (plain, named) = (policy(r#"{"claim":"a","equals":"b"}"#), policy(r#"{"claim":"a","reference":"fleet"}"#));
+        let refused = |policy: &VaultPolicy, present: Option<&RuleDocument>| {
+            with_policy(policy, present).err().map(|refusal| refusal.into_fault().code)
+        };
+        assert_eq!(refused(&plain, None), None);
+        assert_eq!(refused(&named, None), Some(Code::Malformed));
+        let bare = KeyRules::parse(&named.document).unwrap();
+        let present = document_of(&bare);
+        assert_eq!(with_policy(&named, Some(&present)).ok().map(|rules| rules.digest()), Some(bare.digest()));
+        let other = policy(r#"{"claim":"a","reference":"other"}"#);
+        assert_eq!(refused(&other, Some(&present)), Some(Code::Malformed));
+        assert_eq!(refused(&plain, Some(&present)), None);
+    }
 }

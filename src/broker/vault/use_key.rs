@@ -323,7 +323,7 @@ impl Broker {
         }
         let permit = weighed.with_tests();
         let permit = permit.word(Field::Decision, "permit").word(Field::KeyVersion, &target.version.to_string());
-        let Weighed { judged, event, .. } = weighed;
+        let Weighed { judged, machine, event, .. } = weighed;
         let refused = |fault: Fault, told| Denied { event: Box::new(event.clone()), fault, told, misfit: false };
         let (usage, sealing) = match (&request.usage, shown, wrapping) {
             (VaultUsage::Raw(input), _, _) => (input.to_use(), sealing_of(input)),
@@ -335,7 +335,8 @@ impl Broker {
         };
         let (spend, record) = (spend_of(shown), permit.record());
         let terms = Terms { sealing, spend, record, repeat: None, times: Times::LookBack };
-        let order = authorize((target.clone(), seen), usage, terms, now.secs()).having_read(look.read);
+        let order = authorize((target.clone(), seen), usage, terms, now.secs());
+        let order = order.having_read(look.read).of_machine(machine);
         match self.keystore.perform(order) {
             Ok(performed) => {
                 let answer = match (&request.usage, proven, &look.key) {
@@ -376,7 +377,7 @@ impl Broker {
 /// What a good token shows for the key in it.
 fn shown_by(foreign: &Foreign, freshness: FreshnessShown, challenge: Option<([u8; 32], Live)>) -> Shown {
     let until = challenge.map_or(foreign.not_after().secs(), |(_, live)| live.expires_at);
-    Shown { result: result_of_foreign(foreign), under: None, freshness, challenge, until }
+    Shown { result: result_of_foreign(foreign), standing: None, under: None, freshness, challenge, until }
 }
 
 /// Whether the caller's roles are enough to be served without evidence, as far as roles go; nothing is looked at for it.

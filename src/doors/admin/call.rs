@@ -132,7 +132,11 @@ impl Call {
             Ok(done) => {
                 let created = matches!(
                     action,
-                    Action::KeyCreate | Action::KeyImport | Action::CredentialCreate | Action::DenyAdd
+                    Action::KeyCreate
+                        | Action::KeyImport
+                        | Action::CredentialCreate
+                        | Action::DenyAdd
+                        | Action::EndorsementKeyAllow
                 );
                 let status = if created && !done.dry_run { StatusCode::CREATED } else { StatusCode::OK };
                 let mut response = HttpResponse::build(status);

@@ -5,10 +5,12 @@
 
 mod audit;
 mod call;
+mod enrolments;
 mod keys;
 mod openapi;
 mod pages;
 mod policies;
+mod references;
 mod trust;
 mod wire;
 
@@ -49,11 +51,23 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(only("/admin/v1/policies/{type}/set", post().to(policies::set)))
         .service(only("/admin/v1/policies/{type}/reset", post().to(policies::reset)))
         .service(only("/admin/v1/policies/{type}/restore", post().to(policies::restore)))
+        .service(only("/admin/v1/references", get().to(references::list)))
+        .service(only("/admin/v1/references/{name}", get().to(references::show)))
+        .service(only("/admin/v1/references/{name}/review", get().to(references::review)))
+        .service(only("/admin/v1/references/{name}/import", post().to(references::import)))
+        .service(only("/admin/v1/references/{name}/approve", post().to(references::approve)))
+        .service(only("/admin/v1/references/{name}/retire", post().to(references::retire)))
         .service(only("/admin/v1/signing-keys", get().to(policies::list_signing_keys)))
         .service(only("/admin/v1/signing-keys/rotate", post().to(policies::rotate_signing_key)))
         .service(only("/admin/v1/deny", get().to(trust::list_denied)))
         .service(only("/admin/v1/deny/add", post().to(trust::deny)))
         .service(only("/admin/v1/deny/remove", post().to(trust::allow)))
+        .service(only("/admin/v1/enrolments", get().to(enrolments::list)))
+        .service(only("/admin/v1/enrolments/{name}", get().to(enrolments::show)))
+        .service(only("/admin/v1/enrolments/{name}/remove", post().to(enrolments::remove)))
+        .service(only("/admin/v1/endorsement-keys", get().to(enrolments::list_keys)))
+        .service(only("/admin/v1/endorsement-keys/allow", post().to(enrolments::allow)))
+        .service(only("/admin/v1/endorsement-keys/disallow", post().to(enrolments::disallow)))
         .service(only("/admin/v1/credentials", get().to(trust::list_credentials)))
         .service(only("/admin/v1/credentials/{name}", get().to(trust::show_credential)))
         .service(only("/admin/v1/credentials/{name}/create", post().to(trust::create_credential)))

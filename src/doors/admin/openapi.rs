@@ -4,7 +4,9 @@
 //! schema can say.
 #![allow(dead_code)] // read by the derive alone
 
+pub(super) mod machines;
 pub(super) mod policies;
+pub(super) mod references;
 
 use std::collections::BTreeMap;
 
@@ -48,11 +50,23 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::policies::set,
         super::policies::reset,
         super::policies::restore,
+        super::references::list,
+        super::references::show,
+        super::references::review,
+        super::references::import,
+        super::references::approve,
+        super::references::retire,
         super::policies::list_signing_keys,
         super::policies::rotate_signing_key,
         super::trust::list_denied,
         super::trust::deny,
         super::trust::allow,
+        super::enrolments::list,
+        super::enrolments::show,
+        super::enrolments::remove,
+        super::enrolments::list_keys,
+        super::enrolments::allow,
+        super::enrolments::disallow,
         super::trust::list_credentials,
         super::trust::show_credential,
         super::trust::create_credential,

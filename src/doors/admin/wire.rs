@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::broker::admin::credentials::NewCredential;
 use crate::broker::admin::deny::Denial;
+use crate::broker::admin::enrolments::EndorsementKey;
 use crate::broker::admin::keys::{Brought, KeyChanges, NewKey};
 use crate::broker::admin::policies::NewPolicy;
+use crate::broker::admin::references::Retired;
 use crate::broker::admin::{Reason, Role};
 use crate::broker::json::{self, Kind, Node};
 use crate::broker::{Code, Fault, JsonLimits, KeyType, Operation, ProviderId};
@@ -126,11 +128,38 @@ pub(super) fn read_policy_restore(bytes: &[u8]) -> Result<(u64, Reason), Fault> 
     Ok((body.number()?, body.reason()?))
 }
 
+/// Signed reference values.
+pub(super) fn read_reference(bytes: &[u8]) -> Result<(String, Reason), Fault> {
+    let body = Body::read(bytes, &["jws", "reason"])?;
+    let jws = body.text("jws")?.ok_or(malformed("member `jws` is missing"))?;
+    Ok((jws.to_owned(), body.reason()?))
+}
+
+/// The approval of a proposal: its serial, and until when what is in force is kept beside it.
+pub(super) fn read_approval(bytes: &[u8]) -> Result<(u64, Option<i64>, Reason), Fault> {
+    let body = Body::read(bytes, &["serial", "keep_previous", "reason"])?;
+    let serial = body.0.get("serial").and_then(Node::as_integer).and_then(|n| u64::try_from(n).ok());
+    let serial = serial.ok_or(malformed("member `serial` is the serial of the proposal"))?;
+    Ok((serial, body.time("keep_previous")?.flatten(), body.reason()?))
+}
+
+/// What is to count no more; everything if not said.
+pub(super) fn read_retirement(bytes: &[u8]) -> Result<(Retired, Reason), Fault> {
+    let body = Body::read(bytes, &["what", "reason"])?;
+    Ok((Retired::parse(body.text("what")?.unwrap_or("all"))?, body.reason()?))
+}
+
 /// An entry of the deny list.
 pub(super) fn read_denial(bytes: &[u8]) -> Result<(Denial, Reason), Fault> {
     let body = Body::read(bytes, &["kind", "value", "reason"])?;
     let (kind, value) = (body.text("kind")?, body.text("value")?);
     Ok((Denial::parse(kind.unwrap_or_default(), value.unwrap_or_default())?, body.reason()?))
+}
+
+/// An endorsement key.
+pub(super) fn read_endorsement_key(bytes: &[u8]) -> Result<(EndorsementKey, Reason), Fault> {
+    let body = Body::read(bytes, &["ek", "reason"])?;
+    Ok((EndorsementKey::parse(body.text("ek")?.unwrap_or_default())?, body.reason()?))
 }
 
 /// A credential.

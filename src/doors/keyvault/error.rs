@@ -65,9 +65,12 @@ impl DerefMut for Refusal {
 /// Status, code, and code of the inner error.
 const fn shape(code: Code) -> (StatusCode, &'static str, &'static str) {
     match code {
-        Code::Malformed | Code::Unsupported | Code::RuleInvalid | Code::PolicyInvalid | Code::CryptoFailed => {
-            (StatusCode::BAD_REQUEST, "BadParameter", "BadParameter")
-        }
+        Code::Malformed
+        | Code::Unsupported
+        | Code::RuleInvalid
+        | Code::PolicyInvalid
+        | Code::ReferenceInvalid
+        | Code::CryptoFailed => (StatusCode::BAD_REQUEST, "BadParameter", "BadParameter"),
         Code::SignatureInvalid | Code::ChainUntrusted | Code::Revoked | Code::BindingMismatch | Code::TokenInvalid => {
             (StatusCode::BAD_REQUEST, "BadParameter", "AttestationInvalid")
         }

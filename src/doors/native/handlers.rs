@@ -20,7 +20,7 @@ use crate::broker::{
 use crate::doors::problem;
 use crate::telemetry;
 
-type Body = Result<Bytes, Error>;
+pub(super) type Body = Result<Bytes, Error>;
 
 /// The token behind the scheme `Bearer`, whose case does not matter. RFC 9110 section 11.1.
 fn bearer(text: &str) -> Option<&str> {
@@ -29,28 +29,28 @@ fn bearer(text: &str) -> Option<&str> {
 }
 
 /// What every handler needs of a request.
-struct Call<'r> {
-    broker: &'r Arc<Broker>,
-    http: &'r HttpRequest,
-    seat: Seat,
+pub(super) struct Call<'r> {
+    pub(super) broker: &'r Arc<Broker>,
+    pub(super) http: &'r HttpRequest,
+    pub(super) seat: Seat,
     operation: &'static str,
     began: Instant,
 }
 
 impl<'r> Call<'r> {
     /// None where the assembly gave no seat: the request is for nobody here.
-    fn new(broker: &'r Arc<Broker>, http: &'r HttpRequest, operation: &'static str) -> Option<Self> {
+    pub(super) fn new(broker: &'r Arc<Broker>, http: &'r HttpRequest, operation: &'static str) -> Option<Self> {
         let began = Instant::now();
         let seat = http.extensions().get::<Seat>().cloned()?;
         Some(Self { broker, http, seat, operation, began })
     }
 
-    fn refuse(&self, fault: &Fault) -> BrokerError {
+    pub(super) fn refuse(&self, fault: &Fault) -> BrokerError {
         self.broker.refuse(&self.seat, fault)
     }
 
     /// The body, if it came whole and within the limit.
-    fn body(&self, body: Body) -> Result<Bytes, BrokerError> {
+    pub(super) fn body(&self, body: Body) -> Result<Bytes, BrokerError> {
         body.map_err(|error| match error.as_response_error().status_code() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 self.refuse(&Fault::new(Code::TooLarge, "the body is larger than is read"))
@@ -60,7 +60,7 @@ impl<'r> Call<'r> {
     }
 
     /// The caller of the bearer token, where one was sent; else of the connection.
-    async fn caller(&self) -> Result<Caller, BrokerError> {
+    pub(super) async fn caller(&self) -> Result<Caller, BrokerError> {
         let mut values = self.http.headers().get_all(AUTHORIZATION);
         let (Some(value), None) = (values.next(), values.next()) else {
             return match self.http.headers().contains_key(AUTHORIZATION) {
@@ -93,7 +93,7 @@ impl<'r> Call<'r> {
         KeySelector::parse(name, path.get("version")).map_err(|error| self.refuse(&error.into()))
     }
 
-    fn finish(&self, outcome: Result<HttpResponse, BrokerError>) -> HttpResponse {
+    pub(super) fn finish(&self, outcome: Result<HttpResponse, BrokerError>) -> HttpResponse {
         let took: Duration = self.began.elapsed();
         match outcome {
             Ok(response) => {
@@ -111,14 +111,20 @@ impl<'r> Call<'r> {
 /// Runs a handler's body; a refusal becomes a problem document.
 macro_rules! answer {
     ($broker:expr, $http:expr, $operation:expr, |$call:ident| $body:expr) => {
-        match Call::new(&$broker, &$http, $operation) {
-            None => problem::answer(StatusCode::MISDIRECTED_REQUEST, "not-found", Code::Misdirected.title()),
+        match $crate::doors::native::handlers::Call::new(&$broker, &$http, $operation) {
+            None => $crate::doors::native::handlers::misdirected(),
             Some($call) => {
-                let outcome: Result<HttpResponse, BrokerError> = async { $body }.await;
+                let outcome: Result<actix_web::HttpResponse, $crate::broker::BrokerError> = async { $body }.await;
                 $call.finish(outcome)
             }
         }
     };
+}
+
+pub(super) use answer;
+
+pub(super) fn misdirected() -> HttpResponse {
+    problem::answer(StatusCode::MISDIRECTED_REQUEST, "not-found", Code::Misdirected.title())
 }
 
 /// A fresh challenge.
@@ -285,6 +291,6 @@ pub(super) async fn not_allowed() -> HttpResponse {
     problem::answer(StatusCode::METHOD_NOT_ALLOWED, "unsupported", "this method is not served here")
 }
 
-fn ok(body: &Value) -> Result<HttpResponse, BrokerError> {
+pub(super) fn ok(body: &Value) -> Result<HttpResponse, BrokerError> {
     Ok(HttpResponse::Ok().json(body))
 }

@@ -2,6 +2,7 @@
 //!
 //! `native-api.md` section 3. Problems are RFC 9457, see [`super::problem`].
 
+mod enrolments;
 mod handlers;
 mod openapi;
 mod wire;
@@ -12,6 +13,8 @@ pub use openapi::document;
 
 /// Bytes of a body without evidence. Threat model P51.
 const WITHOUT_EVIDENCE: usize = 64 * 1_024;
+/// Bytes of a body with a certificate and its chain.
+const ENROLMENT: usize = 256 * 1_024;
 
 /// The routes of the data listener. The assembly puts a [`Seat`](crate::broker::Seat) into every request.
 pub fn routes(config: &mut ServiceConfig) {
@@ -23,6 +26,11 @@ pub fn routes(config: &mut ServiceConfig) {
             only("/v1/challenges", post().to(handlers::challenge)).app_data(web::PayloadConfig::new(WITHOUT_EVIDENCE)),
         )
         .service(only("/v1/attestations", post().to(handlers::attest)))
+        .service(only("/v1/enrolments", post().to(enrolments::begin)).app_data(web::PayloadConfig::new(ENROLMENT)))
+        .service(
+            only("/v1/enrolments/{id}/activation", post().to(enrolments::activate))
+                .app_data(web::PayloadConfig::new(WITHOUT_EVIDENCE)),
+        )
         .service(only("/v1/audit/head", get().to(handlers::audit_head)))
         .service(only("/.well-known/keygate", get().to(handlers::well_known)))
         .service(only("/.well-known/keygate/jwks.json", get().to(handlers::jwks)))

@@ -18,6 +18,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     paths(
         super::handlers::challenge,
         super::handlers::attest,
+        super::enrolments::begin,
+        super::enrolments::activate,
         super::handlers::release,
         super::handlers::unwrap,
         super::handlers::generate,
@@ -97,6 +99,54 @@ pub(super) struct Attested {
     presented: serde_json::Value,
     /// Unix seconds.
     expires_at: i64,
+}
+
+/// A machine to be enrolled.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Enrolment {
+    /// 1 to 64 of `a-z 0-9 . _ -`, the first a letter or a digit.
+    machine: String,
+    /// The endorsement key's certificate in DER, base64url; without it an operator must have allowed the key.
+    ek_certificate: Option<String>,
+    /// Certificates between it and the root, DER, base64url each; 8 at most.
+    ek_chain: Option<Vec<String>>,
+    /// The endorsement key, TPMT_PUBLIC or TPM2B_PUBLIC, base64url.
+    ek_public: String,
+    /// The attestation key likewise.
+    ak_public: String,
+}
+
+/// What the TPM has to activate.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EnrolmentBegun {
+    /// Names the attempt.
+    id: String,
+    /// TPM2B_ID_OBJECT, base64url.
+    credential_blob: String,
+    /// TPM2B_ENCRYPTED_SECRET, base64url.
+    secret: String,
+    /// Unix seconds until which the activation is awaited.
+    expires: i64,
+}
+
+/// What the TPM gave back.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Activation {
+    /// The secret as TPM2_ActivateCredential gives it, base64url.
+    secret: String,
+}
+
+/// A machine that is enrolled.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Enrolled {
+    /// Its name.
+    machine: String,
+    /// The name of its attestation key, hex.
+    ak_name: String,
+    /// The operator's anchor that vouches for its endorsement key, or `allowed-ek`.
+    anchor: String,
+    /// Unix seconds at which the record ends.
+    expires: i64,
 }
 
 /// Body of a release.

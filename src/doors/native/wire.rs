@@ -90,6 +90,35 @@ fn length_of(body: &Body) -> Result<usize, Fault> {
     }
 }
 
+/// A machine as it stands in a body.
+pub(super) struct EnrolmentBody {
+    pub(super) machine: String,
+    pub(super) certificate: Option<Vec<u8>>,
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) endorsement_key: Vec<u8>,
+    pub(super) attestation_key: Vec<u8>,
+}
+
+/// The body of an enrolment.
+pub(super) fn read_enrolment(body: &[u8]) -> Result<EnrolmentBody, Fault> {
+    let body = Body::read(body, &["machine", "ek_certificate", "ek_chain", "ek_public", "ak_public"])?;
+    let key = |name, missing| body.bytes(name)?.ok_or(malformed(missing));
+    let machine = body.text("machine", LARGEST)?.ok_or(malformed("member `machine` is missing"))?;
+    Ok(EnrolmentBody {
+        machine: machine.to_owned(),
+        certificate: body.bytes("ek_certificate")?,
+        chain: body.pieces("ek_chain", "member `ek_chain` is a list of base64url texts")?,
+        endorsement_key: key("ek_public", "member `ek_public` is missing")?,
+        attestation_key: key("ak_public", "member `ak_public` is missing")?,
+    })
+}
+
+/// The secret that a TPM gave back.
+pub(super) fn read_activation(body: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let body = Body::read(body, &["secret"])?;
+    body.bytes("secret")?.map(Zeroizing::new).ok_or(malformed("member `secret` is missing"))
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;

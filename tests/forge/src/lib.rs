@@ -37,6 +37,7 @@ pub mod intel;
 pub mod keys;
 pub mod nitro;
 pub mod software;
+pub mod tcg;
 pub mod tpm;
 pub mod uvm;
 pub mod x509;

@@ -11,7 +11,7 @@ use openssl::rsa::Rsa;
 use serde_json::{Map, Value, json};
 
 pub use fault::TpmFault;
-pub use structures::{AttestBody, Object, Selected, attributes};
+pub use structures::{AttestBody, Bank, Object, Selected, attributes};
 
 use crate::base64::url;
 use crate::keys::{self, Key, SigAlg};

@@ -1,10 +1,11 @@
 //! Every row of the catalogue's evidence sections is forged by a fault, made with a member, or listed as made elsewhere.
-//! Catalogue of bad inputs, sections 3 to 6 and 9.
+//! Catalogue of bad inputs, sections 3 to 7 and 9.
 
 use keygate_forge::amd::SnpFault;
 use keygate_forge::intel::{CollateralFault, SgxFault, TdxFault};
 use keygate_forge::nitro::NitroFault;
 use keygate_forge::software::SoftwareFault;
+use keygate_forge::tpm::TpmFault;
 use keygate_forge::uvm::UvmFault;
 use keygate_forge::x509::CertFault;
 use std::collections::BTreeSet;
@@ -50,11 +51,17 @@ const BY_MEMBER: &[(&str, &str)] = &[
     ("NIT-12", "`NitroDocument::timestamp_ms`"),
     ("NIT-14", "`NitroDocument::public_key`"),
     ("NIT-16", "`NitroDocument::pcrs`"),
+    ("TPM-09", "`TpmQuote::clock`, `reset_count` and `restart_count`"),
+    ("TPM-38", "`Object::unique` and `TpmQuote::firmware_version`"),
     ("X509-11", "`Collateral::crl_number` and `Crl::numbered`"),
 ];
 
 /// Rows about rules, logs or formats that this forge does not make.
-const ELSEWHERE: &[&str] = &["SGX-28", "SGX-31", "TDX-07", "TDX-08", "TDX-10", "NIT-18", "X509-12"];
+const ELSEWHERE: &[&str] = &[
+    "SGX-28", "SGX-31", "TDX-07", "TDX-08", "TDX-10", "NIT-18", "X509-12", "TPM-16", "TPM-17", "TPM-18", "TPM-19",
+    "TPM-20", "TPM-21", "TPM-22", "TPM-23", "TPM-24", "TPM-25", "TPM-26", "TPM-27", "TPM-28", "TPM-29", "TPM-30",
+    "TPM-31", "TPM-32", "TPM-33", "TPM-34", "TPM-35", "TPM-37",
+];
 
 fn faults() -> Vec<(&'static str, &'static str)> {
     let mut out = Vec::new();
@@ -64,6 +71,7 @@ fn faults() -> Vec<(&'static str, &'static str)> {
     out.extend(SnpFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(NitroFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(UvmFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
+    out.extend(TpmFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(SoftwareFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out.extend(CertFault::ALL.iter().map(|f| (f.row(), f.expected_code())));
     out
@@ -74,7 +82,7 @@ fn every_row_is_made_somewhere() {
     let mut made: BTreeSet<&str> = faults().into_iter().map(|(row, _)| row).collect();
     made.extend(BY_MEMBER.iter().map(|(row, _)| *row));
     made.extend(ELSEWHERE);
-    let sections = [("SGX", 35), ("TDX", 13), ("SNP", 27), ("NIT", 18), ("X509", 14)];
+    let sections = [("SGX", 35), ("TDX", 13), ("SNP", 27), ("NIT", 18), ("TPM", 39), ("X509", 14)];
     let missing: Vec<String> = sections
         .iter()
         .flat_map(|(name, last)| (1..=*last).map(move |n| format!("{name}-{n:02}")))

@@ -62,8 +62,15 @@ fn sgx_09_only_the_tcb_signing_certificate_signs_documents() {
     let (held, options, memo) = (Endorsements::default(), Options::strict(), Memo::new());
     let judge = |subject: &str, ca: bool, at: i64| {
         let now = UnixTime::from_secs(at);
-        let given =
-            Given { anchors: &anchors, binding: &Binding::Unbound, held: &held, options: &options, now, memo: &memo };
+        let given = Given {
+            anchors: &anchors,
+            binding: &Binding::Unbound,
+            held: &held,
+            options: &options,
+            now,
+            memo: &memo,
+            recurring: false,
+        };
         let anchor = super::anchors(&given, IntelTee::Sgx).next().unwrap();
         let document = document(b"{}", &signer, certificate(subject, &signer, ca, &root));
         check_document(&document, "tcb-info", anchor, &given).map(drop).map_err(|why| why.full_code())

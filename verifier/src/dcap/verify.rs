@@ -179,7 +179,7 @@ fn check_signatures(quote: &Quote<'_>, pck: &PckChain, given: &Given<'_>) -> Res
     let point = [&[4], quote.attestation_key.as_slice()].concat();
     let key = PublicKey::from_point(&point)
         .ok_or_else(|| VerifyError::signature("attestation-key", "the attestation key is not on p-256"))?;
-    if given.memo.check_fresh(Algorithm::P256Raw, &key, &quote.signed, &quote.signature) {
+    if given.check_report(Algorithm::P256Raw, &key, &quote.signed, &quote.signature) {
         return Ok(());
     }
     Err(VerifyError::signature("quote", "the attestation key did not sign the quote"))

@@ -1,5 +1,6 @@
 //! The kinds of evidence, one line each.
 
+pub(crate) mod azure_vtpm;
 pub(crate) mod nitro;
 pub(crate) mod sgx;
 pub(crate) mod snp;
@@ -23,13 +24,16 @@ pub enum EvidenceKind {
     Nitro,
     /// Quote of a TPM 2.0, whose attestation key an enrolment, a certificate or a pin vouches for.
     Tpm,
+    /// Quote of the virtual TPM of a confidential machine on Azure, with the report of its hardware.
+    AzureVtpm,
     /// The software attester: no hardware, for demonstrations and tests; no built-in anchor.
     Software,
 }
 
 impl EvidenceKind {
     /// Every kind.
-    pub const ALL: &'static [EvidenceKind] = &[Self::Sgx, Self::Tdx, Self::Snp, Self::Nitro, Self::Tpm, Self::Software];
+    pub const ALL: &'static [EvidenceKind] =
+        &[Self::Sgx, Self::Tdx, Self::Snp, Self::Nitro, Self::Tpm, Self::AzureVtpm, Self::Software];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +43,7 @@ impl EvidenceKind {
             Self::Snp => "snp",
             Self::Nitro => "nitro",
             Self::Tpm => "tpm",
+            Self::AzureVtpm => "azure-vtpm",
             Self::Software => "software",
         }
     }
@@ -46,7 +51,7 @@ impl EvidenceKind {
     /// The largest piece of evidence that is looked at, in bytes: a TPM's comes with its event logs.
     pub const fn max_bytes(self) -> usize {
         match self {
-            Self::Tpm => 8 << 20,
+            Self::Tpm | Self::AzureVtpm => 8 << 20,
             Self::Sgx | Self::Tdx | Self::Snp | Self::Nitro | Self::Software => 1 << 20,
         }
     }
@@ -79,6 +84,7 @@ impl EvidenceKind {
             Self::Snp => &snp::Snp,
             Self::Nitro => &nitro::Nitro,
             Self::Tpm => &tpm::Tpm,
+            Self::AzureVtpm => &azure_vtpm::AzureVtpm,
             Self::Software => &software::Software,
         }
     }

@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::bn::{BigNum, BigNumContext};
 use serde_json::{Map, Value};
 
 use super::algorithm::JwsAlgorithm;
 use crate::formats::x509::{Certificate, only_common_name, subject_public_key_info};
-use crate::signatures::{PublicKey, certificate_signed_by};
+use crate::signatures::{PublicKey, certificate_signed_by, has_roca_fingerprint};
 use crate::time::UnixTime;
 
 /// The longest `kid`, in bytes.
@@ -230,15 +230,4 @@ fn okp(jwk: &Map<String, Value>) -> Option<PublicKey> {
         return None;
     }
     PublicKey::from_ed25519(&number(jwk, "x")?.try_into().ok()?)
-}
-
-/// Keys of CVE-2017-15361: the modulus is a power of 65537 modulo every small prime. A modulus made otherwise is so with chance
-/// below 2^-27.
-fn has_roca_fingerprint(n: &BigNumRef) -> bool {
-    (3..=167_u32).filter(|prime| (2..*prime).all(|divisor| prime.checked_rem(divisor) != Some(0))).all(|prime| {
-        let remainder = n.mod_word(prime).unwrap_or(u64::MAX);
-        let next = |power: &u64| power.checked_mul(65_537)?.checked_rem(u64::from(prime));
-        let powers = std::iter::successors(Some(1_u64), next);
-        powers.take(usize::try_from(prime).unwrap_or_default()).any(|power| power == remainder)
-    })
 }

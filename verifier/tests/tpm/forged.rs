@@ -3,6 +3,7 @@
 use keygate_forge::keys;
 use keygate_forge::tpm::{Signs, Tpm, TpmFault, TpmQuote};
 use keygate_verifier::{Binding, BoundKey, Options};
+use openssl::bn::BigNum;
 use serde_json::{Value, json};
 
 use crate::{NOW, SIGNS, asked, binding, judge, under};
@@ -116,6 +117,39 @@ fn each_check_of_a_quote_has_a_refusal_of_its_own() {
     }
 }
 
+/// A modulus of 2048 bits that is a power of 65537 modulo every prime up to 167.
+fn factorable() -> Vec<u8> {
+    let number = |word: u32| BigNum::from_u32(word).unwrap();
+    let primes = (3..=167u32).filter(|n| (2..*n).all(|divisor| n % divisor != 0));
+    let product = primes.fold(number(1), |product, prime| &product * &number(prime));
+    let power = &(&number(65_537) * &number(65_537)) % &product;
+    let mut n = BigNum::from_slice(&[&[0xc0][..], &[0x11; 255]].concat()).unwrap();
+    n = &(&n - &(&n % &product)) + &power;
+    if !n.is_bit_set(0) {
+        n = &n + &product;
+    }
+    n.to_vec()
+}
+
+#[test]
+fn tpm_38_keys_that_can_be_factored_are_revoked() {
+    let tpm = Tpm::new(NOW, Signs::Rsassa);
+    let (document, bound) = crate::sound(&tpm);
+    let mut object = tpm.ak_object();
+    object.unique = [&[1, 0][..], &factorable()].concat();
+    let mut members: Value = serde_json::from_slice(&document).unwrap();
+    members["ak"] = json!(keygate_forge::base64::url(&object.area()));
+    let judge = |members: &Value| judge(&under(&tpm), members.to_string().as_bytes(), &bound, &Options::show_all());
+    assert_eq!(judge(&members).unwrap_err().full_code(), "revoked.tpm-public");
+    let key = openssl::rsa::Rsa::from_public_components(
+        BigNum::from_slice(&factorable()).unwrap(),
+        BigNum::from_u32(65_537).unwrap(),
+    );
+    members.as_object_mut().unwrap().remove("ak");
+    members["ak_key"] = json!(keygate_forge::base64::url(&key.unwrap().public_key_to_der().unwrap()));
+    assert_eq!(judge(&members).unwrap_err().full_code(), "revoked.tpm-public");
+}
+
 #[test]
 fn what_a_quote_says() {
     let tpm = Tpm::new(NOW, Signs::Rsassa);
@@ -145,7 +179,11 @@ fn what_a_quote_says() {
     assert_eq!(tpm_claims["pcrs"]["sha256"].as_object().unwrap().len(), 8);
     assert_eq!(tpm_claims["recipient"]["resident"], true);
     assert_eq!(claims["keygate"]["revocation"], "not-checked");
-    assert_eq!(said.platforms(), [format!("tpm-ak:{name}"), "tpm-firmware:2019102300163636".to_owned()]);
+    let numbers = hex::encode(keys::sha256(&tpm.ak_spki()));
+    assert_eq!(tpm_claims["ak"]["spki_sha256"], json!(numbers));
+    let platforms = [format!("tpm-ak:{name}"), format!("tpm-ak:{numbers}"), "tpm-firmware:2019102300163636".to_owned()];
+    assert_eq!(said.platforms(), platforms);
     let state = said.tpm().unwrap();
-    assert_eq!((state.key.as_str(), state.reset_count, state.restart_count, state.clock), (&*name, 7, 2, 3_600_000));
+    assert_eq!((state.key.as_str(), state.name.as_deref()), (&*numbers, Some(&*name)));
+    assert_eq!((state.reset_count, state.restart_count, state.clock, state.safe), (7, 2, 3_600_000, true));
 }

@@ -10,6 +10,7 @@ mod forged;
 mod manifest;
 mod oracle;
 mod spoiled;
+mod structures;
 mod swtpm;
 mod vouched;
 

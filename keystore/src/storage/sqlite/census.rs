@@ -7,15 +7,16 @@ use rusqlite::Connection;
 
 use super::head::{Accumulator, HeadState};
 use super::keys::{KeyRow, RuleRow, VersionRow};
+use super::machines::{ClockRow, EndorsementKeyRow, EnrolmentRow};
 use super::policies::PolicyRow;
 use super::row::{Row, each};
 use super::service::ServiceKeyRow;
 use super::spent::{AnswerRow, ChallengeRow};
 use super::trust::{CredentialRow, DenyRow, MarkRow, PurgedRow, SessionRow};
-use super::unreadable;
+use super::{schema, unreadable};
 use crate::error::KeystoreError;
+use crate::seal::KeyRing;
 use crate::seal::derive::mac;
-use crate::seal::{KeyRing, Table};
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,11 @@ pub(crate) fn count(
     each::<DenyRow>(conn, &mut |row| census.plain(&row))?;
     each::<MarkRow>(conn, &mut |row| census.plain(&row))?;
     each::<PurgedRow>(conn, &mut |row| census.plain(&row))?;
+    if schema::has_machines(conn)? {
+        each::<EnrolmentRow>(conn, &mut |row| census.plain(&row))?;
+        each::<EndorsementKeyRow>(conn, &mut |row| census.plain(&row))?;
+        each::<ClockRow>(conn, &mut |row| census.plain(&row))?;
+    }
     each::<ChallengeRow>(conn, &mut |row| census.row(&row))?;
     each::<SessionRow>(conn, &mut |row| census.row(&row))?;
     if census.rows != head.accumulator {
@@ -145,7 +151,7 @@ pub(crate) fn count(
 
 fn all_rows(conn: &Connection) -> Result<u64, KeystoreError> {
     let mut all = 0;
-    for table in Table::ALL {
+    for table in schema::tables(conn)? {
         let sql = format!("SELECT count(*) FROM {}", table.name());
         let rows: i64 = conn.query_row(&sql, [], |row| row.get(0)).map_err(unreadable(table.name()))?;
         all += u64::try_from(rows).unwrap_or(0);

@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod head;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod machines;
 pub(crate) mod policies;
 pub(crate) mod row;
 pub(crate) mod schema;

@@ -2,19 +2,38 @@
 //!
 //! `store-durability.md` sections 6.1 and 11; fault STO-18 of `bad-inputs.md`.
 
+use refinery::Target;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::unreadable;
 use crate::error::KeystoreError;
+use crate::seal::Table;
 
 mod embedded {
     refinery::embed_migrations!("src/storage/sqlite/migrations");
 }
 
-/// Makes all tables in an empty database, in one transaction.
+/// The tables that the first schema had.
+const FIRST_TABLES: usize = 12;
+
+/// How old a schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// What this version makes.
+    Current,
+    /// What an earlier version made; [`migrate`] adds what is missing.
+    Older,
+}
+
+/// Makes all tables that are missing, in one transaction.
 pub(crate) fn migrate(conn: &mut Connection) -> Result<(), KeystoreError> {
+    migrate_to(conn, Target::Latest)
+}
+
+fn migrate_to(conn: &mut Connection, target: Target) -> Result<(), KeystoreError> {
     embedded::migrations::runner()
+        .set_target(target)
         .set_grouped(true)
         .run(conn)
         .map(|_| ())
@@ -39,15 +58,29 @@ fn digest(conn: &Connection) -> Result<[u8; 32], KeystoreError> {
     Ok(digest.finalize().into())
 }
 
-/// Refuses a schema that differs in anything from what the migrations make.
-pub(crate) fn compare(conn: &Connection) -> Result<(), KeystoreError> {
-    let mut fresh = Connection::open_in_memory().map_err(unreadable("schema"))?;
-    migrate(&mut fresh)?;
-    if digest(conn)? == digest(&fresh)? {
-        Ok(())
-    } else {
-        Err(KeystoreError::SchemaUnknown("it is newer, older, or was altered by hand".to_owned()))
+/// Refuses a schema that differs in anything from what the migrations make, now or up to an earlier version.
+pub(crate) fn compare(conn: &Connection) -> Result<Age, KeystoreError> {
+    let found = digest(conn)?;
+    for (target, age) in [(Target::Latest, Age::Current), (Target::Version(1), Age::Older)] {
+        let mut fresh = Connection::open_in_memory().map_err(unreadable("schema"))?;
+        migrate_to(&mut fresh, target)?;
+        if found == digest(&fresh)? {
+            return Ok(age);
+        }
     }
+    Err(KeystoreError::SchemaUnknown("it is newer, older, or was altered by hand".to_owned()))
+}
+
+/// Whether the tables of machines are there. The schema was compared: without them it is an earlier one.
+pub(crate) fn has_machines(conn: &Connection) -> Result<bool, KeystoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'enrolments')";
+    conn.query_row(sql, [], |row| row.get(0)).map_err(unreadable("schema"))
+}
+
+/// The authenticated tables that are there.
+pub(crate) fn tables(conn: &Connection) -> Result<&'static [Table], KeystoreError> {
+    let all = &Table::ALL;
+    Ok(if has_machines(conn)? { all } else { all.get(..FIRST_TABLES).unwrap_or(all) })
 }
 
 #[cfg(test)]
@@ -58,7 +91,18 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn).unwrap();
         conn.execute_batch(sql).unwrap();
-        compare(&conn)
+        compare(&conn).map(drop)
+    }
+
+    #[test]
+    fn an_earlier_schema_is_known_and_becomes_the_current_one() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate_to(&mut conn, Target::Version(1)).unwrap();
+        assert_eq!((compare(&conn).unwrap(), tables(&conn).unwrap().len()), (Age::Older, FIRST_TABLES));
+        migrate(&mut conn).unwrap();
+        assert_eq!((compare(&conn).unwrap(), tables(&conn).unwrap().len()), (Age::Current, 15));
+        conn.execute_batch("DROP INDEX clocks_seen").unwrap();
+        assert_eq!(compare(&conn).unwrap_err().code(), "store-corrupt");
     }
 
     #[test]

@@ -124,6 +124,8 @@ fn request_guard(
         operator,
         expected,
         observed: Observed::Value(observed),
+        reason: None,
+        serial: None,
         result: holds,
         kind: LeafKind::Guard,
         at: String::new(),

@@ -5,20 +5,29 @@
 //! and registers themselves. What the client says of itself stands under names of this provider's own, as custom claims.
 
 use keygate_policies::attestation::{ClaimSet, Version};
+use keygate_policies::reference::References;
 use keygate_verifier::tpm_azure::{CustomClaim, CustomValue, TpmAppraisal, TpmRequest};
 use serde_json::{Map, Value, json};
 
 /// Behind the base URL of the provider, before the name that the client gave.
 const CUSTOM: &str = "/custom-claims/";
 
-/// The incoming claims.
-pub(super) fn incoming(appraisal: &TpmAppraisal, request: &TpmRequest, issuer: &str, version: Version) -> ClaimSet {
+/// The incoming claims, and what counts under the reference values that the policy names.
+pub(super) fn incoming(
+    appraisal: &TpmAppraisal,
+    request: &TpmRequest,
+    issuer: &str,
+    version: Version,
+    references: &References,
+) -> ClaimSet {
     let mut attested = appraisal.key_claims();
     attested.extend(match version {
         Version::V1_0 | Version::V1_1 => appraisal.boot_claims(),
         Version::V1_2 => appraisal.log_claims(),
     });
-    ClaimSet::from_objects(&attested, &presented(request.custom_claims(), issuer))
+    let mut incoming = ClaimSet::from_objects(&attested, &presented(request.custom_claims(), issuer));
+    references.add_claims(&mut incoming, &attested);
+    incoming
 }
 
 fn presented(custom: &[CustomClaim], issuer: &str) -> Map<String, Value> {

@@ -177,7 +177,11 @@ impl Broker {
     ) -> Result<AzureTpmAnswer, Refused> {
         let provider = &passage.request.seat.provider;
         let policy = &shown.policy.policy;
-        let incoming = claims::incoming(&shown.appraisal, &shown.request, provider.issuer(), policy.version());
+        let (now, epoch) = (shown.now.secs(), self.keystore.epoch().map_err(Fault::from)?);
+        let named = &shown.policy.references;
+        let references = self.references.of(&self.keystore, provider.id(), named, epoch, now)?;
+        let issuer = provider.issuer();
+        let incoming = claims::incoming(&shown.appraisal, &shown.request, issuer, policy.version(), &references);
         let tracing = if passage.request.trace { Tracing::On } else { Tracing::Off };
         let evaluation = policy.evaluate(incoming, &mut Fuel::service(), tracing);
         let trace = passage.request.trace.then(|| serde_json::to_value(&evaluation.trace).ok()).flatten();
@@ -186,7 +190,6 @@ impl Broker {
             message: Some(evaluation.outcome.azure_message()),
             ..Refused::from(fault)
         })?;
-        let now = shown.now.secs();
         let minutes = properties.get("report_validity_in_minutes").and_then(Value::as_i64).unwrap_or(VALIDITY);
         let jti = hex::encode(draw::<20>()?);
         let identities: Vec<[u8; 32]> = listed(shown.appraisal.platforms(), &[]).collect();
@@ -216,6 +219,7 @@ impl Broker {
             jti_until: expires_at,
             record: event.record(),
             repeat: None,
+            machine: None,
             answer: Vec::new(),
             now,
         };

@@ -40,7 +40,7 @@ pub(in super::super) struct PolicyRestore {
 /// A policy: a version of it, or the default.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct Policy {
-    /// `SgxEnclave`, `OpenEnclave`, `SevSnpVm`, `TdxVm`, `AzureGuest`, `Nitro`, `Software` or `Tpm`.
+    /// `SgxEnclave`, `OpenEnclave`, `SevSnpVm`, `TdxVm`, `AzureGuest`, `Nitro`, `TpmMachine`, `Software` or `Tpm`.
     r#type: String,
     /// From 1; 0 where nothing was ever set.
     number: u64,

@@ -141,7 +141,10 @@ pub(super) fn certify_info(object: &Object) -> Vec<u8> {
 
 /// Registers in the order in which they are quoted, and their values.
 #[derive(Clone, Debug)]
-pub struct Selected(pub Vec<(&'static str, Vec<(u32, Vec<u8>)>)>);
+pub struct Selected(pub Vec<Bank>);
+
+/// Name of a bank, and its registers with their values.
+pub type Bank = (&'static str, Vec<(u32, Vec<u8>)>);
 
 impl Selected {
     /// All of these values.

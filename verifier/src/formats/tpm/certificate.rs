@@ -69,7 +69,8 @@ pub(crate) fn check_attestation_certificate(
     if certificate.has_extended_usage() {
         let usages = certificate.extended_usages().unwrap_or_default();
         let signs_alone = certificate.has_key_usage() && !certificate.may_protect_keys();
-        if !usages.contains(&ATTESTATION) && !(usages.contains(&ENDORSEMENT) && signs_alone) {
+        let is_one = usages.contains(&ATTESTATION) || (usages.contains(&ENDORSEMENT) && signs_alone);
+        if !is_one {
             return untrusted("the certificate's extended key usage is not that of attestation keys");
         }
     }

@@ -12,8 +12,6 @@ mod public;
 mod quote;
 mod selection;
 mod signature;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use algorithm::Curve;
 pub use attest::{Attest, Attested, ClockInfo};

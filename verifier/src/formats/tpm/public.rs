@@ -7,7 +7,7 @@ use super::signature::padded;
 use crate::error::VerifyError;
 use crate::formats::bytes::Reader;
 use crate::formats::tcg::Bank;
-use crate::signatures::PublicKey;
+use crate::signatures::{PublicKey, has_roca_fingerprint};
 
 const PART: &str = "tpm-public";
 /// The most bytes of a public area: RSA 4096 with a policy of SHA-512 has under 700.
@@ -120,7 +120,8 @@ impl PublicArea {
     ///
     /// # Errors
     /// `malformed`; `too-large`; `unsupported`: a type other than RSA and ECC, RSA outside 2048, 3072 and 4096 bits or with another
-    /// exponent than 65537, another curve than P-256 and P-384, a point off the curve, another hash, cipher or scheme (TPM-11, TPM-12).
+    /// exponent than 65537, another curve than P-256 and P-384, a point off the curve, another hash, cipher or scheme (TPM-11, TPM-12);
+    /// `revoked`: a modulus that can be factored (TPM-38).
     pub fn parse(bytes: &[u8]) -> Result<Self, VerifyError> {
         if bytes.len() > MAX {
             return Err(VerifyError::too_large(PART, format!("{} bytes, at most {MAX}", bytes.len())));
@@ -252,6 +253,10 @@ fn read_rsa(reader: &mut Reader<'_>) -> Result<Key, VerifyError> {
     }
     if n.last().is_none_or(|byte| byte & 1 == 0) {
         return Err(unsupported("the modulus is even"));
+    }
+    // Made by chips that were sold in TPMs (TPM-38).
+    if openssl::bn::BigNum::from_slice(n).is_ok_and(|n| has_roca_fingerprint(&n)) {
+        return Err(VerifyError::revoked(PART, "the key can be factored: CVE-2017-15361"));
     }
     Ok(Key::Rsa { n: n.to_vec(), e: vec![1, 0, 1] })
 }

@@ -51,6 +51,9 @@ pub(crate) use table::Table;
 pub use uvm::{MICROSOFT_UVM_ISSUER, UvmEndorsement, UvmTrust};
 use wire::Report;
 
+/// The most certificates beside a report inside of other evidence: three are the rule.
+const MAX_BESIDE: usize = 8;
+
 /// The scheme of this kind.
 pub(crate) struct Snp;
 
@@ -91,6 +94,21 @@ impl Parsed for Evidence<'_> {
         }
         claims
     }
+}
+
+/// A report inside of other evidence, exactly its 1184 bytes, and the certificates that came beside it, DER: hints, at most eight.
+///
+/// # Errors
+/// As a report alone would be refused; `malformed` for another length, `too-large` for more certificates.
+pub(crate) fn nested<'a>(report: &'a [u8], certificates: Vec<Vec<u8>>) -> Result<Box<dyn Parsed + 'a>, VerifyError> {
+    let (report, rest) = Report::parse(report)?;
+    if !rest.is_empty() {
+        return Err(VerifyError::malformed("report", "something follows the report"));
+    }
+    if certificates.len() > MAX_BESIDE {
+        return Err(VerifyError::too_large("certificate-table", format!("more than {MAX_BESIDE} certificates")));
+    }
+    Ok(Box::new(Evidence { report, table: Table { certificates, crls: Vec::new() } }))
 }
 
 /// The certificates and revocation lists of a table that stands alone in a file.

@@ -80,7 +80,7 @@ fn signed_by(
 ) -> Result<VerifiedChain, VerifyError> {
     let chain = chain::verify(candidate, certificates, given)?;
     let key = candidate.certificate.key();
-    if !given.memo.check_fresh(Algorithm::P384Raw, key, report.signed(), signature) {
+    if !given.check_report(Algorithm::P384Raw, key, report.signed(), signature) {
         return Err(VerifyError::signature("report", "the signature of the report is wrong"));
     }
     Ok(chain)

@@ -35,3 +35,11 @@ impl Scheme for Tdx {
         Quote::looks_like(bytes, IntelTee::Tdx) || bytes.starts_with(br#"{"kind":"tdx""#)
     }
 }
+
+/// A quote inside of other evidence.
+///
+/// # Errors
+/// As a quote alone would be refused.
+pub(crate) fn nested<'a>(quote: &'a [u8]) -> Result<Box<dyn Parsed + 'a>, VerifyError> {
+    Ok(Box::new(wire::TdxQuote::parse(quote)?))
+}

@@ -12,30 +12,43 @@ use crate::formats::tpm::{Attest, Signature, TpmMake};
 pub(super) fn attested(
     document: &Document,
     attest: &Attest<'_>,
+    signature: &Signature<'_>,
     vouched: &Vouched,
-    identity: &str,
+    numbers: &str,
     resident: Option<&Resident>,
     boot: Map<String, Value>,
 ) -> Map<String, Value> {
     let mut tpm = Map::new();
-    tpm.insert("pcrs".into(), pcrs(&document.pcrs));
-    tpm.insert("ak".into(), key(vouched, identity));
+    tpm.insert("ak".into(), key(vouched, numbers));
     match &vouched.by {
         By::Enrolment { endorsement_key } => {
             tpm.insert("ek".into(), json!({"spki_sha256": hex::encode(endorsement_key)}));
         }
         By::Certificate { .. } | By::Pin => {}
     }
-    if let Ok(signature) = Signature::parse(&document.signature) {
-        let said = json!({"scheme": signature.scheme.as_str(), "hash": signature.hash.as_str()});
-        tpm.insert("signature".into(), said);
-    }
-    clock(&mut tpm, attest);
+    add_quote(&mut tpm, attest, signature, &document.pcrs);
+    add_recipient(&mut tpm, resident);
+    tpm.extend(boot);
+    claims(tpm)
+}
+
+/// What a quote says: values of registers, how it was signed, clock and counters, firmware.
+pub(in crate::kinds) fn add_quote(
+    tpm: &mut Map<String, Value>,
+    attest: &Attest<'_>,
+    signature: &Signature<'_>,
+    values: &PcrValues,
+) {
+    tpm.insert("pcrs".into(), pcrs(values));
+    tpm.insert("signature".into(), json!({"scheme": signature.scheme.as_str(), "hash": signature.hash.as_str()}));
+    clock(tpm, attest);
+}
+
+/// That the recipient's key lives in the TPM, where that was shown.
+pub(in crate::kinds) fn add_recipient(tpm: &mut Map<String, Value>, resident: Option<&Resident>) {
     if let Some(resident) = resident {
         tpm.insert("recipient".into(), json!({"resident": true, "name": hex::encode(&resident.name)}));
     }
-    tpm.extend(boot);
-    claims(tpm)
 }
 
 /// What a document says, for `keygate inspect`: nothing of it was checked.
@@ -73,10 +86,12 @@ fn pcrs(values: &PcrValues) -> Value {
 }
 
 /// The attestation key. What a certificate says of the TPM is its authority's word, and stands as such.
-fn key(vouched: &Vouched, identity: &str) -> Value {
+fn key(vouched: &Vouched, numbers: &str) -> Value {
     let mut key = Map::new();
-    let known_as = if vouched.area.is_some() { "name" } else { "spki_sha256" };
-    key.insert(known_as.into(), json!(identity));
+    if let Some(area) = &vouched.area {
+        key.insert("name".into(), json!(hex::encode(area.name())));
+    }
+    key.insert("spki_sha256".into(), json!(numbers));
     let by = match &vouched.by {
         By::Enrolment { .. } => "enrolment",
         By::Certificate { make, serial } => {

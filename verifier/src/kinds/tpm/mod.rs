@@ -27,12 +27,12 @@
 //! [`recipient`] looks at a recipient's key that lives in the TPM, [`logs`] is where event logs become claims, [`claims`] spells
 //! the outcome.
 
-mod claims;
-mod logs;
-mod recipient;
-mod verify;
+pub(super) mod claims;
+pub(super) mod logs;
+pub(super) mod recipient;
+pub(super) mod verify;
 mod vouch;
-mod wire;
+pub(super) mod wire;
 
 use serde_json::{Map, Value};
 

@@ -12,7 +12,7 @@ const PART: &str = "recipient-key";
 
 /// A key that was found to live in the TPM.
 #[derive(Debug, Clone)]
-pub(super) struct Resident {
+pub(in crate::kinds) struct Resident {
     /// Its name.
     pub name: Vec<u8>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Resident {
 /// # Errors
 /// `malformed.attest-type`, `freshness-failed.recipient-key`, `binding-mismatch.recipient-key`, `signature-invalid.recipient-key`,
 /// `chain-untrusted.recipient-key` for a key that can leave the TPM, came from outside or does not decrypt.
-pub(super) fn check(
+pub(in crate::kinds) fn check(
     sent: &ResidentKey,
     quote: &Attest<'_>,
     attestation_key: &PublicKey,

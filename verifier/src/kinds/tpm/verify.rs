@@ -1,13 +1,13 @@
 //! Whether a quote is genuine and bound. Threat model, P14: quote, attestation key, recipient; each check with its own refusal.
 
 use super::claims;
-use super::logs::boot_claims;
+use super::logs::{boot_claims, not_production};
 use super::recipient;
 use super::vouch::{By, Vouched, vouch};
 use super::wire::{AttestationKey, Document};
 use crate::binding::{Binding, no_held_data};
 use crate::error::VerifyError;
-use crate::formats::tpm::{Attest, PublicArea, QuoteFacts, Scheme, Signature, verify_quote};
+use crate::formats::tpm::{Attest, PcrSelection, PublicArea, QuoteFacts, Scheme, Signature, verify_quote};
 use crate::kinds::EvidenceKind;
 use crate::scheme::Given;
 use crate::signatures::PublicKey;
@@ -38,29 +38,36 @@ pub(super) fn verify(document: &Document, given: &Given<'_>) -> Result<Genuine, 
         Binding::Unbound | Binding::HeldData { .. } => BoundKey::Absent,
     };
     let mut genuine = Genuine::assertion(EvidenceKind::Tpm, &vouched.anchor, bound);
-    let identity = identity(&vouched, &key)?;
-    genuine.attested = claims::attested(document, &attest, &vouched, &identity, resident.as_ref(), boot);
-    genuine.sha1 = if !selection.has_strong_bank() {
-        Some(VerifyError::unsupported("pcr-bank", "the quote is over registers of sha1 alone"))
-    } else if !signature.hash.is_strong() {
-        Some(VerifyError::unsupported("tpm-signature", "the quote is signed over sha1"))
-    } else {
-        None
-    };
+    let numbers = key.spki_sha256().map(hex::encode);
+    let numbers = numbers.ok_or_else(|| VerifyError::unsupported("tpm-public", "the key cannot be written"))?;
+    let name = vouched.area.as_ref().map(|area| hex::encode(area.name()));
+    genuine.unproven = not_production(&boot);
+    genuine.attested = claims::attested(document, &attest, &signature, &vouched, &numbers, resident.as_ref(), boot);
+    genuine.sha1 = sha1_alone(selection, &signature);
     genuine.revocation = vouched.revocation;
-    genuine.platforms = platforms(&vouched, &identity, &attest);
+    genuine.platforms = platforms(&vouched, name.as_deref(), &numbers, &attest);
     let strong = document.pcrs.iter().filter(|(bank, _)| bank.is_strong());
     genuine.measurements = strong.flat_map(|(_, registers)| registers.values().map(hex::encode)).collect();
     genuine.not_after = vouched.not_after;
     genuine.signed = Some(openssl::sha::sha256(&[document.quote.as_slice(), &document.signature].concat()));
     genuine.tpm = Some(TpmState {
-        key: identity,
+        key: numbers,
+        name,
         reset_count: attest.clock.reset_count,
         restart_count: attest.clock.restart_count,
         clock: attest.clock.clock,
         safe: attest.clock.safe,
     });
     Ok(genuine)
+}
+
+/// Why a quote counts only where SHA-1 is accepted, if it does.
+pub(in crate::kinds) fn sha1_alone(selection: &PcrSelection, signature: &Signature<'_>) -> Option<VerifyError> {
+    if !selection.has_strong_bank() {
+        return Some(VerifyError::unsupported("pcr-bank", "the quote is over registers of sha1 alone"));
+    }
+    let weak = !signature.hash.is_strong();
+    weak.then(|| VerifyError::unsupported("tpm-signature", "the quote is signed over sha1"))
 }
 
 fn key_of(document: &Document) -> Result<PublicKey, VerifyError> {
@@ -85,19 +92,9 @@ fn fits(area: &PublicArea, attest: &Attest<'_>, signature: &Signature<'_>) -> Re
     Ok(())
 }
 
-/// The key by name, or by the digest of its numbers where an operator pinned no more.
-fn identity(vouched: &Vouched, key: &PublicKey) -> Result<String, VerifyError> {
-    match &vouched.area {
-        Some(area) => Ok(hex::encode(area.name())),
-        None => key
-            .spki_sha256()
-            .map(hex::encode)
-            .ok_or_else(|| VerifyError::unsupported("tpm-public", "the key cannot be written")),
-    }
-}
-
-fn platforms(vouched: &Vouched, identity: &str, attest: &Attest<'_>) -> Vec<String> {
-    let mut platforms = vec![format!("tpm-ak:{identity}")];
+/// The key by name, and by the digest of its numbers: whoever has a certificate for them may write another public area around them.
+fn platforms(vouched: &Vouched, name: Option<&str>, numbers: &str, attest: &Attest<'_>) -> Vec<String> {
+    let mut platforms: Vec<String> = name.into_iter().chain([numbers]).map(|key| format!("tpm-ak:{key}")).collect();
     if let By::Enrolment { endorsement_key } = &vouched.by {
         platforms.push(format!("tpm-ek:{}", hex::encode(endorsement_key)));
     }

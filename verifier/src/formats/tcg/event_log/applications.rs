@@ -11,7 +11,7 @@ use super::measured::Measured;
 use super::{LogKind, Replayed};
 
 /// The longest list in a claim; a longer one is claimed by its count alone.
-const MAX_CLAIMED: usize = 256;
+const MAX_CLAIMED: usize = 64;
 
 /// How the files begin that firmware runs: PE behind a DOS header, PE without one, and terse executables.
 const IMAGES: [&[u8]; 3] = [b"MZ", b"PE\0\0", b"VZ"];

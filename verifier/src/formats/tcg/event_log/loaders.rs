@@ -15,10 +15,10 @@ use super::measured::{Measured, Seen};
 use super::{LogKind, Replayed};
 
 /// The most texts, and the most bytes of them, that one claim carries.
-const MAX_TEXTS: usize = 512;
-const MAX_TEXT: usize = 64 << 10;
+const MAX_TEXTS: usize = 256;
+const MAX_TEXT: usize = 16 << 10;
 /// The most digests in one claim.
-const MAX_DIGESTS: usize = 512;
+const MAX_DIGESTS: usize = 128;
 
 /// GRUB's commands that load a kernel with a command line.
 const KERNEL_COMMANDS: [&str; 6] = ["linux ", "linuxefi ", "linux16 ", "kernel ", "multiboot ", "multiboot2 "];

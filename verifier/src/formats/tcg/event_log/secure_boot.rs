@@ -15,8 +15,9 @@ use super::efi::signature_list;
 use super::efi::variable::{GLOBAL, SECURITY, Variable};
 use super::{LogKind, Replayed};
 
-/// The longest list of entries in a claim. A longer one is claimed by its digest and its count.
-const MAX_CLAIMED: usize = 1_024;
+/// The longest list of entries in a claim: all claims together should fit into a record of the audit, 32 KiB. A longer list is
+/// claimed by its digest and its count.
+const MAX_CLAIMED: usize = 256;
 
 /// The most variables that are taken for configuration.
 const MAX_CONFIGURATION: usize = 64;

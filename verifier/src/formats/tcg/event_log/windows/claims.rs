@@ -8,7 +8,7 @@ use super::sipa::Node;
 use super::{DYNAMIC, STATIC, Tagged};
 
 /// The longest list in a claim; a longer one is left out.
-const MAX_CLAIMED: usize = 512;
+const MAX_CLAIMED: usize = 128;
 
 /// Settings: the name of the claim, the tag, and the value that a rule refuses.
 const FLAGS: [(&str, u32, bool); 13] = [

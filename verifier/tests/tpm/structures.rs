@@ -1,35 +1,16 @@
-//! The structures against real ones: a software TPM's and Google's.
+//! Names, lengths and credentials against real structures and another implementation.
 
-use std::collections::BTreeMap;
-
+use keygate_verifier::tpm::{Attest, Attested, ClockInfo, EndorsementRandomness, PublicArea, make_credential};
 use openssl::md::Md;
 use openssl::pkey::PKey;
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
 use openssl::symm::{Cipher, decrypt};
 
-use super::*;
-use crate::formats::tcg::{Bank, PcrValues};
-use crate::memo::Memo;
-
-/// A file of the evidence set; `None`, after a loud line, where the set is absent.
+/// A file of the set's quotes; `None` where the set is absent.
 fn vector(path: &str) -> Option<Vec<u8>> {
-    let named = std::env::var_os("KEYGATE_VECTORS").map(std::path::PathBuf::from);
-    let root = named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors").into());
-    let read = std::fs::read(root.join("evidence/tpm").join(path));
-    if read.is_err() {
-        assert!(std::env::var_os("CI").is_none(), "no vectors, and CI must not skip");
-        eprintln!("SKIPPED {path}: no vectors; set KEYGATE_VECTORS to their folder");
-    }
-    read.ok()
-}
-
-fn values(json: &[u8]) -> PcrValues {
-    let read: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_slice(json).unwrap();
-    let bank = |values: BTreeMap<String, String>| {
-        values.into_iter().map(|(index, value)| (index.parse().unwrap(), hex::decode(value).unwrap())).collect()
-    };
-    read.into_iter().map(|(name, values)| (Bank::parse(&name).unwrap(), bank(values))).collect()
+    crate::support::vectors_root()?;
+    Some(crate::support::vector(&format!("evidence/tpm/{path}")))
 }
 
 #[test]
@@ -39,61 +20,36 @@ fn the_name_of_a_key_is_what_its_tpm_says() {
     let public = PublicArea::parse(&area).unwrap();
     assert_eq!(public.name(), name);
     assert_eq!(PublicArea::parse(public.bytes()).unwrap(), public, "with and without its size");
-    check_attestation_key(&public).unwrap();
+    public.check_attestation_key().unwrap();
     assert!(public.check_endorsement_key().is_err());
     let ek = PublicArea::parse(&vector("tpm-swtpm-ecc/ek.tpm2b_public").unwrap()).unwrap();
     ek.check_endorsement_key().unwrap();
-    assert_eq!(check_attestation_key(&ek).unwrap_err().full_code(), "chain-untrusted.attestation-key");
+    assert_eq!(ek.check_attestation_key().unwrap_err().full_code(), "chain-untrusted.attestation-key");
     let windows = PublicArea::parse(&vector("tpm-gcp-windows-sha1/ak.tpmt_public").unwrap()).unwrap();
     assert_eq!(hex::encode(windows.name()), "000b4ce9b151f75089d74c15dabe9d520cffafbcafd5d43be0aad2e2d88d54717e2e");
-    check_attestation_key(&windows).unwrap();
+    windows.check_attestation_key().unwrap();
 }
 
+/// Whether bytes are read.
+type Reads = fn(&[u8]) -> bool;
+
 #[test]
-fn a_quote_of_a_software_tpm_is_right_and_in_no_other_way() {
+fn tpm_13_every_truncation_and_every_byte_more_is_refused() {
     let Some(message) = vector("tpm-swtpm-ecc/quote.msg") else { return };
-    let signature = vector("tpm-swtpm-ecc/quote.sig").unwrap();
-    let pcrs = values(&vector("tpm-swtpm-ecc/pcrs.json").unwrap());
-    let key = PublicArea::parse(&vector("tpm-swtpm-ecc/ak.tpm2b_public").unwrap()).unwrap().public_key().unwrap();
-    let memo = Memo::new();
     let attest = Attest::parse(&message).unwrap();
-    let signature = Signature::parse(&signature).unwrap();
-    let facts = QuoteFacts {
-        attest: &attest,
-        signature: &signature,
-        pcrs: &pcrs,
-        key: &key,
-        qualifying_data: Some(attest.extra_data),
-    };
-    verify_quote(&facts, &memo).unwrap();
     assert_eq!(attest.clock, ClockInfo { clock: 2190, reset_count: 2, restart_count: 0, safe: true });
     assert_eq!(attest.firmware_version, 0x2019_1023_0016_3636);
-
-    let code = |facts: QuoteFacts<'_>| verify_quote(&facts, &memo).unwrap_err().full_code();
-    assert_eq!(code(QuoteFacts { qualifying_data: Some(&[0; 32]), ..facts }), "freshness-failed.qualifying-data");
-    let mut more = pcrs.clone();
-    more.get_mut(&Bank::Sha256).unwrap().insert(8, vec![0; 32]);
-    assert_eq!(code(QuoteFacts { pcrs: &more, ..facts }), "binding-mismatch.pcr-selection");
-    let mut other = pcrs.clone();
-    other.get_mut(&Bank::Sha256).unwrap().insert(16, vec![0; 32]);
-    assert_eq!(code(QuoteFacts { pcrs: &other, ..facts }), "binding-mismatch.pcr-digest");
-    let mut flipped = message.clone();
-    flipped[80] ^= 1;
-    let flipped = Attest::parse(&flipped).unwrap();
-    assert_eq!(code(QuoteFacts { attest: &flipped, ..facts }), "signature-invalid.quote");
-}
-
-#[test]
-fn every_truncation_is_refused() {
-    let Some(message) = vector("tpm-swtpm-ecc/quote.msg") else { return };
-    let parsers: [(&str, fn(&[u8]) -> bool); 3] = [
-        ("quote.msg", |bytes| Attest::parse(bytes).is_ok()),
-        ("quote.sig", |bytes| Signature::parse(bytes).is_ok()),
-        ("ak.tpm2b_public", |bytes| PublicArea::parse(bytes).is_ok()),
+    let Attested::Quote { selection, digest } = &attest.attested else { panic!("a quote") };
+    assert_eq!(selection.banks().collect::<Vec<_>>(), [("sha256", vec![0, 1, 2, 3, 4, 5, 6, 7, 16, 23])]);
+    assert_eq!(digest.len(), 32);
+    let parsers: [(&str, Reads); 4] = [
+        ("tpm-swtpm-ecc/quote.msg", |bytes| Attest::parse(bytes).is_ok()),
+        ("tpm-swtpm-ecc/ak.tpm2b_public", |bytes| PublicArea::parse(bytes).is_ok()),
+        ("tpm-swtpm-ecc/ek.tpm2b_public", |bytes| PublicArea::parse(bytes).is_ok()),
+        ("tpm-gcp-windows-sha1/ak.tpmt_public", |bytes| PublicArea::parse(bytes).is_ok()),
     ];
-    assert!(!message.is_empty());
     for (file, parses) in parsers {
-        let bytes = vector(&format!("tpm-swtpm-ecc/{file}")).unwrap();
+        let bytes = vector(file).unwrap();
         assert!(parses(&bytes), "{file}");
         assert!((0..bytes.len()).all(|length| !parses(&bytes[..length])), "{file}: a truncation parses");
         assert!(!parses(&[bytes.as_slice(), &[0]].concat()), "{file}: a byte more parses");
