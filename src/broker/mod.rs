@@ -41,7 +41,8 @@ use keygate_keystore::Keystore;
 use keygate_verifier::{UnixTime, Verifier};
 
 pub use azure::{
-    AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, AzureToken, HeldData,
+    AttestationType, AzureAttestAnswer, AzureAttestRequest, AzureFault, AzureFaultKind, AzureToken, AzureTpmAnswer,
+    AzureTpmRequest, HeldData,
 };
 pub use caller::{Caller, Origin};
 pub use challenge::Challenge;

@@ -201,19 +201,23 @@ pub(crate) fn apply(
             issued: issued.clone(),
             references: stamp(&in_force.references, references),
         }),
-        Outcome::Deny(why) => Err(Fault::new(Code::PolicyDenied, "attestation-policy").because(match why {
-            DenyReason::Denied => "a deny claim was issued",
-            DenyReason::NotPermitted => "no permit claim was issued",
-        })),
-        Outcome::Error(error) => {
-            let code = match evaluation.outcome.code() {
-                Some("budget-exceeded") => Code::BudgetExceeded,
-                _ => Code::PolicyDenied,
-            };
-            Err(Fault::new(code, "attestation-policy").because(error.to_string()))
-        }
+        refused => Err(evaluation_fault(refused)),
     };
     Applied { verdict, evaluation: Some(evaluation) }
+}
+
+/// Why an evaluation that does not permit is a no.
+pub(crate) fn evaluation_fault(outcome: &Outcome) -> Fault {
+    let code = match outcome.code() {
+        Some("budget-exceeded") => Code::BudgetExceeded,
+        _ => Code::PolicyDenied,
+    };
+    Fault::new(code, "attestation-policy").because(match outcome {
+        Outcome::Permit { .. } => String::new(),
+        Outcome::Deny(DenyReason::Denied) => "a deny claim was issued".to_owned(),
+        Outcome::Deny(DenyReason::NotPermitted) => "no permit claim was issued".to_owned(),
+        Outcome::Error(error) => error.to_string(),
+    })
 }
 
 /// The TCB baseline that the policy's configuration asks of SGX platforms. `maa-rest-api.md` section 6.

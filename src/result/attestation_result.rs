@@ -34,7 +34,7 @@ const HELD: [&str; 11] = [
 /// What the platform says of a guest's own level: nothing of the workload's.
 const PLATFORM: &str = "x-ms-isolation-tee";
 /// Version of the claims, as Azure Attestation states it.
-const CLAIMS_VERSION: &str = "1.0";
+pub(crate) const CLAIMS_VERSION: &str = "1.0";
 
 /// What the verifier found.
 #[derive(Debug, Clone)]

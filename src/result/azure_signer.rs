@@ -10,6 +10,7 @@ use keygate_verifier::tokens::maa_kid;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::sha::sha1;
 use openssl::sign::Signer;
 use serde_json::{Map, Value, json};
 
@@ -65,10 +66,19 @@ impl AzureSigningKey {
         &self.certificates
     }
 
-    /// Its place in the key set: `x5c`, `kid`, `kty` and nothing else.
-    pub fn jwk(&self) -> Value {
-        let chain: Vec<String> = self.certificates.iter().map(|der| STANDARD.encode(der)).collect();
-        json!({"x5c": chain, "kid": self.kid, "kty": "RSA"})
+    /// Its places in the key set, one for each of its names: `x5c`, `kid`, `kty` and nothing else.
+    pub fn jwks(&self) -> impl Iterator<Item = Value> {
+        let names = [Some(self.kid.clone()), self.thumbprint()];
+        names.into_iter().flatten().map(|kid| json!({"x5c": self.chain(), "kid": kid, "kty": "RSA"}))
+    }
+
+    fn chain(&self) -> Vec<String> {
+        self.certificates.iter().map(|der| STANDARD.encode(der)).collect()
+    }
+
+    /// The name under which reports on TPMs are signed: base64url of SHA-1 over the certificate; none without one.
+    pub fn thumbprint(&self) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(sha1(self.certificates.first()?)))
     }
 
     /// A token: header and payload in the order of their names, RS256.
@@ -76,8 +86,25 @@ impl AzureSigningKey {
     /// # Errors
     /// OpenSSL cannot sign.
     pub fn token(&self, issuer: &str, payload: Map<String, Value>) -> Result<String, SigningFailed> {
+        self.signed(unsigned_part("RS256", &self.kid, issuer, payload))
+    }
+
+    /// A report on a TPM: the header has the certificates of the key or, with `omit_x5c`, the digest of the first in `x5t`. TPM and
+    /// VBS attestation protocol, section 5.3.
+    ///
+    /// # Errors
+    /// OpenSSL cannot sign; the key has no certificate.
+    pub fn tpm_report(&self, payload: Map<String, Value>, omit_x5c: bool) -> Result<String, SigningFailed> {
+        let thumbprint = self.thumbprint().ok_or(SigningFailed("a service key has no certificate"))?;
+        let header = match omit_x5c {
+            true => json!({"alg": "RS256", "kid": thumbprint, "typ": "JWT", "x5t": thumbprint}),
+            false => json!({"alg": "RS256", "kid": thumbprint, "typ": "JWT", "x5c": self.chain()}),
+        };
+        self.signed(joined(&header, payload))
+    }
+
+    fn signed(&self, mut text: String) -> Result<String, SigningFailed> {
         let failed = |_| SigningFailed("a signature could not be made");
-        let mut text = unsigned_part("RS256", &self.kid, issuer, payload);
         let mut signer = Signer::new(MessageDigest::sha256(), &self.key).map_err(failed)?;
         let signature = signer.sign_oneshot_to_vec(text.as_bytes()).map_err(failed)?;
         text.push('.');
@@ -96,6 +123,10 @@ impl AzureSigningKey {
 
 fn unsigned_part(alg: &str, kid: &str, issuer: &str, payload: Map<String, Value>) -> String {
     let header = json!({"alg": alg, "jku": format!("{issuer}/certs"), "kid": kid, "typ": "JWT"});
-    let header = URL_SAFE_NO_PAD.encode(canonical::text(&header));
+    joined(&header, payload)
+}
+
+fn joined(header: &Value, payload: Map<String, Value>) -> String {
+    let header = URL_SAFE_NO_PAD.encode(canonical::text(header));
     format!("{header}.{}", URL_SAFE_NO_PAD.encode(canonical::text(&Value::Object(payload))))
 }

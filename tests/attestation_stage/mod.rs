@@ -2,6 +2,7 @@
 //! data that they bind, policy signers, credentials. `sdk-expectations.md` section 7.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keygate_forge::intel::{Intel, SgxQuote, Tee, attributes};
@@ -17,7 +18,7 @@ use openssl::x509::extension::{BasicConstraints, KeyUsage};
 use openssl::x509::{X509, X509NameBuilder};
 use serde_json::json;
 
-use crate::running::Running;
+use crate::running::{Running, python, script, swtpm};
 
 /// What an enclave holds: spelled so that only the very bytes have this hash.
 const HELD: &str = r#"{ "jwk": {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
@@ -29,6 +30,8 @@ const INIT: &str = r#"{"image": "app:1", "debug": false}"#;
 pub struct Stage {
     pub server: Running,
     folder: PathBuf,
+    /// Runs the machine with a TPM, where there is one.
+    machine: Option<PathBuf>,
 }
 
 impl Stage {
@@ -43,6 +46,7 @@ impl Stage {
         }
         let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         signer(&folder, "curve", PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap());
+        signer(&folder, "tpm-root", PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap());
 
         let (url, at) = (server.data.clone(), folder.display());
         let settings = server.dir().join("keygate.toml");
@@ -66,6 +70,13 @@ purpose = "attestation"
 azure_tokens = true
 file = "{}"
 
+[[trust_anchors]]
+name = "stage-tpm"
+kind = "tpm"
+purpose = "attestation"
+azure_tokens = true
+file = "{at}/tpm-root.pem"
+
 [collateral]
 directory = "{at}/collateral"
 "#,
@@ -74,7 +85,11 @@ directory = "{at}/collateral"
         std::fs::write(&settings, text).unwrap();
         server.start();
 
-        let stage = Self { server, folder };
+        let machine = if swtpm() { python("cryptography") } else { None };
+        if let Some(python) = &machine {
+            assert!(run_machine(python, "start", &folder), "the machine with a TPM does not start");
+        }
+        let stage = Self { server, folder, machine };
         for provider in ["default", "iso"] {
             stage.employ(provider, "manager", &["attestation-reader", "attestation-contributor"]);
             stage.employ(provider, "reader", &["attestation-reader"]);
@@ -100,6 +115,8 @@ directory = "{at}/collateral"
             "iso": format!("{}/iso", self.server.data),
             "ca": self.server.ca(),
             "folder": self.folder,
+            "tpm": self.machine.is_some(),
+            "python": self.machine,
         });
         std::fs::write(self.description(), told.to_string()).unwrap();
     }
@@ -115,6 +132,18 @@ directory = "{at}/collateral"
         assert_eq!(verdict["verdict"], "intact", "{verdict}");
         assert_eq!(self.server.terminate(), Some(0));
     }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(python) = &self.machine {
+            run_machine(python, "stop", &self.folder);
+        }
+    }
+}
+
+fn run_machine(python: &Path, word: &str, folder: &Path) -> bool {
+    Command::new(python).arg(script("tpm_machine.py")).arg(word).arg(folder).status().is_ok_and(|s| s.success())
 }
 
 /// Quotes and their collateral, valid now; the root under which they stand.

@@ -3,13 +3,14 @@
     azure_attestation.py STAGE
 
 STAGE is a JSON file: `url` of a provider that is open to roles, `iso` of an isolated one, `ca`, and the `folder` with evidence, policy
-signers and credentials. Every step prints one line. The first thing that is not as expected ends the program with exit code 1.
+signers and credentials; with `tpm`, there is a machine with a TPM (`tpm_machine.py`). Every step prints one line. The first thing that is not as expected ends the program with exit code 1.
 """
 
 import base64
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -30,6 +31,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 PERMIT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 DENY = 'version=1.0; authorizationrules{ c:[type=="x-ms-sgx-is-debuggable", value==false] => deny(); }; issuancerules{};'
 ISSUE = 'version=1.0; authorizationrules{=> permit();}; issuancerules{ => issue(type="team", value="blue"); };'
+TPM = """version=1.2;
+authorizationrules { [type=="aikValidated", value==true, issuer=="AttestationService"] => permit(); };
+issuancerules {
+    c:[type=="events", issuer=="AttestationService"] => issue(type="secureBoot", value=JsonToClaimValue(JmesPath(c.value, "Events[?ProcessedData.UnicodeName == 'SecureBoot'] | length(@) == `1` && [0].ProcessedData.VariableData == 'AQ'")));
+    => issueproperty(type="report_validity_in_minutes", value=10);
+};"""
 ENCLAVES = [AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE]
 
 
@@ -59,6 +66,7 @@ class Stage:
         with open(description) as file:
             told = json.load(file)
         self.url, self.iso, self.ca, self.folder = (told[name] for name in ["url", "iso", "ca", "folder"])
+        self.tpm = told["tpm"]
         self.quote, self.report = self.read("sgx-quote.bin"), self.read("oe-report.bin")
         self.held, self.init = self.read("held.json"), self.read("init.json")
 
@@ -326,6 +334,44 @@ def callers(stage):
         print(f"refused  a prefix of nobody: {error.status_code}")
 
 
+def tpm(stage, admin):
+    """A machine with a TPM, in two rounds."""
+    client = stage.client(stage.url, "reader")
+    admin.set_policy(AttestationType.TPM, TPM)
+
+    def challenged():
+        reply = json.loads(client.attest_tpm(json.dumps({"payload": {"type": "aikcert"}})))
+        return reply["payload"]["challenge"], reply["payload"]["service_context"]
+
+    def machine(*words):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tpm_machine.py")
+        run = subprocess.run([sys.executable, script, words[0], stage.folder, *words[1:]], check=True, capture_output=True)
+        return run.stdout.decode().strip()
+
+    asking = lambda request: client.attest_tpm(json.dumps({"payload": {"request": request}}))
+    challenge, context = challenged()
+    request = machine("request", challenge, context)
+    report = json.loads(asking(request))["payload"]["report"]
+    token = AttestationToken(token=report)
+    token._validate_token(client.get_signing_certificates(), validate_token=True, validate_issuer=True, issuer=stage.url)
+    body = json.loads(token.body_bytes)
+    same(body["secureBoot"], True, "claim of the policy")
+    same((body["rp_data"], body["nonce"]), ("cmVseWluZyBwYXJ0eSdzIG93bg",) * 2, "data of the relying party")
+    same(body["exp"] - body["iat"], 600, "life of the report")
+    same(body["x-ms-tpm-request-key"]["jwk"], body["cnf"]["jwk"], "key of the request")
+    print("attested a machine with a TPM")
+    refused("a tpm: a challenge that was used", lambda: asking(request), 400, "InvalidParameter", "")
+    challenge, _ = challenged()
+    refused("a tpm: another context", lambda: asking(machine("request", challenge, context)), 400, "InvalidParameter", "")
+    # What the quote covers is in the middle of a signed text: any other text is not the key's.
+    challenge, context = challenged()
+    signed = machine("request", challenge, context)
+    changed = signed[:-8] + ("AAAAAAAA" if signed[-8:] != "AAAAAAAA" else "BAAAAAAA")
+    refused("a tpm: another signature", lambda: asking(changed), 400, "InvalidParameter", "")
+    admin.reset_policy(AttestationType.TPM)
+    refused("a tpm, without a policy again", lambda: asking(signed), 400, "Bad request", "policy has not been set")
+
+
 def isolated(stage, admin):
     """Policies and certificates where a role is not enough."""
     kind = AttestationType.SGX_ENCLAVE
@@ -397,6 +443,8 @@ def run(description):
     denied(stage, admin, client)
     evidence(stage, client)
     callers(stage)
+    if stage.tpm:
+        tpm(stage, admin)
     open_to_roles(stage, admin)
     isolated(stage, stage.admin(stage.iso, "manager"))
     print("all as expected")

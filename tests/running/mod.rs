@@ -191,6 +191,16 @@ pub fn node() -> Option<Command> {
     None
 }
 
+/// Whether there is a software TPM with its tools; without them a loud line, and in CI a failure.
+pub fn swtpm() -> bool {
+    let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
+    let all = ["swtpm", "swtpm_setup", "tpm2_quote"].into_iter().all(there);
+    if !all {
+        skipped("a machine with a TPM: no swtpm, swtpm_setup and tpm2-tools");
+    }
+    all
+}
+
 fn skipped(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}");
     // Not by a macro, whose words are kept back where a test succeeds.

@@ -316,3 +316,13 @@ fn a_shared_provider_shows_to_anybody_and_changes_for_nobody() {
     // Clients send a bearer with every call: what anybody may read asks for none.
     house.broker.azure_policy(&seat, Some("kg_nobody"), SGX).unwrap();
 }
+
+#[tokio::test]
+async fn a_shared_provider_attests_no_machine_by_its_tpm() {
+    let house = House::new(&[&Signer::new("one")]);
+    for (provider, kind) in [("shared", AzureFaultKind::InvalidOperation), ("iso", AzureFaultKind::PolicyNotSet)] {
+        let data = br#"{"payload":{"type":"aikcert"}}"#.to_vec();
+        let asked = AzureTpmRequest { seat: house.seat(provider), caller: Caller::Anonymous, data, trace: false };
+        assert_eq!(house.broker.azure_attest_tpm(asked).await.unwrap_err().kind, kind, "{provider}");
+    }
+}

@@ -25,4 +25,6 @@ mod sessions;
 mod stale;
 mod strain;
 mod tend;
+mod tpm_flow;
+mod tpm_samples;
 mod use_key;

@@ -40,6 +40,7 @@ mod signatures;
 mod time;
 pub mod tokens;
 pub mod tpm;
+pub mod tpm_azure;
 mod verified;
 mod verify;
 

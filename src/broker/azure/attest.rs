@@ -286,7 +286,7 @@ pub(super) fn not_parsed(found: &[Diagnostic]) -> Refused {
 }
 
 /// No policy for a type that has no default.
-fn not_set(attestation_type: AttestationType) -> Refused {
+pub(super) fn not_set(attestation_type: AttestationType) -> Refused {
     match attestation_type {
         AttestationType::Tpm => Refused::new(
             AzureFaultKind::PolicyNotSet,

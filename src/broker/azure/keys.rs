@@ -12,13 +12,16 @@ use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use crate::audit::{Event, Field, kind};
+use crate::broker::AttestationType;
 use crate::broker::challenge::draw;
 use crate::broker::error::{Code, Fault};
 use crate::broker::providers::{ProviderSetup, Schedule};
 use crate::result::{AzureSigningKey, certificate};
 
-/// Longest life of a token, in seconds: eight hours.
+/// Life of a token about evidence, in seconds: eight hours.
 pub(crate) const TOKEN_LIFE: i64 = 28_800;
+/// Longest life of a report on a TPM, in seconds: 525,600 minutes.
+const TPM_REPORT_LIFE: i64 = 31_536_000;
 /// What a key stays published beyond the last token's end, for clocks that go wrong.
 const GRACE: i64 = 300;
 
@@ -27,6 +30,8 @@ const GRACE: i64 = 300;
 pub(crate) struct KeyLine {
     keys: Vec<Arc<AzureSigningKey>>,
     schedule: Schedule,
+    /// The longest life of anything that the keys may have signed.
+    longest: i64,
     /// The public halves, read once.
     set: OnceLock<KeySet>,
 }
@@ -43,14 +48,14 @@ pub(crate) enum Due {
 }
 
 impl KeyLine {
-    fn of(keys: Vec<Arc<AzureSigningKey>>, schedule: Schedule) -> Self {
-        Self { keys, schedule, set: OnceLock::new() }
+    fn of(keys: Vec<Arc<AzureSigningKey>>, schedule: Schedule, longest: i64) -> Self {
+        Self { keys, schedule, longest, set: OnceLock::new() }
     }
 
     /// The keys that tokens are checked with: all that are not retired, and none without one.
     pub(crate) fn set(&self) -> &KeySet {
         self.set.get_or_init(|| {
-            let published = json!({"keys": self.keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()});
+            let published = json!({"keys": self.keys.iter().flat_map(|key| key.jwks()).collect::<Vec<_>>()});
             KeySet::parse(published.to_string().as_bytes()).unwrap_or_default()
         })
     }
@@ -76,13 +81,13 @@ impl KeyLine {
     /// Whether nothing that the key at `index` signed is alive at `now`.
     fn is_over(&self, index: usize, now: i64) -> bool {
         let next = index.saturating_add(1);
-        next < self.keys.len() && self.signs_from(next).saturating_add(TOKEN_LIFE + GRACE) < now
+        next < self.keys.len() && self.signs_from(next).saturating_add(self.longest).saturating_add(GRACE) < now
     }
 
     /// The key set at `now`: what will sign, what signs, and what signed tokens that are alive.
     pub(crate) fn jwks(&self, now: i64) -> Value {
         let kept = self.keys.iter().enumerate().filter(|(index, _)| !self.is_over(*index, now));
-        json!({"keys": kept.map(|(_, key)| key.jwk()).collect::<Vec<_>>()})
+        json!({"keys": kept.flat_map(|(_, key)| key.jwks()).collect::<Vec<_>>()})
     }
 
     /// What is to be done at `now`.
@@ -154,6 +159,9 @@ impl AzureKeys {
     /// Makes successors and retires what is over, as the schedule says.
     pub(crate) fn tend(&self, keystore: &Keystore, setup: &ProviderSetup, now: i64) -> Result<(), Fault> {
         let _held = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.known().longest != longest(keystore, setup)? {
+            self.reread(keystore, setup)?;
+        }
         // At most a handful: each round makes or retires one.
         for _ in 0..8 {
             match self.known().due(now) {
@@ -198,7 +206,13 @@ fn read(keystore: &Keystore, setup: &ProviderSetup) -> Result<KeyLine, Fault> {
         let key = AzureSigningKey::from_pkcs1(&pkcs1, certificates, view.created)?;
         Ok::<_, Fault>(Arc::new(key))
     });
-    Ok(KeyLine::of(opened.collect::<Result<_, _>>()?, setup.schedule))
+    Ok(KeyLine::of(opened.collect::<Result<_, _>>()?, setup.schedule, longest(keystore, setup)?))
+}
+
+/// Reports on TPMs may live for a year, and a provider that never had a policy for them made none.
+fn longest(keystore: &Keystore, setup: &ProviderSetup) -> Result<i64, Fault> {
+    let policy = keystore.policy(&setup.id, AttestationType::Tpm.as_str())?;
+    Ok(if policy.is_some() { TPM_REPORT_LIFE } else { TOKEN_LIFE })
 }
 
 /// The certificates of a key. Their subject is the issuer, which the settings may have changed since: then the key gets another
@@ -237,11 +251,15 @@ mod tests {
     const DAY: i64 = 86_400;
 
     fn line(created: &[i64]) -> KeyLine {
+        line_of(created, TOKEN_LIFE)
+    }
+
+    fn line_of(created: &[i64], longest: i64) -> KeyLine {
         let key = |at: &i64| {
             let rsa = openssl::rsa::Rsa::generate(2048).unwrap();
             Arc::new(AzureSigningKey::from_pkcs1(&rsa.private_key_to_der().unwrap(), Vec::new(), *at).unwrap())
         };
-        KeyLine::of(created.iter().map(key).collect(), Schedule::default())
+        KeyLine::of(created.iter().map(key).collect(), Schedule::default(), longest)
     }
 
     fn published(line: &KeyLine, now: i64) -> usize {
@@ -263,6 +281,16 @@ mod tests {
         assert_eq!(published(&line, last_end + GRACE + 2), 1);
         assert_eq!(line.due(last_end), Due::Nothing);
         assert_eq!(line.due(last_end + GRACE + 2), Due::Retire(old));
+    }
+
+    #[test]
+    fn where_reports_on_tpms_are_made_a_key_stays_for_a_year() {
+        let line = line_of(&[0, 90 * DAY], TPM_REPORT_LIFE);
+        let last_end = 90 * DAY + 3_599 + TPM_REPORT_LIFE;
+        assert_eq!((published(&line, last_end + GRACE), published(&line, last_end + GRACE + 2)), (2, 1));
+        // Another successor is made meanwhile, and nothing is retired before its time.
+        assert_eq!(line.due(last_end + GRACE), Due::Make);
+        assert_eq!(line.due(last_end + GRACE + 2), Due::Retire(line.keys[0].kid().to_owned()));
     }
 
     #[test]

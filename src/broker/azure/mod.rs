@@ -12,6 +12,7 @@ mod keys;
 mod manage;
 mod payload;
 mod signers;
+mod tpm;
 
 pub use attest::{AzureAttestAnswer, AzureAttestRequest, HeldData};
 pub use attestation_type::AttestationType;
@@ -21,3 +22,4 @@ pub(crate) use keys::AzureKeys;
 pub use manage::AzureToken;
 pub(crate) use manage::{read_upload, unsecured};
 pub(crate) use signers::{Signers, seed as seed_signers};
+pub use tpm::{AzureTpmAnswer, AzureTpmRequest};

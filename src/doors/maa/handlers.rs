@@ -7,12 +7,12 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::call::{Body, Call, Outcome, served, type_of};
 use super::error::{self, Refusal};
 use super::wire;
-use crate::broker::{AttestationType, AzureAttestRequest, Broker, Code, Fault, Fitness};
+use crate::broker::{AttestationType, AzureAttestRequest, AzureTpmRequest, Broker, Code, Fault, Fitness};
 
 type House = Data<Arc<Broker>>;
 
@@ -43,6 +43,14 @@ async fn attested(call: &Call, kind: AttestationType, body: Body) -> Outcome {
     }
     let body = call.body(body)?;
     let read = wire::read_attest(&body, kind, version.is_legacy()).map_err(|fault| call.refuse(&fault))?;
+    if kind == AttestationType::Tpm {
+        let request = AzureTpmRequest { seat: call.seat.clone(), caller, data: read.evidence, trace };
+        let answer = call.broker.azure_attest_tpm(request).await?;
+        return Ok(error::ok(
+            &beside(json!({"data": wire::base64url(&answer.data)}), answer.trace),
+            &answer.correlation,
+        ));
+    }
     let request = AzureAttestRequest {
         seat: call.seat.clone(),
         caller,
@@ -55,11 +63,15 @@ async fn attested(call: &Call, kind: AttestationType, body: Body) -> Outcome {
         trace,
     };
     let answer = call.broker.azure_attest(request).await?;
-    let told = match answer.trace {
-        Some(trace) => json!({"token": answer.token, "trace": trace}),
-        None => json!({"token": answer.token}),
-    };
-    Ok(error::ok(&told, &answer.correlation))
+    Ok(error::ok(&beside(json!({"token": answer.token}), answer.trace), &answer.correlation))
+}
+
+/// An answer with the evaluation beside it, where that was asked for.
+fn beside(mut told: Value, trace: Option<Value>) -> Value {
+    if let (Some(members), Some(trace)) = (told.as_object_mut(), trace) {
+        members.insert("trace".to_owned(), trace);
+    }
+    told
 }
 
 /// The policy of a type.

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::broker::json::{self, Kind, Node};
@@ -192,6 +193,11 @@ impl Body {
             draft_policy: None,
         })
     }
+}
+
+/// Bytes of an answer: base64url, never padded.
+pub(super) fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn text(node: Option<&Node>, longest: usize) -> Result<Option<&str>, Fault> {

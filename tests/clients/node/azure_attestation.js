@@ -3,12 +3,13 @@
 //     node azure_attestation.js STAGE
 //
 // STAGE is a JSON file: `url` of a provider that is open to roles, `iso` of an isolated one, and the `folder` with evidence, policy
-// signers and credentials; NODE_EXTRA_CA_CERTS names the CA. Every step prints one line. The first thing that is not as expected ends
+// signers and credentials; with `tpm`, there is a machine with a TPM (`tpm_machine.py`, run by `python`); NODE_EXTRA_CA_CERTS names the CA. Every step prints one line. The first thing that is not as expected ends
 // the program with exit code 1.
 
 "use strict";
 
-const { createHash, X509Certificate } = require("crypto");
+const { execFileSync } = require("child_process");
+const { createHash, createVerify, X509Certificate } = require("crypto");
 const { readFileSync } = require("fs");
 const { join } = require("path");
 const { isDeepStrictEqual } = require("util");
@@ -24,6 +25,10 @@ const DENY =
   'version=1.0; authorizationrules{ c:[type=="x-ms-sgx-is-debuggable", value==false] => deny(); }; issuancerules{};';
 const ISSUE =
   'version=1.0; authorizationrules{=> permit();}; issuancerules{ => issue(type="team", value="grün"); };';
+
+const TPM = `version=1.2;
+authorizationrules { [type=="aikValidated", value==true, issuer=="AttestationService"] => permit(); };
+issuancerules { c:[type=="tpmVersion"] => issue(claim=c); => issueproperty(type="omit_x5c", value=true); };`;
 
 const sha256 = (data) => createHash("sha256").update(data).digest();
 const bytes = (data) => (data === undefined ? undefined : Buffer.from(data).toString("hex"));
@@ -296,6 +301,30 @@ async function callers(stage, client) {
   await outsider.attestSgxEnclave(stage.quote, stage.checks(stage.url));
 }
 
+/** A machine with a TPM, in two rounds. */
+async function tpm(stage, admin) {
+  const client = new AttestationClient(stage.url, stage.credential("default-reader"));
+  await admin.setPolicy(KnownAttestationType.Tpm, TPM, stage.checks(stage.url));
+  const told = async (payload) => JSON.parse(await client.attestTpm(JSON.stringify({ payload }))).payload;
+  const { challenge, service_context: context } = await told({ type: "aikcert" });
+  const script = join(__dirname, "..", "tpm_machine.py");
+  const request = execFileSync(stage.python, [script, "request", stage.folder, challenge, context]).toString().trim();
+  const { report } = await told({ request });
+  const [head, body, signature] = report.split(".");
+  const part = (text) => JSON.parse(Buffer.from(text, "base64url").toString());
+  const signers = await client.getAttestationSigners();
+  const signer = signers.find((one) => one.keyId === part(head).kid);
+  check(signer, "the key set knows the key of the report");
+  same([part(head).alg, part(head).x5t, part(head).x5c], ["RS256", part(head).kid, undefined], "head of the report");
+  const verify = createVerify("sha256").update(`${head}.${body}`);
+  check(verify.verify(signer.certificates[0], Buffer.from(signature, "base64url")), "signature of the report");
+  const claims = part(body);
+  same([claims.iss, claims.tpmVersion, claims.nonce], [stage.url, 2, "cmVseWluZyBwYXJ0eSdzIG93bg"], "claims of the report");
+  console.log("attested a machine with a TPM");
+  await refused("a tpm: a challenge that was used", () => told({ request }), 400, "InvalidParameter", "");
+  await admin.resetPolicy(KnownAttestationType.Tpm, stage.checks(stage.url));
+}
+
 /** Policies and certificates where a role is not enough. */
 async function isolated(stage, admin) {
   const kind = KnownAttestationType.SgxEnclave;
@@ -362,6 +391,9 @@ async function run(description) {
   await policies(stage, admin, client);
   await denied(stage, admin, client);
   await callers(stage, client);
+  if (stage.tpm) {
+    await tpm(stage, admin);
+  }
   const none = await admin.getPolicyManagementCertificates(stage.checks(stage.url));
   same(none.body, [], "signers of a provider that is open to roles");
   await isolated(stage, new AttestationAdministrationClient(stage.iso, stage.credential("iso-manager")));

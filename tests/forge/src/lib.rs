@@ -28,6 +28,7 @@
 mod faults;
 
 pub mod amd;
+pub mod azure_tpm;
 pub mod base64;
 pub mod binding;
 pub mod cbor;

@@ -34,6 +34,8 @@ pub(super) struct KeyCertificate {
     pub self_signed: bool,
     /// The key in DER.
     pub spki: Vec<u8>,
+    /// SHA-1 over the certificate, as `x5t` has it. A name and no more.
+    pub thumbprint: [u8; 20],
     pub not_before: UnixTime,
     pub not_after: UnixTime,
 }
@@ -54,6 +56,19 @@ impl Entry {
             return Self::Symmetric;
         }
         Key::read(jwk).map_or(Self::Ignored, Self::Key)
+    }
+}
+
+/// The key in a JWK of RSA or a NIST curve that stands for itself: no private part, and strong enough. What the key is for is
+/// not asked.
+pub(crate) fn public_key(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    if PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
+        return None;
+    }
+    match jwk.get("kty")?.as_str()? {
+        "RSA" => rsa(jwk),
+        "EC" => ec(jwk),
+        _ => None,
     }
 }
 
@@ -145,6 +160,7 @@ impl KeyCertificate {
             self_issued: if same { only_common_name(certificate.subject()) } else { None },
             self_signed: same && certificate_signed_by(certificate, certificate.key()),
             spki: subject_public_key_info(certificate.der()).ok()?,
+            thumbprint: openssl::sha::sha1(certificate.der()),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
         })

@@ -2,7 +2,7 @@
 //! Tokens and claims of Azure Attestation: the header, the key set at `/certs`, the certificate of the signing key.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use openssl::sha::Sha256;
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ pub fn maa_kid(spki_der: &[u8]) -> String {
 ///
 /// RS256, type `JWT`, `iss` and times as in [`verify_jwt`](super::verify_jwt) with a leeway of 60 seconds. Then the key: the token
 /// must name it; its certificate must be issued and signed by itself under the name `CN=issuer`, be in force, and its `kid`
-/// must follow from it ([`maa_kid`]). A `jku` must be the issuer's `/certs`; nothing is ever fetched from it.
+/// must follow from it: from the key ([`maa_kid`]), or, as reports on TPMs have it, base64url of SHA-1 over the certificate. A `jku` must be the issuer's `/certs`; nothing is ever fetched from it.
 ///
 /// # Errors
 /// A [`TokenFault`].
@@ -66,7 +66,7 @@ fn fits(certificate: &KeyCertificate, kid: &str, issuer: &str, now: UnixTime) ->
     if !certificate.self_signed {
         return Err(TokenFault::Certificate("it is not signed by its own key"));
     }
-    if maa_kid(&certificate.spki) != kid {
+    if maa_kid(&certificate.spki) != kid && URL_SAFE_NO_PAD.encode(certificate.thumbprint) != kid {
         return Err(TokenFault::Certificate("the `kid` does not follow from its key"));
     }
     if now < certificate.not_before || now > certificate.not_after {

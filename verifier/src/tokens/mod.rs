@@ -41,6 +41,7 @@ mod profiles;
 pub use algorithm::JwsAlgorithm;
 pub use embedded::{EmbeddedFault, EmbeddedJws, EmbeddedSigner, read_embedded};
 pub use fault::TokenFault;
+pub(crate) use jwk::public_key;
 pub use jws::{Jws, MAX_TOKEN, Peek, peek, verify_jws};
 pub use jwt::{Expected, Jwt, verify_jwt};
 pub use keys::KeySet;

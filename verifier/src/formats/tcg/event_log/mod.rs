@@ -14,6 +14,7 @@ mod claims;
 mod efi;
 mod loaders;
 mod measured;
+mod part;
 mod replay;
 mod secure_boot;
 mod show;
