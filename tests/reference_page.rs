@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 #[test]

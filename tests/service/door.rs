@@ -247,7 +247,7 @@ async fn the_service_describes_itself() {
     let house = House::new();
     let (_, _, provider) = send(&house, TestRequest::get().uri("/.well-known/keygate")).await;
     assert_eq!(provider["issuer"], "https://kms.example");
-    assert_eq!(provider["kinds"], json!(["sgx", "tdx", "snp", "nitro", "tpm", "software", "composite"]));
+    assert_eq!(provider["kinds"], json!(["sgx", "tdx", "snp", "nitro", "tpm", "azure-vtpm", "software", "composite"]));
     assert_eq!(provider["jwks_uri"], "https://kms.example/.well-known/keygate/jwks.json");
     let (_, _, keys) = send(&house, TestRequest::get().uri("/.well-known/keygate/jwks.json")).await;
     let purposes: Vec<&str> = keys["keys"].as_array().unwrap().iter().map(|k| k["purpose"].as_str().unwrap()).collect();
