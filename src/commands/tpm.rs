@@ -62,7 +62,7 @@ struct EkArgs {
 
 /// Arguments of `keygate tpm`.
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(arg_required_else_help = true, after_help = "Example:\n  keygate tpm show")]
 pub struct TpmCommandArgs {
     #[command(subcommand)]
     command: TpmCommand,
