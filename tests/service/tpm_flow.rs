@@ -235,7 +235,8 @@ impl Lab {
 async fn what_does_not_hold_is_an_invalid_parameter() {
     let lab = Lab::new(sound_log());
     lab.set(PERMIT);
-    let cases: [(&str, fn(&mut Wanted), fn(&mut Draft)); 8] = [
+    type Case = (&'static str, fn(&mut Wanted), fn(&mut Draft));
+    let cases: [Case; 8] = [
         ("another type", |_| (), |draft| draft.header["typ"] = json!("JWT")),
         ("another algorithm", |_| (), |draft| draft.header["alg"] = json!("RS256")),
         ("vbs", |_| (), |draft| draft.payload["att_type"] = json!("vbs")),
