@@ -11,7 +11,8 @@ use super::*;
 fn tpm_10_an_attestation_key_that_nothing_vouches_for_is_refused_or_told() {
     let machine = machine();
     let loose = TpmRules { require_valid_aik_cert: false, ..rules() };
-    let cases: [(&str, Box<dyn Fn(&mut Draft)>); 6] = [
+    type Change = Box<dyn Fn(&mut Draft)>;
+    let cases: [(&str, Change); 6] = [
         ("no certificate", Box::new(|d| drop(state(d).as_object_mut().unwrap().remove("aik_cert")))),
         (
             "another key's certificate",
