@@ -21,7 +21,8 @@ const BY_ENROLMENT: &str = "enrolment";
 /// The machine behind evidence that was found genuine.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
-    /// Name of its attestation key; the SHA-256 of its SubjectPublicKeyInfo where only that is known.
+    /// Name of its attestation key where a record vouches for it; else the SHA-256 of its SubjectPublicKeyInfo, since a sender may write
+    /// other public areas, and so other names, around the same key.
     ak_name: Vec<u8>,
     /// The state of the record that vouched for the key; none where something else did.
     enrolment: Option<String>,
@@ -78,18 +79,21 @@ impl Broker {
     ) -> Result<Option<Standing>, Fault> {
         let Some(state) = genuine.tpm() else { return Ok(None) };
         let unnamed = |_| Fault::new(Code::Malformed, "the name of the attestation key is none");
-        let ak_name = hex::decode(&state.key).map_err(unnamed)?;
+        let claims = genuine.claims();
+        let by_record = vouched_by(&claims) == Some(BY_ENROLMENT);
+        let name = state.name.as_ref().filter(|_| by_record).unwrap_or(&state.key);
+        let ak_name = hex::decode(name).map_err(unnamed)?;
         let clock =
             ClockReading { reset_count: state.reset_count, restart_count: state.restart_count, clock: state.clock };
         if let Some(seen) = self.keystore.attestation_key(provider, &ak_name)?.clock {
             clock.follows(&seen).map_err(|back| Fault::new(Code::FreshnessFailed, back.as_str()))?;
         }
-        let enrolment = match vouched_by(&genuine.claims()) {
-            Some(BY_ENROLMENT) => {
+        let enrolment = match by_record {
+            true => {
                 let recorded = recorded.filter(|recorded| recorded.ak_name == ak_name);
                 Some(recorded.ok_or_else(|| gone("no record was handed in"))?.etag.clone())
             }
-            _ => None,
+            false => None,
         };
         Ok(Some(Standing { ak_name, enrolment, clock }))
     }
