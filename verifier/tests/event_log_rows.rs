@@ -69,6 +69,11 @@ fn tpm_22_the_type_of_an_event_decides_nothing() {
     log.measure(4, ACTION, b"MZ and so on");
     assert_eq!(log.claims(BANK).unwrap()["application_count"], 2);
     log.events.pop();
+    // Nor do they hide as text of two bytes a character, of which one was measured.
+    let spread: Vec<u8> = b"MZ and so on".iter().flat_map(|byte| [*byte, 0]).collect();
+    log.extend(4, IPL, b"MZ and so on", &spread);
+    assert_eq!(log.claims(BANK).unwrap()["application_count"], 2);
+    log.events.pop();
     log.measure(4, ACTION, b"Calling EFI Application from Boot Option");
     assert_eq!(log.claims(BANK).unwrap()["application_count"], 1);
 }
