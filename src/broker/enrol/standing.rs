@@ -1,13 +1,13 @@
 //! What stands behind a quote when it is used: the record of its key, read anew each time, and the clock of its TPM.
 //!
-//! Threat model P6 and P7; `bad-inputs.md` TPM-09, TPM-19, TPM-20. A record that was taken back, replaced or is over counts no more with
+//! Threat model P6 and P7; `bad-inputs.md` TPM-09, TPM-19, TPM-20. A record that was taken back, replaced or is over, or whose anchor is gone, counts no more with
 //! the next decision, for tokens of ours that rest on it too. Nothing is moved before the commit of a use that was permitted.
 
 use std::sync::Arc;
 
-use keygate_keystore::{ClockReading, Enrolment, Machine, ProviderId};
+use keygate_keystore::{ALLOWED_EK, ClockReading, Enrolment, Machine, ProviderId};
 use keygate_verifier::tpm::PublicArea;
-use keygate_verifier::{Endorsements, EnrolledKey, EvidenceKind, Genuine, UnixTime};
+use keygate_verifier::{AnchorScope, Endorsements, EnrolledKey, EvidenceKind, Genuine, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::broker::Broker;
@@ -55,7 +55,7 @@ impl Broker {
         }
         let Some(ak_name) = keygate_verifier::tpm::attestation_key_name(data)? else { return Ok(None) };
         let Some(record) = self.keystore.attestation_key(provider, &ak_name)?.enrolment else { return Ok(None) };
-        if record.expires <= now.secs() {
+        if !self.counts(&record, now.secs()) {
             return Ok(None);
         }
         let damaged = |_| Fault::new(Code::StoreCorrupt, "").because("an enrolled key does not parse");
@@ -68,6 +68,13 @@ impl Broker {
             not_after: UnixTime::from_secs(record.expires.saturating_sub(1)),
         }));
         Ok(Some((found, Recorded { ak_name, etag: record.etag })))
+    }
+
+    /// Whether a record is not over, and what vouched for its endorsement key is trusted still: an anchor that is taken out of the
+    /// settings takes its records along. Those of keys that an operator allowed end with his word, in the store.
+    fn counts(&self, record: &Enrolment, now: i64) -> bool {
+        let mut roots = self.verifier.anchors().of(AnchorScope::TpmEndorsement);
+        record.expires > now && (record.anchor == ALLOWED_EK || roots.any(|root| root.name() == record.anchor))
     }
 
     /// The machine of genuine evidence, if its clock has not gone back since it was seen last.
@@ -108,7 +115,7 @@ impl Broker {
     ) -> Result<Option<Machine>, Fault> {
         let in_force = |ak_name: &[u8]| -> Result<Enrolment, Fault> {
             let record = self.keystore.attestation_key(provider, ak_name)?.enrolment;
-            let record = record.filter(|record| record.expires > now);
+            let record = record.filter(|record| self.counts(record, now));
             record.ok_or_else(|| gone("the record of the attestation key is not there any more"))
         };
         if let Some(Standing { ak_name, enrolment, clock }) = standing {
