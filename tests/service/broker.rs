@@ -93,6 +93,11 @@ impl House {
 
     /// The same house after a restart of the process, or over another store file.
     pub fn reopened(self, file: &str) -> Self {
+        self.reopened_with(file, |_| ())
+    }
+
+    /// The same with more trust anchors.
+    pub fn reopened_with(self, file: &str, more: impl FnOnce(&mut Anchors)) -> Self {
         let Self { broker, keystore, clock, software, nitro, provider, dir } = self;
         drop(broker);
         keystore.shutdown();
@@ -101,6 +106,7 @@ impl House {
         let keystore = Keystore::open(&dir.path().join(file), &root, NOW).unwrap();
         let mut anchors = Anchors::none();
         anchors.add("forge", EvidenceKind::Software, &software.root_der()).unwrap();
+        more(&mut anchors);
         let broker = assemble(&keystore, &clock, Arc::new(NoEndorser), Arc::default(), anchors, Limits::default());
         Self { broker, keystore, clock, software, nitro, provider, dir }
     }

@@ -2,6 +2,7 @@
 
 use keygate::broker::*;
 use keygate_keystore::{Change, FileRoot, Keystore};
+use keygate_verifier::AnchorPurpose;
 use serde_json::json;
 
 use super::broker::*;
@@ -21,6 +22,29 @@ async fn a_record_outlives_a_restart_and_a_restore() {
     let fleet = fleet.reopened("restored.db");
     assert_eq!(fleet.ask(&machine).await, None);
     assert_eq!(fleet.ask(&Machine::new()).await, is(Code::ChainUntrusted, "attestation-key"));
+}
+
+#[tokio::test]
+async fn a_record_is_over_with_the_anchor_that_vouched_and_a_session_of_it_too() {
+    let (fleet, machine) = (Fleet::new(), Machine::new());
+    fleet.key("session", json!({"freshness": "session"}));
+    fleet.enrol(&machine, "web-1").await.unwrap();
+    let token = fleet.token(&machine).await.unwrap();
+    // An anchor of that name for attestation vouches for no endorsement key.
+    let root = fleet.maker.root();
+    let fleet = fleet.reopened_with("store.db", |anchors| {
+        anchors.add_for("fleet", EvidenceKind::Tpm, AnchorPurpose::Attestation, &root).unwrap();
+    });
+    let by_token = |fleet: &Fleet| {
+        let request = fleet.workload.release_by_token(&fleet.house, "session", &token);
+        let broker = std::sync::Arc::clone(&fleet.house.broker);
+        async move { refused(broker.use_key(request).await) }
+    };
+    assert_eq!(fleet.ask(&machine).await, is(Code::ChainUntrusted, "attestation-key"));
+    assert_eq!(by_token(&fleet).await, is(Code::ChainUntrusted, "enrolment"));
+    // What was recorded is there still, for an operator who takes the anchor back.
+    let fleet = fleet.reopened("store.db");
+    assert_eq!((fleet.ask(&machine).await, by_token(&fleet).await), (None, None));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use keygate::broker::*;
 use keygate_forge::binding::{self, Question};
 use keygate_forge::x509::Cert;
 use keygate_keystore::{ALLOWED_EK, Change, KeyType};
+use keygate_verifier::tpm::PublicArea;
 use keygate_verifier::{AnchorPurpose, Anchors};
 use serde_json::{Value, json};
 
@@ -122,7 +123,15 @@ impl Fleet {
     }
 
     pub fn reopened(self, file: &str) -> Self {
-        Self { house: self.house.reopened(file), ..self }
+        let root = self.maker.root();
+        self.reopened_with(file, |anchors| {
+            anchors.add_for("fleet", EvidenceKind::Tpm, AnchorPurpose::Endorsement, &root).unwrap();
+        })
+    }
+
+    /// With other trust anchors than before.
+    pub fn reopened_with(self, file: &str, trust: impl FnOnce(&mut Anchors)) -> Self {
+        Self { house: self.house.reopened_with(file, trust), ..self }
     }
 }
 
@@ -389,6 +398,8 @@ async fn tpm_38_what_is_denied_enrols_nothing_and_opens_nothing() {
     let names = [
         format!("tpm-ek:{}", hex::encode(machine.ek_digest())),
         format!("tpm-ak:{}", hex::encode(machine.ak_name())),
+        // Whatever public area is written around the key.
+        format!("tpm-ak:{}", hex::encode(PublicArea::parse(&machine.ak_public()).unwrap().spki_sha256().unwrap())),
         hex::encode(machine.ek_digest()),
     ];
     let begun = fleet.begin(&machine, "web-1").await.unwrap();

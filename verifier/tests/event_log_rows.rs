@@ -5,8 +5,8 @@
 mod boot;
 
 use boot::{
-    ACTION, APPLICATION, AUTHORITY, GLOBAL, IPL, Log, NO_ACTION, SCRTM_VERSION, SECURITY, SEPARATOR, VARIABLE,
-    VARIABLE_BOOT, header, old_event, put, signatures, variable, wide,
+    ACTION, APPLICATION, AUTHORITY, EVENT_TAG, GLOBAL, IPL, Log, NO_ACTION, SCRTM_VERSION, SECURITY, SEPARATOR,
+    VARIABLE, VARIABLE_BOOT, header, old_event, put, signatures, variable, wide,
 };
 use keygate_verifier::logs::{Bank, EventLog, LogKind, MAX_EVENTS, MAX_LOG, Registers};
 use serde_json::json;
@@ -67,6 +67,11 @@ fn tpm_22_the_type_of_an_event_decides_nothing() {
     // The bytes of an image shown as its payload are still an image.
     log.events.pop();
     log.measure(4, ACTION, b"MZ and so on");
+    assert_eq!(log.claims(BANK).unwrap()["application_count"], 2);
+    log.events.pop();
+    // Nor do they hide as text of two bytes a character, of which one was measured.
+    let spread: Vec<u8> = b"MZ and so on".iter().flat_map(|byte| [*byte, 0]).collect();
+    log.extend(4, IPL, b"MZ and so on", &spread);
     assert_eq!(log.claims(BANK).unwrap()["application_count"], 2);
     log.events.pop();
     log.measure(4, ACTION, b"Calling EFI Application from Boot Option");
@@ -392,4 +397,25 @@ fn phases_of_systemd_explain_pcr_11() {
     let registers = log.registers(BANK);
     log.events[hidden].data = b"?".to_vec();
     assert!(!log.claims_against(BANK, &registers).unwrap().contains_key("uki"));
+}
+
+#[test]
+fn a_dynamic_launch_is_claimed_where_a_register_that_only_it_resets_says_so() {
+    // PCR 20 to 22 are reset by whoever reaches locality 2, which is no launch.
+    let mut log = Log::usual(&[BANK]);
+    log.measure(22, EVENT_TAG, b"behind a reset");
+    let claimed = |log: &Log, begun: &[(u32, u8)]| {
+        let mut quoted = log.registers(BANK);
+        for event in log.events.iter().filter(|event| event.register >= 17) {
+            let (_, begun) = begun.iter().find(|(register, _)| *register == event.register).unwrap();
+            quoted.insert(event.register, boot::digest(BANK, &[&[*begun; 32], &event.digests[0].1]));
+        }
+        log.claims_against(BANK, &quoted).map(|claims| claims.get("dynamic_launch").cloned())
+    };
+    assert_eq!(claimed(&log, &[(22, 0)]), Ok(None));
+    assert_eq!(claimed(&log, &[(22, 0xff)]), Ok(None));
+    log.measure(17, EVENT_TAG, b"the launch");
+    assert_eq!(claimed(&log, &[(17, 0), (22, 0)]), Ok(Some(json!(true))));
+    assert_eq!(claimed(&log, &[(17, 0xff), (22, 0)]), Ok(None));
+    assert_eq!(claimed(&log, &[(17, 0xfe), (22, 0)]), Err("binding-mismatch.event-log".into()));
 }

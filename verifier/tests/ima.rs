@@ -264,6 +264,35 @@ fn files_outside_an_allow_list_are_counted_and_named() {
 }
 
 #[test]
+fn tpm_31_a_file_stays_one_whatever_the_list_calls_it() {
+    let unlisted = |made: &[Made]| {
+        let bytes = binary(made);
+        let registers = quoted(pcr(made, Bank::Sha256, false));
+        let files = ImaLog::parse(&bytes).unwrap().check(Bank::Sha256, &registers).unwrap();
+        files.files_not_in(&AllowList::default())["unlisted_count"].as_u64().unwrap()
+    };
+    let first: Made = ("ima-ng", "sha256:", vec![1; 32], "boot_aggregate", None);
+    let file: Made = ("ima-sig", "sha256:", vec![9; 32], "/usr/bin/rootkit", Some(vec![3, 2, 4]));
+    // A template's name is measured by nobody, and both have the same fields.
+    let as_buffer: Made = ("ima-buf", file.1, file.2.clone(), file.3, file.4.clone());
+    assert_eq!(fields(&file), fields(&as_buffer));
+    assert_eq!(unlisted(&[first.clone(), file]), 1);
+    assert_eq!(unlisted(&[first.clone(), as_buffer]), 1);
+    // A signature that is the file, so that the digest is that of both.
+    let itself = vec![3, 2, 4];
+    let digest = Bank::Sha256.digest(&[&itself]);
+    assert_eq!(
+        unlisted(&[first.clone(), ("ima-buf", "sha256:", digest.clone(), "/usr/bin/self", Some(itself.clone()))]),
+        1
+    );
+    // A buffer is none.
+    assert_eq!(unlisted(&[first.clone(), ("ima-buf", "sha256:", digest, "kexec-cmdline", Some(itself))]), 0);
+    // The aggregate again, as of a kernel that this one started; and a file that only has its name.
+    assert_eq!(unlisted(&[first.clone(), first.clone()]), 0);
+    assert_eq!(unlisted(&[first, ("ima-ng", "sha256:", vec![9; 32], "boot_aggregate", None)]), 1);
+}
+
+#[test]
 fn the_boot_aggregate_is_compared_where_the_registers_are_quoted() {
     let registers: Registers = (0..10).map(|index| (index, vec![index as u8; 32])).collect();
     let over = |last: u32| {

@@ -194,7 +194,7 @@ impl Broker {
         let vouched = self.vouch(&provider, &endorsement_key, &request, now)?;
         let ek = hex::encode(vouched.ek);
         step.event = step.event.clone().word(Field::EndorsementKey, &ek).word(Field::Anchor, &vouched.anchor);
-        self.refuse_denied(step, &vouched.ek, attestation_key.name())?;
+        self.refuse_denied(step, &vouched.ek, &attestation_key)?;
         self.keystore.may_enrol(&provider, &machine, &vouched.ek, attestation_key.name())?;
 
         let (secret, random) = (Zeroizing::new(draw::<32>()?), Zeroizing::new(draw::<128>()?));
@@ -249,7 +249,7 @@ impl Broker {
             return Err(mismatch("another secret"));
         }
         caller::still_there(&self.keystore, &provider, &request.caller, now)?;
-        self.refuse_denied(step, &new.ek, &new.ak_name)?;
+        self.refuse_denied(step, &new.ek, &PublicArea::parse(&new.ak_public)?)?;
         let activated = Activated {
             machine: new.machine.clone(),
             ak_name: new.ak_name.clone(),
@@ -270,9 +270,11 @@ impl Broker {
         Ok(activated)
     }
 
-    /// What is on the deny list enrols nothing (TPM-38).
-    fn refuse_denied(&self, step: &Step, ek: &[u8; 32], ak_name: &[u8]) -> Result<(), Fault> {
-        let names = [format!("tpm-ek:{}", hex::encode(ek)), format!("tpm-ak:{}", hex::encode(ak_name))];
+    /// What is on the deny list enrols nothing (TPM-38): the endorsement key, the attestation key by its name or its numbers.
+    fn refuse_denied(&self, step: &Step, ek: &[u8; 32], ak: &PublicArea) -> Result<(), Fault> {
+        let numbers = ak.spki_sha256().map(hex::encode);
+        let attestation_key = numbers.into_iter().chain([hex::encode(ak.name())]).map(|name| format!("tpm-ak:{name}"));
+        let names: Vec<String> = attestation_key.chain([format!("tpm-ek:{}", hex::encode(ek))]).collect();
         let names: Vec<[u8; 32]> = listed(&names, &[]).collect();
         match self.denied.holds(&self.keystore, step.seat.provider.id(), self.keystore.epoch()?, &names)? {
             true => Err(Fault::new(Code::Revoked, "deny-list")),

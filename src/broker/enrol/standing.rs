@@ -1,13 +1,13 @@
 //! What stands behind a quote when it is used: the record of its key, read anew each time, and the clock of its TPM.
 //!
-//! Threat model P6 and P7; `bad-inputs.md` TPM-09, TPM-19, TPM-20. A record that was taken back, replaced or is over counts no more with
+//! Threat model P6 and P7; `bad-inputs.md` TPM-09, TPM-19, TPM-20. A record that was taken back, replaced or is over, or whose anchor is gone, counts no more with
 //! the next decision, for tokens of ours that rest on it too. Nothing is moved before the commit of a use that was permitted.
 
 use std::sync::Arc;
 
-use keygate_keystore::{ClockReading, Enrolment, Machine, ProviderId};
+use keygate_keystore::{ALLOWED_EK, ClockReading, Enrolment, Machine, ProviderId};
 use keygate_verifier::tpm::PublicArea;
-use keygate_verifier::{Endorsements, EnrolledKey, EvidenceKind, Genuine, UnixTime};
+use keygate_verifier::{AnchorScope, Endorsements, EnrolledKey, EvidenceKind, Genuine, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::broker::Broker;
@@ -21,7 +21,8 @@ const BY_ENROLMENT: &str = "enrolment";
 /// The machine behind evidence that was found genuine.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
-    /// Name of its attestation key; the SHA-256 of its SubjectPublicKeyInfo where only that is known.
+    /// Name of its attestation key where a record vouches for it; else the SHA-256 of its SubjectPublicKeyInfo, since a sender may write
+    /// other public areas, and so other names, around the same key.
     ak_name: Vec<u8>,
     /// The state of the record that vouched for the key; none where something else did.
     enrolment: Option<String>,
@@ -54,7 +55,7 @@ impl Broker {
         }
         let Some(ak_name) = keygate_verifier::tpm::attestation_key_name(data)? else { return Ok(None) };
         let Some(record) = self.keystore.attestation_key(provider, &ak_name)?.enrolment else { return Ok(None) };
-        if record.expires <= now.secs() {
+        if !self.counts(&record, now.secs()) {
             return Ok(None);
         }
         let damaged = |_| Fault::new(Code::StoreCorrupt, "").because("an enrolled key does not parse");
@@ -69,6 +70,13 @@ impl Broker {
         Ok(Some((found, Recorded { ak_name, etag: record.etag })))
     }
 
+    /// Whether a record is not over, and what vouched for its endorsement key is trusted still: an anchor that is taken out of the
+    /// settings takes its records along. Those of keys that an operator allowed end with his word, in the store.
+    fn counts(&self, record: &Enrolment, now: i64) -> bool {
+        let mut roots = self.verifier.anchors().of(AnchorScope::TpmEndorsement);
+        record.expires > now && (record.anchor == ALLOWED_EK || roots.any(|root| root.name() == record.anchor))
+    }
+
     /// The machine of genuine evidence, if its clock has not gone back since it was seen last.
     pub(crate) fn standing(
         &self,
@@ -78,16 +86,16 @@ impl Broker {
     ) -> Result<Option<Standing>, Fault> {
         let Some(state) = genuine.tpm() else { return Ok(None) };
         let unnamed = |_| Fault::new(Code::Malformed, "the name of the attestation key is none");
-        let by_enrolment = vouched_by(&genuine.claims()) == Some(BY_ENROLMENT);
-        // A record is of one name; whoever else vouches does so for the key, around which other names can be written.
-        let identity = state.name.as_ref().filter(|_| by_enrolment).unwrap_or(&state.key);
-        let ak_name = hex::decode(identity).map_err(unnamed)?;
+        let claims = genuine.claims();
+        let by_record = vouched_by(&claims) == Some(BY_ENROLMENT);
+        let name = state.name.as_ref().filter(|_| by_record).unwrap_or(&state.key);
+        let ak_name = hex::decode(name).map_err(unnamed)?;
         let clock =
             ClockReading { reset_count: state.reset_count, restart_count: state.restart_count, clock: state.clock };
         if let Some(seen) = self.keystore.attestation_key(provider, &ak_name)?.clock {
             clock.follows(&seen).map_err(|back| Fault::new(Code::FreshnessFailed, back.as_str()))?;
         }
-        let enrolment = match by_enrolment {
+        let enrolment = match by_record {
             true => {
                 let recorded = recorded.filter(|recorded| recorded.ak_name == ak_name);
                 Some(recorded.ok_or_else(|| gone("no record was handed in"))?.etag.clone())
@@ -107,7 +115,7 @@ impl Broker {
     ) -> Result<Option<Machine>, Fault> {
         let in_force = |ak_name: &[u8]| -> Result<Enrolment, Fault> {
             let record = self.keystore.attestation_key(provider, ak_name)?.enrolment;
-            let record = record.filter(|record| record.expires > now);
+            let record = record.filter(|record| self.counts(record, now));
             record.ok_or_else(|| gone("the record of the attestation key is not there any more"))
         };
         if let Some(Standing { ak_name, enrolment, clock }) = standing {

@@ -24,7 +24,9 @@ fn may_be_image(measured: Measured<'_>) -> bool {
     match measured {
         Measured::Unknown => true,
         Measured::Bytes(bytes) | Measured::Terminated(bytes) => IMAGES.iter().any(|magic| bytes.starts_with(magic)),
-        Measured::Narrowed(_) => false,
+        Measured::Narrowed(wide) => {
+            IMAGES.iter().any(|magic| wide.iter().step_by(2).take(magic.len()).eq(magic.iter()))
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl<'a> EventLog<'a> {
 struct Tail {
     /// The words that systemd extended into PCR 11 after the log ended, in order.
     phases: Vec<&'static str>,
-    /// PCR 17 to 22 started at zero: a dynamic launch took place.
+    /// PCR 17, 18 or 19 started at zero: a dynamic launch took place, since nothing else resets them.
     dynamic_launch: bool,
 }
 

@@ -75,7 +75,8 @@ pub(super) fn compare(log: &EventLog<'_>, bank: Bank, quoted: &Registers) -> Res
         };
         let dynamic = log.kind == LogKind::Tpm && (17..=22).contains(&register);
         if held == value {
-            tail.dynamic_launch |= dynamic;
+            // PCR 20 to 22 are reset by whoever reaches locality 2: PC Client Platform TPM Profile, attributes of PCRs.
+            tail.dynamic_launch |= dynamic && register < 20;
             continue;
         }
         let phased = log.kind == LogKind::Tpm && register == PHASES;

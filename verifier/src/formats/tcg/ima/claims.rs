@@ -7,7 +7,7 @@ use crate::formats::tcg::Bank;
 use crate::formats::tcg::event_log::Registers;
 
 use super::allow::AllowList;
-use super::entry::{Entry, Template};
+use super::entry::Entry;
 use super::{MeasuredFiles, PCR};
 
 /// The most files and keys that one claim names; the count beside them is whole.
@@ -76,7 +76,8 @@ impl MeasuredFiles<'_> {
     /// `path`. Buffers and the boot aggregate are no files.
     pub fn files_not_in(&self, allowed: &AllowList) -> Map<String, Value> {
         let (mut count, mut named) = (0_usize, Vec::new());
-        for entry in self.entries.iter().filter(|entry| is_file(entry)) {
+        let first = self.entries.first();
+        for entry in self.entries.iter().filter(|entry| is_file(entry, first)) {
             let algorithm = entry.algorithm();
             // A digest of a file's Merkle tree is not a digest of the file.
             let plain = !entry.label.starts_with(b"verity:");
@@ -138,7 +139,13 @@ impl MeasuredFiles<'_> {
     }
 }
 
-/// Whether an entry stands for a file.
-fn is_file(entry: &Entry<'_>) -> bool {
-    entry.template != Template::Buffer && entry.name != BOOT_AGGREGATE
+/// Whether an entry may stand for a file. The name of a template is measured by nobody, and `ima-sig` has the fields of `ima-buf`: a
+/// buffer is what has the digest of its bytes and no path. The kernel gives a file whose path is too long by its last part alone, which
+/// may be `boot_aggregate`: an aggregate is the first entry, and what says the same again, as a kernel that this one started does.
+fn is_file(entry: &Entry<'_>, first: Option<&Entry<'_>>) -> bool {
+    let same =
+        |first: &Entry<'_>| first.name == entry.name && first.label == entry.label && first.digest == entry.digest;
+    let is_aggregate = entry.name == BOOT_AGGREGATE && first.is_some_and(same);
+    let is_buffer = entry.holds_buffer() && !entry.name.starts_with(b"/");
+    !is_aggregate && !is_buffer
 }
