@@ -94,7 +94,7 @@ async fn a_guest_gets_a_token_that_its_tpm_alone_opens() {
     assert_eq!(tee["x-ms-runtime"]["keys"][0]["kid"], "HCLAkPub");
     assert_eq!(
         claims["x-ms-runtime"],
-        json!({"client-payload": {"nonce": "seven", "empty": ""}, "keys": [{"kid": "TpmEphemeralEncryptionKey",
+        json!({"client-payload": {"nonce": STANDARD.encode("seven"), "empty": ""}, "keys": [{"kid": "TpmEphemeralEncryptionKey",
             "kty": "RSA", "key_ops": ["encrypt"], "e": "AQAB",
             "n": URL_SAFE_NO_PAD.encode(KEYS[1].rsa().unwrap().n().to_vec())}]})
     );
@@ -115,7 +115,9 @@ async fn a_guest_gets_a_token_that_its_tpm_alone_opens() {
     // The audit has what was measured, not what the client said.
     let record = ward.house.newest("attestation").to_string();
     assert!(
-        record.contains("attest.AzureGuest") && !record.contains("seven") && !record.contains("Ubuntu"),
+        record.contains("attest.AzureGuest")
+            && !record.contains(&STANDARD.encode("seven"))
+            && !record.contains("Ubuntu"),
         "{record}"
     );
 }
@@ -126,7 +128,7 @@ async fn a_guest_below_tdx_is_attested_too() {
     let info = Guest::new().below_tdx(&ward.intel);
     let claims = ward.relied(&ward.post(&Guest::body(&info)).await);
     assert_eq!(claims["x-ms-isolation-tee"]["x-ms-attestation-type"], "tdxvm");
-    assert_eq!(claims["x-ms-runtime"]["client-payload"]["nonce"], "seven");
+    assert_eq!(claims["x-ms-runtime"]["client-payload"]["nonce"], STANDARD.encode("seven"));
     let mut other = info.clone();
     other["IsolationInfo"]["Evidence"]["RunTimeData"] = json!(STANDARD.encode([&Guest::runtime()[..], b" "].concat()));
     let told = ward.post(&Guest::body(&other)).await;
@@ -228,6 +230,7 @@ async fn tpm_32_to_36_what_a_client_sends_has_one_layout() {
         (|info| info["OSVersionMajor"] = json!(-1), "malformed", "version"),
         (|info| info["ClientPayload"] = json!([]), "malformed", "ClientPayload"),
         (|info| info["ClientPayload"]["nonce"] = json!(7), "malformed", "ClientPayload"),
+        (|info| info["ClientPayload"]["nonce"] = json!("*"), "malformed", "base64"),
         (|info| info["ClientPayload"]["nonce"] = json!(STANDARD.encode([b'a'; 4_097])), "too-large", "too long"),
         (
             |info| (0..33).for_each(|number| info["ClientPayload"][number.to_string()] = json!("")),

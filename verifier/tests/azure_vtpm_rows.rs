@@ -283,7 +283,7 @@ fn tpm_34_the_report_names_one_attestation_key_that_signs() {
 }
 
 #[test]
-fn tpm_35_and_tdx_10_the_quote_is_of_the_key_that_the_report_names() {
+fn tpm_35_tdx_10_the_quote_is_of_the_key_that_the_report_names() {
     assert_eq!(Machine { signs_with: Some(rsa()), ..Machine::new() }.refused(), "signature-invalid.quote");
     // A client that says which key it used is told that the report names another.
     let machine = Machine::new();

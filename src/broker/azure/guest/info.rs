@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use keygate_policies::Limits;
 use keygate_policies::json::{self, Kind, Node};
@@ -47,7 +47,7 @@ const LOOSE: GeneralPurpose = GeneralPurpose::new(
 pub(in crate::broker::azure) struct Said {
     /// Under Azure's names of claims.
     pub(in crate::broker::azure) words: Map<String, Value>,
-    /// Names and texts that go back in the token.
+    /// Names and values that go back in the token: base64 with padding, as relying parties of Azure's decode them.
     pub(in crate::broker::azure) payload: Map<String, Value>,
 }
 
@@ -198,7 +198,7 @@ fn words(info: &Object<'_>) -> Result<Map<String, Value>, Refused> {
     Ok(words)
 }
 
-/// Names with their texts, decoded.
+/// Names with their values, which are looked at and encoded in one way.
 fn payload(info: &Object<'_>) -> Result<Map<String, Value>, Refused> {
     let bad = || malformed("`ClientPayload` is no object of texts in base64");
     let Some(node) = info.member("ClientPayload") else { return Ok(Map::new()) };
@@ -209,8 +209,7 @@ fn payload(info: &Object<'_>) -> Result<Map<String, Value>, Refused> {
     let mut payload = Map::new();
     for member in members {
         let text = member.value.as_text().ok_or_else(bad)?;
-        let text = String::from_utf8(decode(text, LONGEST_PAYLOAD)?).map_err(|_| bad())?;
-        payload.insert(member.name.clone(), json!(text));
+        payload.insert(member.name.clone(), json!(STANDARD.encode(decode(text, LONGEST_PAYLOAD)?)));
     }
     Ok(payload)
 }
@@ -291,4 +290,70 @@ fn malformed(told: &'static str) -> Refused {
 
 fn too_long() -> Refused {
     Fault::new(Code::TooLarge, "a member of the attestation info is too long").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use keygate_forge::amd::{Amd, Product, SnpReport};
+
+    use super::*;
+
+    fn sound() -> String {
+        let proof = Amd::new(Product::Milan, 1_800_000_000).evidence(&SnpReport::new([7; 64])).azure_document(&[]);
+        let register = |index| json!({"Index": index, "Digest": STANDARD.encode([7; 32])});
+        json!({
+            "AttestationProtocolVersion": "2.0", "OSType": "TGludXg=", "OSVersionMajor": 5, "TcgLogs": "AAEC",
+            "ClientPayload": {"nonce": "-_8"}, "IsolationInfo": {"Type": "SevSnp",
+                "Evidence": {"Proof": URL_SAFE_NO_PAD.encode(proof), "RunTimeData": "e30="}},
+            "TpmInfo": {"PcrQuote": "AAEC", "PcrSignature": STANDARD.encode([9; 256]), "PcrSet": [7, 11],
+                "PCRs": [register(7), register(11)], "EncKeyPub": "AAEC", "EncKeyCertifyInfo": "AAED",
+                "EncKeyCertifyInfoSignature": "AAEE"},
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn every_member_goes_on_byte_by_byte() {
+        let info = GuestInfo::read(sound().as_bytes()).unwrap();
+        let document: Value = serde_json::from_slice(&info.document).unwrap();
+        assert_eq!((&document["quote"], &document["event_log"]), (&json!("AAEC"), &json!("AAEC")));
+        assert_eq!(document["runtime_data"], "e30");
+        assert_eq!(document["pcrs"]["sha256"], json!({"7": "07".repeat(32), "11": "07".repeat(32)}));
+        let signature = URL_SAFE_NO_PAD.decode(document["signature"].as_str().unwrap()).unwrap();
+        assert_eq!((signature.len(), &signature[..7]), (262, &[0, 0x14, 0, 0x0b, 1, 0, 9][..]), "with its head");
+        assert_eq!(document["recipient_key"], json!({"public": "AAEC", "certify": "AAED", "signature": "AAEE"}));
+        assert_eq!(info.said.payload["nonce"], "+/8=");
+        assert_eq!(info.said.words["x-ms-azurevm-ostype"], "Linux");
+        assert!(info.chain.starts_with(b"-----BEGIN"));
+    }
+
+    #[test]
+    fn mutated_infos_are_read_or_refused_and_never_panic() {
+        let good = sound().into_bytes();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut step = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 16).unwrap_or(0)
+        };
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..5_000 {
+            let mut bytes = good.clone();
+            for _ in 0..=step() % 3 {
+                let at = step() % bytes.len();
+                match step() % 4 {
+                    0 => bytes[at] = b"\"{}[],:\\0-e\xff"[step() % 12],
+                    1 if bytes.len() > 1 => drop(bytes.remove(at)),
+                    2 => bytes.insert(at, good[step() % good.len()]),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            match GuestInfo::read(&bytes) {
+                Ok(_) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+    }
 }
