@@ -11,8 +11,8 @@ use keygate::clock::Clock as _;
 use keygate_forge::amd::{Amd, Product};
 use keygate_forge::intel::{Intel, Tee};
 use keygate_forge::tcg::Log;
-use keygate_verifier::Endorsements;
-use keygate_verifier::tokens::{KeySet, verify_maa};
+use keygate_verifier::tokens::{Issuer, KeySet, Profile, TokenBinding, TokenRoots, verify_foreign, verify_maa};
+use keygate_verifier::{BoundKey, Endorsements};
 use serde_json::{Map, Value, json};
 
 use super::azure::Held;
@@ -57,9 +57,12 @@ impl Ward {
         assert_eq!(told.status, 200, "{}", told.body);
         let sealed = told.body["token"].as_str().unwrap();
         let token = open(sealed, &KEYS[1], CONTEXT).expect("the machine's TPM opens it");
+        verify_maa(&token, &self.keys(), &format!("https://{HOST}"), self.house.clock.now().unwrap()).unwrap().claims
+    }
+
+    fn keys(&self) -> KeySet {
         let keys = self.house.broker.azure_certs(&self.house.seat()).unwrap();
-        let keys = KeySet::parse(keys.to_string().as_bytes()).unwrap();
-        verify_maa(&token, &keys, &format!("https://{HOST}"), self.house.clock.now().unwrap()).unwrap().claims
+        KeySet::parse(keys.to_string().as_bytes()).unwrap()
     }
 
     /// The code that the audit counts, for a refusal that mentions `part`.
@@ -271,4 +274,39 @@ async fn the_policy_of_the_type_decides_and_sees_the_clients_words_as_its_words(
     ward.attest(&Guest::new()).await.is(400, "PolicyEvaluationError", "nobody measured it");
     assert_eq!(send(&ward.house, set(&rule("CustomClaim"))).await.status, 200);
     ward.relied(&ward.attest(&Guest::new()).await);
+}
+
+/// What a key's use asks of a token: it is bound to the machine's key, and fresh by the nonce that the machine gave.
+#[actix_web::test]
+async fn the_token_is_evidence_for_the_certified_key_and_for_no_other() {
+    let ward = Ward::new();
+    let bind = [9; 32];
+    let mut info = Guest::new().below_snp(&ward.amd);
+    info["ClientPayload"]["nonce"] = json!(STANDARD.encode(URL_SAFE_NO_PAD.encode(bind)));
+    let told = ward.post(&Guest::body(&info)).await;
+    let token = open(told.body["token"].as_str().unwrap(), &KEYS[1], CONTEXT).unwrap();
+    let (keys, home, roots) = (ward.keys(), format!("https://{HOST}"), TokenRoots::none());
+    let issuer = Issuer {
+        name: "default",
+        issuer: &home,
+        profile: Profile::Maa,
+        keys: &keys,
+        roots: &roots,
+        audiences: &[],
+        max_age: None,
+        is_keygate: true,
+    };
+    let key = |index: usize| {
+        let rsa = KEYS[index].rsa().unwrap();
+        RecipientKey::rsa(&rsa.n().to_vec(), &rsa.e().to_vec()).unwrap()
+    };
+    let now = ward.house.clock.now().unwrap();
+    let judge = |bind: &[u8; 32], recipient: &RecipientKey| {
+        verify_foreign(&token, &issuer, &TokenBinding::Nonce { bind, recipient }, now)
+    };
+    let good = judge(&bind, &key(1)).unwrap();
+    assert!(good.is_fresh() && *good.bound_key() == BoundKey::Present(key(1)));
+    assert!(judge(&[8; 32], &key(1)).is_err(), "another request");
+    let other = judge(&bind, &key(2));
+    assert!(other.is_err() || *other.unwrap().bound_key() != BoundKey::Present(key(2)), "the key in the token counts");
 }
