@@ -43,7 +43,8 @@ pub struct AttestationResult {
     pub source: Source,
     /// What hardware, firmware and verifier say, the object `keygate` among it.
     pub attested: Map<String, Value>,
-    /// What the workload says, bound by a digest: at most [`RUNTIME`] and [`INIT_TIME`].
+    /// What the workload says, bound by a digest: [`RUNTIME`] and [`INIT_TIME`]. Of a guest of Azure also words about its system, and
+    /// nothing binds those: they count as the client's, and open nothing.
     pub presented: Map<String, Value>,
     /// SHA-256 of the evidence.
     pub evidence_digest: [u8; 32],

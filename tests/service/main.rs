@@ -4,11 +4,13 @@
 
 mod audit;
 mod azure;
+mod azure_guest;
 mod broker;
 mod door;
 mod enrolled;
 mod enrolment;
 mod enrolment_door;
+mod guest_machine;
 mod hardware;
 mod hosts;
 mod idempotency;

@@ -175,6 +175,7 @@ pub struct Genuine {
     pub(crate) sha1: Option<VerifyError>,
     pub(crate) unproven: Option<(&'static str, &'static str)>,
     pub(crate) tpm: Option<TpmState>,
+    pub(crate) resident: Option<RecipientKey>,
 }
 
 impl Genuine {
@@ -198,6 +199,7 @@ impl Genuine {
             sha1: None,
             unproven: None,
             tpm: None,
+            resident: None,
         }
     }
 
@@ -241,6 +243,11 @@ impl Genuine {
     /// Clock and counters of a TPM, to be held against those seen last of the same key.
     pub fn tpm(&self) -> Option<&TpmState> {
         self.tpm.as_ref()
+    }
+    /// A key that the attestation key certified to live in its TPM alone, and to decrypt for its owner. Where nothing was bound it says
+    /// nothing of who asks: what is sealed to it is read on that machine, and no key may be used on the strength of it.
+    pub fn resident_key(&self) -> Option<&RecipientKey> {
+        self.resident.as_ref()
     }
     /// The key in the evidence.
     pub fn bound_key(&self) -> &BoundKey {

@@ -364,3 +364,115 @@ fn the_hardwares_report_is_checked_once_and_the_quote_each_time() {
     }
     assert_eq!(counts[1..], [1, 1], "the quote's own: {counts:?}");
 }
+
+/// The same document with the paravisor's report taken apart, as some clients send it.
+fn apart(mut document: Map<String, Value>) -> Map<String, Value> {
+    let report = document.remove("hcl_report").unwrap();
+    let report = URL_SAFE_NO_PAD.decode(report.as_str().unwrap()).unwrap();
+    let length = usize::try_from(u32::from_le_bytes(report[1232..1236].try_into().unwrap())).unwrap();
+    document.insert("snp_report".into(), json!(b64(&report[32..1216])));
+    document.insert("runtime_data".into(), json!(b64(&report[1236..1236 + length])));
+    document
+}
+
+#[test]
+fn tpm_32_and_33_parts_of_the_paravisors_report_prove_what_the_whole_proves() {
+    let machine = Machine::new();
+    let native = Binding::Native(Box::new(binding()));
+    let whole = machine.document();
+    let parts = apart(whole.clone());
+    let claims = |document: &Map<String, Value>| match machine.judge_with(document, true, &native) {
+        Ok(Outcome::Verified(verified)) => verified.claims(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(claims(&whole), claims(&parts));
+    assert_eq!(code(machine.judge_with(&parts, false, &native)), "debug-rejected.paravisor");
+    let stranger = Machine { signs_with: Some(rsa()), ..Machine::new() };
+    assert_eq!(code(stranger.judge_with(&apart(stranger.document()), true, &native)), "signature-invalid.quote");
+
+    type Change = fn(&mut Map<String, Value>);
+    let layout = "malformed.azure-vtpm-document";
+    let changes: &[(Change, &str)] = &[
+        // One space more is other run-time data, whatever they say.
+        (
+            |parts| {
+                let text = URL_SAFE_NO_PAD.decode(parts["runtime_data"].as_str().unwrap()).unwrap();
+                parts["runtime_data"] = json!(b64(&[b" ", &text[..]].concat()));
+            },
+            "binding-mismatch.report-data",
+        ),
+        (|parts| parts["runtime_data"] = json!(b64(b"[]")), "malformed.hcl-runtime-data"),
+        (|parts| parts["runtime_data"] = json!(b64(&[b' '; 17_000])), "too-large.azure-vtpm-document"),
+        (|parts| drop(parts.remove("runtime_data")), layout),
+        (|parts| drop(parts.remove("snp_report")), layout),
+        (|parts| drop(parts.insert("hcl_report".into(), parts["snp_report"].clone())), layout),
+        (|parts| drop(parts.insert("td_quote".into(), parts["snp_report"].clone())), layout),
+        (|parts| parts["snp_report"] = json!(b64(&[0; 1184])), "unsupported.report-version"),
+        (
+            |parts| {
+                let mut report = URL_SAFE_NO_PAD.decode(parts["snp_report"].as_str().unwrap()).unwrap();
+                report.push(0);
+                parts["snp_report"] = json!(b64(&report));
+            },
+            "malformed.report",
+        ),
+    ];
+    for (number, (change, expected)) in changes.iter().enumerate() {
+        let mut changed = parts.clone();
+        change(&mut changed);
+        assert_eq!(code(machine.judge_with(&changed, true, &native)), *expected, "change {number}");
+    }
+}
+
+#[test]
+fn tpm_36_a_key_of_the_machines_is_shown_only_when_its_attestation_key_certified_it() {
+    let key = rsa();
+    let machine = Machine { extra_data: Vec::new(), ..Machine::new() };
+    let area = |attributes: u32, key: &PKey<Private>| {
+        let mut area = vec![0, 1, 0, 0x0b];
+        area.extend_from_slice(&attributes.to_be_bytes());
+        area.extend_from_slice(&[0, 0, 0, 0x10, 0, 0x10, 8, 0, 0, 0, 0, 0, 1, 0]);
+        area.extend_from_slice(&key.rsa().unwrap().n().to_vec());
+        area
+    };
+    let certified = |area: &[u8], named: &[u8], extra: &[u8], by: &PKey<Private>| {
+        let name = [&[0, 0x0b][..], &openssl::sha::sha256(named)].concat();
+        let mut certify = vec![0xff, 0x54, 0x43, 0x47, 0x80, 0x17, 0, 34, 0, 0x0b];
+        certify.extend_from_slice(&[3; 32]);
+        certify.extend_from_slice(&u16::try_from(extra.len()).unwrap().to_be_bytes());
+        certify.extend_from_slice(extra);
+        certify.extend_from_slice(&[0; 25]);
+        for _ in 0..2 {
+            certify.extend_from_slice(&[0, 34]);
+            certify.extend_from_slice(&name);
+        }
+        let mut signer = Signer::new(MessageDigest::sha256(), by).unwrap();
+        signer.update(&certify).unwrap();
+        let signature = [&[0, 0x14, 0, 0x0b, 1, 0][..], &signer.sign_to_vec().unwrap()].concat();
+        json!({"public": b64(area), "certify": b64(&certify), "signature": b64(&signature)})
+    };
+    let judge = |resident: Option<Value>| {
+        let mut document = apart(machine.document());
+        document.extend(resident.map(|resident| ("recipient_key".to_owned(), resident)));
+        machine.judge_with(&document, true, &Binding::Unbound)
+    };
+    let (good, ak) = (area(0x0002_0472, &key), &machine.ak);
+    let Ok(Outcome::Verified(verified)) = judge(Some(certified(&good, &good, b"", ak))) else { panic!("refused") };
+    let numbers = key.rsa().unwrap();
+    let expected = RecipientKey::rsa(&numbers.n().to_vec(), &numbers.e().to_vec()).unwrap();
+    assert_eq!(verified.resident_key(), Some(&expected));
+    assert_eq!(*verified.bound_key(), BoundKey::Absent, "nothing says that it is the recipient of anything");
+    let Ok(Outcome::Verified(verified)) = judge(None) else { panic!("refused") };
+    assert_eq!(verified.resident_key(), None);
+    let signing = area(0x0004_0472, &key);
+    let mobile = area(0x0002_0462, &key);
+    for (resident, expected) in [
+        (certified(&good, &good, b"", &machine.ek), "signature-invalid.recipient-key"),
+        (certified(&good, &mobile, b"", ak), "binding-mismatch.recipient-key"),
+        (certified(&good, &good, b"x", ak), "freshness-failed.recipient-key"),
+        (certified(&signing, &signing, b"", ak), "chain-untrusted.recipient-key"),
+        (certified(&mobile, &mobile, b"", ak), "chain-untrusted.recipient-key"),
+    ] {
+        assert_eq!(code(judge(Some(resident))), expected);
+    }
+}

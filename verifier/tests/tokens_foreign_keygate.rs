@@ -115,6 +115,22 @@ fn texts(profile: Profile, changes: &[(&str, Value)]) -> Vec<String> {
 }
 
 #[test]
+fn a_machine_on_azure_has_a_kind_of_its_own_and_hardware_below() {
+    let tee = json!({"x-ms-attestation-type": "sevsnpvm", "x-ms-sevsnpvm-launchmeasurement": "11".repeat(48), "x-ms-sevsnpvm-is-debuggable": false});
+    let machine = |tee: Value, kind: &str| {
+        judged(&[
+            ("/x-ms-attestation-type", json!("azurevm")),
+            ("/x-ms-isolation-tee", tee),
+            ("/keygate/kind", json!(kind)),
+        ])
+    };
+    machine(tee.clone(), "azure-vtpm").unwrap();
+    let other = |tee: Value, kind: &str| matches!(machine(tee, kind).unwrap_err(), TokenFault::Profile(_));
+    assert!(other(tee.clone(), "snp") && other(tee, "tpm"), "not what the machine's evidence is called");
+    assert!(other(Value::Null, "azure-vtpm"), "no hardware below");
+}
+
+#[test]
 fn the_texts_of_a_workload_are_those_that_it_filled_and_its_issuer_verified() {
     assert_eq!(texts(Profile::Maa, &[]), [nonce()]);
     assert_eq!(texts(Profile::GoogleConfidentialSpace, &[]), ["another-nonce".to_owned(), nonce()]);

@@ -7,11 +7,15 @@ use std::sync::Arc;
 
 use keygate_policies::Diagnostic;
 use keygate_policies::attestation::{AttestationPolicy, Tracing, azure_message};
-use keygate_verifier::{Anchors, Binding, Evidence, EvidenceKind, Options, Outcome, SnpDocument, UnixTime, UvmTrust};
+use keygate_verifier::{
+    Anchors, Binding, Evidence, EvidenceKind, Options, Outcome, RecipientKey, SnpDocument, UnixTime, UvmTrust,
+};
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::fault::{AzureFault, AzureFaultKind, Refused};
+use super::guest::{self, GuestInfo};
 use super::payload;
 use crate::audit::{Event, Field, kind};
 use crate::broker::appraise::{Held, claim_of, result_of};
@@ -46,7 +50,7 @@ pub struct AzureAttestRequest {
     pub caller: Caller,
     /// The operation.
     pub attestation_type: AttestationType,
-    /// Quote, report with its header, or for SEV-SNP the JSON document.
+    /// Quote, report with its header, or for SEV-SNP and guests of Azure their JSON document.
     pub evidence: Vec<u8>,
     /// Bound by report data.
     pub runtime: Option<HeldData>,
@@ -63,7 +67,7 @@ pub struct AzureAttestRequest {
 /// A token, and how it came about.
 #[derive(Debug, Clone)]
 pub struct AzureAttestAnswer {
-    /// The token.
+    /// The token; for a guest of Azure sealed to its TPM.
     pub token: String,
     /// Each rule in order, where it was asked for.
     pub trace: Option<Value>,
@@ -77,6 +81,8 @@ struct Passage {
     bytes: Vec<u8>,
     chain: Vec<u8>,
     uvm: Vec<Vec<u8>>,
+    /// What a guest says of itself; `AzureGuest` alone.
+    said: Option<guest::Said>,
     correlation: String,
 }
 
@@ -117,13 +123,13 @@ impl Broker {
             }
             self.azure_genuine(passage, &held, now).map(|genuine| (genuine, now))
         });
-        let (result, now) = match judged {
+        let (result, sealed_to, now) = match judged {
             Ok((Found::Wants(ids), _)) => return Ok(Turn::Wants(ids, Box::new(held))),
-            Ok((Found::Shown(result), now)) => (result, now),
+            Ok((Found::Shown(result, sealed_to), now)) => (result, sealed_to, now),
             Err(fault) => return Ok(stranger(fault.into())),
         };
         let event = draft_event(passage, &result, now.secs());
-        let answered = self.azure_answer(passage, &result, event.clone(), now, permit);
+        let answered = self.azure_answer(passage, &result, sealed_to.as_ref(), event.clone(), now, permit);
         Ok(Turn::Answered(answered.map_err(|refused| {
             let told = match self.once_more(&request.seat, &result, &passage.correlation) {
                 Ok(()) => self.deny(event, &refused.fault, true, &passage.correlation),
@@ -137,8 +143,13 @@ impl Broker {
     fn azure_genuine(&self, passage: &Passage, held: &Held, now: UnixTime) -> Result<Found, Fault> {
         let request = &passage.request;
         let runtime_sha256 = request.runtime.as_ref().map(|data| sha256(&data.bytes));
-        let binding = Binding::HeldData { runtime_sha256 };
         let mut options = Options::show_all();
+        let binding = match passage.said {
+            // Nothing of this request is in the quote: its answer is sealed instead.
+            Some(_) => Binding::Unbound,
+            None => Binding::HeldData { runtime_sha256 },
+        };
+        options.allow_sha1 = passage.said.is_none();
         options.require_amd_crl = request.seat.provider.setup().require_amd_crl;
         options.nothing_more = !passage.chain.is_empty();
         let evidence = Evidence { kind: kind_of(request.attestation_type), bytes: &passage.bytes };
@@ -165,6 +176,10 @@ impl Broker {
         let trust = UvmTrust { issuers: &issuers, minimum_svn: setup.uvm_minimum_svn };
         let endorsed = self.verifier.find_uvm(&passage.uvm, &genuine, &trust, now)?;
         let mut result = result_of(&genuine, presented, sha256(&request.evidence), None);
+        let sealed_to = match &passage.said {
+            Some(said) => Some(guest::complete(&genuine, &mut result, said)?),
+            None => None,
+        };
         if let Some(endorsement) = endorsed {
             result.attested.extend(endorsement.claims());
             result.not_after = result.not_after.min(endorsement.not_after());
@@ -173,7 +188,7 @@ impl Broker {
         if self.denied.holds(&self.keystore, request.seat.provider.id(), epoch, &result.identities)? {
             return Err(Fault::new(Code::Revoked, "deny-list"));
         }
-        Ok(Found::Shown(Box::new(result)))
+        Ok(Found::Shown(Box::new(result), sealed_to))
     }
 
     /// Policy and token. The permit is held until both are there: whose policy it is may be a stranger's choice.
@@ -181,6 +196,7 @@ impl Broker {
         &self,
         passage: &Passage,
         result: &AttestationResult,
+        sealed_to: Option<&RecipientKey>,
         event: Event,
         now: UnixTime,
         permit: Permit,
@@ -220,6 +236,10 @@ impl Broker {
             Some(_) => key.draft_token(provider.issuer(), body),
             None => key.token(provider.issuer(), body).map_err(Fault::from)?,
         };
+        let token = match sealed_to {
+            Some(key) => guest::seal(&token, key, &guest::Fresh::new(Zeroizing::new(draw()?), draw()?))?,
+            None => token,
+        };
         drop(permit);
         self.keystore.record_within_reserve(event.record()).map_err(Fault::from)?;
         Ok(AzureAttestAnswer { token, trace, correlation: passage.correlation.clone() })
@@ -235,13 +255,15 @@ impl Broker {
 /// What came of a round.
 enum Found {
     Wants(Vec<keygate_verifier::CollateralId>),
-    Shown(Box<AttestationResult>),
+    /// Also the key that the answer is sealed to, where it is sealed.
+    Shown(Box<AttestationResult>, Option<RecipientKey>),
 }
 
 const fn kind_of(attestation_type: AttestationType) -> EvidenceKind {
     match attestation_type {
         AttestationType::TdxVm => EvidenceKind::Tdx,
         AttestationType::SevSnpVm => EvidenceKind::Snp,
+        AttestationType::AzureGuest => EvidenceKind::AzureVtpm,
         _ => EvidenceKind::Sgx,
     }
 }
@@ -252,7 +274,7 @@ fn unpacked(request: AzureAttestRequest, correlation: &str) -> Result<Passage, R
         return Err(Fault::new(Code::AuthRequired, "the trace is for callers who may read policies").into());
     }
     let malformed = |what: &'static str| Refused::from(Fault::new(Code::Malformed, what));
-    let (mut chain, mut uvm) = (Vec::new(), Vec::new());
+    let (mut chain, mut uvm, mut said) = (Vec::new(), Vec::new(), None);
     let bytes = match request.attestation_type {
         AttestationType::SgxEnclave if request.evidence.starts_with(&OPEN_ENCLAVE) => {
             return Err(malformed("a quote has no header of Open Enclave; attest it as OpenEnclave"));
@@ -268,9 +290,14 @@ fn unpacked(request: AzureAttestRequest, correlation: &str) -> Result<Passage, R
             (chain, uvm) = (document.chain_pem, document.uvm);
             document.report
         }
+        AttestationType::AzureGuest => {
+            let info = GuestInfo::read(&request.evidence)?;
+            (chain, said) = (info.chain, Some(info.said));
+            info.document
+        }
         other => return Err(not_set(other)),
     };
-    Ok(Passage { bytes, chain, uvm, correlation: correlation.to_owned(), request })
+    Ok(Passage { bytes, chain, uvm, said, correlation: correlation.to_owned(), request })
 }
 
 fn compiled(text: &str) -> Result<InForce, Refused> {

@@ -8,6 +8,7 @@ mod attest;
 mod attestation_type;
 mod discovery;
 mod fault;
+mod guest;
 mod keys;
 mod manage;
 mod payload;

@@ -50,6 +50,7 @@ pub(super) const fn evidence_member(kind: AttestationType) -> Option<&'static st
         AttestationType::SgxEnclave | AttestationType::TdxVm => Some("quote"),
         AttestationType::OpenEnclave | AttestationType::SevSnpVm => Some("report"),
         AttestationType::Tpm => Some("data"),
+        AttestationType::AzureGuest => Some("attestationInfo"),
         _ => None,
     }
 }
@@ -61,8 +62,8 @@ pub(super) fn read_attest(body: &[u8], kind: AttestationType, legacy: bool) -> R
     if legacy && body.0.get("Quote").is_some() {
         return body.legacy(kind);
     }
-    if kind == AttestationType::Tpm {
-        let evidence = body.evidence(member)?;
+    if matches!(kind, AttestationType::Tpm | AttestationType::AzureGuest) {
+        let evidence = body.evidence(body.spelling(member)?)?;
         return Ok(AttestBody {
             attestation_type: kind,
             evidence,
@@ -140,6 +141,16 @@ impl Body {
     fn evidence(&self, name: &str) -> Result<Vec<u8>, Fault> {
         let evidence = bytes(self.member(name), LARGEST)?;
         evidence.filter(|bytes| !bytes.is_empty()).ok_or(malformed("the member with the evidence is missing"))
+    }
+
+    /// The page of the operation writes `attestationInfo`, its clients `AttestationInfo`. Both at once could be two things.
+    fn spelling(&self, name: &'static str) -> Result<&'static str, Fault> {
+        const CLIENTS: &str = "AttestationInfo";
+        match (name, self.member(name).is_some(), self.member(CLIENTS).is_some()) {
+            ("attestationInfo", true, true) => Err(malformed("the attestation info stands under two names")),
+            ("attestationInfo", false, true) => Ok(CLIENTS),
+            _ => Ok(name),
+        }
     }
 
     fn held(&self, name: &str) -> Result<Option<HeldData>, Fault> {

@@ -17,6 +17,15 @@ const SIGNATURE: &[u8] = &[0, 0x14, 0, 0x0b, 0, 1, 1];
 fuzz_target!(|bytes: &[u8]| {
     let _ = Verifier::inspect(&Evidence { kind: EvidenceKind::AzureVtpm, bytes });
     let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let parts = format!(
+        r#"{{"kind":"azure-vtpm","runtime_data":"{}","snp_report":"{}","quote":"{}","signature":"{}","pcrs":{{"sha256":{{"0":"{}"}}}}}}"#,
+        b64(bytes),
+        b64(bytes),
+        b64(QUOTE),
+        b64(SIGNATURE),
+        "00".repeat(32),
+    );
+    let _ = Verifier::inspect(&Evidence { kind: EvidenceKind::AzureVtpm, bytes: parts.as_bytes() });
     let around = format!(
         r#"{{"kind":"azure-vtpm","hcl_report":"{}","quote":"{}","signature":"{}","pcrs":{{"sha256":{{"0":"{}"}}}}}}"#,
         b64(bytes),

@@ -36,8 +36,8 @@ const EK: &str = "HCLEkPub";
 pub(crate) enum Hardware<'a> {
     /// An SEV-SNP report, 1184 bytes.
     Snp(&'a [u8]),
-    /// A TDREPORT, 1024 bytes: signed by nobody, a quote stands beside it.
-    Tdx(&'a [u8]),
+    /// A trust domain: its TDREPORT is signed by nobody, a quote stands beside it.
+    Tdx,
 }
 
 /// A well-formed report. Nothing in it is believed yet.
@@ -107,7 +107,7 @@ impl<'a> HclReport<'a> {
         let hardware = match hardware_kind {
             2 => Hardware::Snp(hardware),
             4 => match hardware.split_at_checked(TD_REPORT) {
-                Some((report, padding)) if padding.iter().all(|b| *b == 0) => Hardware::Tdx(report),
+                Some((_, padding)) if padding.iter().all(|b| *b == 0) => Hardware::Tdx,
                 _ => return Err(bad("something other than zeros follows the td report".to_owned())),
             },
             other => {
@@ -117,6 +117,17 @@ impl<'a> HclReport<'a> {
                 ));
             }
         };
+        Self::of_parts(runtime, hardware)
+    }
+
+    /// The same where run-time data, at most 16 KiB, and what the hardware signed come apart.
+    ///
+    /// # Errors
+    /// `malformed`: run-time data that are no JSON object; `too-large`.
+    pub fn of_parts(runtime: &'a [u8], hardware: Hardware<'a>) -> Result<Self, VerifyError> {
+        if runtime.len() > MAX_REPORT {
+            return Err(VerifyError::too_large(RUNTIME, format!("{} bytes, at most {MAX_REPORT}", runtime.len())));
+        }
         let claims = json::object(runtime)
             .map_err(|_| VerifyError::malformed(RUNTIME, "the run-time data are not one strict json object"))?;
         Ok(Self { hardware, runtime, claims })

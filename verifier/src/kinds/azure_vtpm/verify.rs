@@ -32,8 +32,8 @@ impl Evidence {
     fn hardware<'a>(&'a self, report: &HclReport<'a>) -> Result<Box<dyn Parsed + 'a>, VerifyError> {
         match (report.hardware, &self.document.td_quote) {
             (Hardware::Snp(bytes), _) => snp::nested(bytes, self.document.certificates.clone()),
-            (Hardware::Tdx(_), Some(quote)) => tdx::nested(quote),
-            (Hardware::Tdx(_), None) => Err(VerifyError::malformed("td-quote", "a td report is signed by nobody")),
+            (Hardware::Tdx, Some(quote)) => tdx::nested(quote),
+            (Hardware::Tdx, None) => Err(VerifyError::malformed("td-quote", "a td report is signed by nobody")),
         }
     }
 }
@@ -53,13 +53,13 @@ fn below<'a>(given: &Given<'a>, binding: &'a Binding) -> Given<'a> {
 
 impl Parsed for Evidence {
     fn wants(&self, given: &Given<'_>) -> Result<Vec<CollateralId>, VerifyError> {
-        let report = HclReport::parse(&self.document.hcl_report)?;
+        let report = self.document.paravisor.report()?;
         self.hardware(&report)?.wants(given)
     }
 
     fn verify(&self, given: &Given<'_>) -> Result<Genuine, VerifyError> {
         let document = &self.document;
-        let report = HclReport::parse(&document.hcl_report)?;
+        let report = document.paravisor.report()?;
         let held = Binding::HeldData { runtime_sha256: Some(report.runtime_sha256()) };
         let mut genuine = self.hardware(&report)?.verify(&below(given, &held))?;
 
@@ -98,6 +98,7 @@ impl Parsed for Evidence {
         add_recipient(&mut tpm, resident.as_ref());
         tpm.extend(logs);
         claims::add_tpm(&mut genuine.attested, tpm, &document.pcrs);
+        genuine.resident = resident.map(|resident| resident.key);
         genuine.kind = EvidenceKind::AzureVtpm;
         genuine.bound = bound;
         genuine.init_data = InitDataSlot::None;
@@ -123,7 +124,7 @@ impl Parsed for Evidence {
     }
 
     fn inspect(&self) -> Map<String, Value> {
-        let Ok(report) = HclReport::parse(&self.document.hcl_report) else { return Map::new() };
+        let Ok(report) = self.document.paravisor.report() else { return Map::new() };
         let hardware = self.hardware(&report).map(|hardware| hardware.inspect()).unwrap_or_default();
         claims::of_report(&report, hardware)
     }

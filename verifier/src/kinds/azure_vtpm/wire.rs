@@ -9,11 +9,47 @@ use super::hcl::{Hardware, HclReport};
 
 const PART: &str = "azure-vtpm-document";
 
+/// What names the attestation key of the virtual TPM, and the hardware's word for it.
+#[derive(Debug, Clone)]
+pub(super) enum Paravisor {
+    /// Its report, as the NV index holds it.
+    Report(Vec<u8>),
+    /// The run-time data alone, and below SEV-SNP the hardware's report, 1184 bytes: what some clients take out of the NV index.
+    Parts { runtime: Vec<u8>, snp: Option<Vec<u8>> },
+}
+
+impl Paravisor {
+    /// Reads what was sent.
+    ///
+    /// # Errors
+    /// As [`HclReport::parse`] and [`HclReport::of_parts`].
+    pub fn report(&self) -> Result<HclReport<'_>, VerifyError> {
+        match self {
+            Self::Report(bytes) => HclReport::parse(bytes),
+            Self::Parts { runtime, snp } => {
+                HclReport::of_parts(runtime, snp.as_deref().map_or(Hardware::Tdx, Hardware::Snp))
+            }
+        }
+    }
+
+    fn read(members: &mut Members) -> Result<Self, VerifyError> {
+        let report = members.bytes("hcl_report")?;
+        let (runtime, snp) = (members.bytes("runtime_data")?, members.bytes("snp_report")?);
+        match (report, runtime, snp) {
+            (Some(report), None, None) => Ok(Self::Report(report)),
+            (None, Some(runtime), snp) => Ok(Self::Parts { runtime, snp }),
+            (None, None, _) => Err(VerifyError::malformed(PART, "member `hcl_report` or `runtime_data` is missing")),
+            (Some(_), ..) => {
+                Err(VerifyError::malformed(PART, "the paravisor's report stands whole or in parts, not both"))
+            }
+        }
+    }
+}
+
 /// A document, not yet believed.
 #[derive(Debug, Clone)]
 pub(super) struct Document {
-    /// The paravisor's report, as the NV index holds it.
-    pub hcl_report: Vec<u8>,
+    pub paravisor: Paravisor,
     /// The quote of the trust domain; only below TDX.
     pub td_quote: Option<Vec<u8>>,
     /// Certificates of the SEV-SNP signing key and above, DER, in any order; hints.
@@ -43,10 +79,10 @@ impl Document {
         if members.text("kind")?.as_deref() != Some("azure-vtpm") {
             return Err(VerifyError::malformed(PART, "member `kind` is not `azure-vtpm`"));
         }
-        let hcl_report = members.required("hcl_report")?;
+        let paravisor = Paravisor::read(&mut members)?;
         let td_quote = members.bytes("td_quote")?;
         let certificates = members.certificates("certificates")?;
-        match (HclReport::parse(&hcl_report)?.hardware, &td_quote) {
+        match (paravisor.report()?.hardware, &td_quote) {
             (Hardware::Snp(_), None) => {}
             (Hardware::Snp(_), Some(_)) => {
                 return Err(VerifyError::malformed(
@@ -54,16 +90,16 @@ impl Document {
                     "the report is of SEV-SNP, and a `td_quote` stands beside it",
                 ));
             }
-            (Hardware::Tdx(_), None) => {
+            (Hardware::Tdx, None) => {
                 return Err(VerifyError::malformed(
                     PART,
                     "the report is of TDX, which nobody signed: `td_quote` is missing",
                 ));
             }
-            (Hardware::Tdx(_), Some(_)) if !certificates.is_empty() => {
+            (Hardware::Tdx, Some(_)) if !certificates.is_empty() => {
                 return Err(VerifyError::malformed(PART, "`certificates` are for SEV-SNP; a TD quote brings its own"));
             }
-            (Hardware::Tdx(_), Some(_)) => {}
+            (Hardware::Tdx, Some(_)) => {}
         }
         let quote = members.required("quote")?;
         Attest::parse(&quote)?;
@@ -75,6 +111,6 @@ impl Document {
         let ima_log = members.log("ima_log", ima::MAX_LOG)?;
         let resident = members.take("recipient_key").map(read_resident).transpose()?;
         members.finish()?;
-        Ok(Self { hcl_report, td_quote, certificates, quote, signature, ak, pcrs, event_log, ima_log, resident })
+        Ok(Self { paravisor, td_quote, certificates, quote, signature, ak, pcrs, event_log, ima_log, resident })
     }
 }

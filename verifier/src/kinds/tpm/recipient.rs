@@ -15,6 +15,8 @@ const PART: &str = "recipient-key";
 pub(in crate::kinds) struct Resident {
     /// Its name.
     pub name: Vec<u8>,
+    /// Its numbers.
+    pub key: RecipientKey,
 }
 
 /// Type, qualifying data, name, signature, attributes, and the key itself against the recipient that is bound.
@@ -55,7 +57,7 @@ pub(in crate::kinds) fn check(
     {
         return Err(VerifyError::binding(PART, "the certified key is another than the recipient's"));
     }
-    Ok(Resident { name: sent.public.name().to_vec() })
+    Ok(Resident { name: sent.public.name().to_vec(), key })
 }
 
 fn check_attributes(public: &PublicArea) -> Result<(), VerifyError> {

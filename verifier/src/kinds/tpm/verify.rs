@@ -43,6 +43,7 @@ pub(super) fn verify(document: &Document, given: &Given<'_>) -> Result<Genuine, 
     let name = vouched.area.as_ref().map(|area| hex::encode(area.name()));
     genuine.unproven = not_production(&boot);
     genuine.attested = claims::attested(document, &attest, &signature, &vouched, &numbers, resident.as_ref(), boot);
+    genuine.resident = resident.map(|resident| resident.key);
     genuine.sha1 = sha1_alone(selection, &signature);
     genuine.revocation = vouched.revocation;
     genuine.platforms = platforms(&vouched, name.as_deref(), &numbers, &attest);

@@ -14,7 +14,12 @@ const MOST_IDENTITIES: usize = 64;
 /// Notes anchor, TCB and debug as that one found them, and the names for deny lists that it blinded.
 pub(super) fn read(claims: &Map<String, Value>, reading: &mut Reading) -> Result<(), TokenFault> {
     let said = claims.get("keygate").and_then(Value::as_object).ok_or(TokenFault::Claim("keygate"))?;
-    if said.get("kind").and_then(Value::as_str) != Some(reading.kind) {
+    // A machine on Azure is read by the hardware below it; its evidence has a kind of its own, and always hardware.
+    let kind = match (claims.get("x-ms-attestation-type").and_then(Value::as_str), reading.kind) {
+        (Some("azurevm"), "snp" | "tdx") => "azure-vtpm",
+        (_, kind) => kind,
+    };
+    if said.get("kind").and_then(Value::as_str) != Some(kind) {
         return Err(TokenFault::Profile("its `keygate.kind` is not its attestation type"));
     }
     let anchor = said.get("anchor").filter(|anchor| anchor.as_str().is_some_and(|name| !name.is_empty()));
