@@ -42,7 +42,7 @@
 //! [`AttestationPolicy`](attestation::AttestationPolicy): claims go in, a verdict and the claims of the token come out. Queries
 //! over JSON within it are [`jmespath`]; whatever a text makes the crate do is paid for in [`fuel`].
 //!
-//! Values that count by name, signed and until some day, are [`reference`]s: rules and policies name them, and what does not count
+//! Values that count by name, signed and until some day, are [`reference`](mod@reference)s: rules and policies name them, and what does not count
 //! satisfies nothing.
 //!
 //! What is wrong with a text comes back as [`Diagnostic`]s with their places; what is only unwise, from

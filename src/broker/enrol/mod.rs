@@ -5,9 +5,9 @@
 //! gives back, and only while the other is loaded in it. The secret comes back once, in time, from the same caller: then the record
 //! is written, in one commit with its entry in the journal. Whatever goes wrong ends the attempt.
 //!
-//! * [`pending`] keeps what waits for its secret, in memory and bounded.
-//! * [`vouching`] says who vouches for an endorsement key.
-//! * [`standing`] finds the record of a key at each use, and holds the clock of its TPM against what was seen.
+//! * `pending` keeps what waits for its secret, in memory and bounded.
+//! * `vouching` says who vouches for an endorsement key.
+//! * `standing` finds the record of a key at each use, and holds the clock of its TPM against what was seen.
 
 mod pending;
 pub(crate) mod standing;
