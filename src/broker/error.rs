@@ -103,6 +103,12 @@ impl Code {
             (Self::BindingMismatch, "event-log" | "ima-log") => {
                 "the registers hold something that the log does not say: it was changed, cut off, or something was measured after it"
             }
+            (Self::BindingMismatch, "activation") => {
+                "begin the enrolment anew: each has one secret, once, for whoever began it, and for a while"
+            }
+            (Self::TooLarge, "tpm-document" | "azure-vtpm-document" | "event-log" | "ima-log") => {
+                "a member is larger, deeper or more than is read: see the limits of this kind of evidence"
+            }
             (Self::ChainUntrusted, "attestation-key" | "enrolment") => {
                 "nobody vouches for the attestation key, or not any more: enrol the machine, or send a certificate that counts here"
             }

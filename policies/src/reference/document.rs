@@ -250,8 +250,7 @@ impl Reading {
         seconds.and_then(|seconds| i64::try_from(seconds).ok())
     }
 
-    /// A text that may be missing; none where it is there and is no such text.
-    #[allow(clippy::option_option)] // missing, and wrong, are two things
+    /// A text that may be missing; none where it is there and is no such text: missing, and wrong, are two things.
     fn text(&mut self, node: Option<&Node>, at: &str, longest: usize) -> Option<Option<String>> {
         let Some(node) = node else { return Some(None) };
         let fits =

@@ -1,5 +1,4 @@
 //! Bodies about enrolled machines.
-#![allow(dead_code)] // read by the derive alone
 
 use serde::Serialize;
 use serde_json::Value;
